@@ -1,0 +1,111 @@
+# Every target calls a small script in tools/, which can also be called by hand.
+
+# docker, or embedded: the Postgres 16 that a Python wheel carries
+ENGINE ?= docker
+# the Postgres image: a tag, a mirror's name or a digest
+IMAGE ?= postgres:16-alpine
+# auto: assemble an image where no registry answers; never: fail then
+OFFLINE_IMAGE ?= auto
+# a whole number: the same seed gives the same run; empty: a new one, which is printed
+SEED ?=
+# how many runs of the state machine; empty: what the simulation chooses
+EXAMPLES ?=
+# arguments for pytest
+ARGS ?=
+# hours after which a database of db-up removes itself
+TTL_HOURS ?= 12
+# MiB of memory for the data of a server
+DISK_MIB ?= 1024
+# the host under which the Docker daemon's published ports are reached; empty: found out
+PUBLISHED_HOST ?=
+# the port of `make serve`
+PORT ?= 8000
+# the Python that makes the virtual environment, 3.11 or newer
+PYTHON ?= python3
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+
+export PGDST_ENGINE = $(ENGINE)
+export PGDST_IMAGE = $(IMAGE)
+export PGDST_OFFLINE_IMAGE = $(OFFLINE_IMAGE)
+export PGDST_SEED = $(SEED)
+export PGDST_EXAMPLES = $(EXAMPLES)
+export PGDST_TTL_HOURS = $(TTL_HOURS)
+export PGDST_DISK_MIB = $(DISK_MIB)
+export PGDST_PUBLISHED_HOST = $(PUBLISHED_HOST)
+
+unexport CDPATH PYTHONSAFEPATH # they would lead the scripts astray
+
+RUN := .venv/bin/python
+STAMP := .venv/.complete
+
+##@ Simulation
+.PHONY: test-dst
+test-dst: $(STAMP) ## Run the simulation on a throw-away Postgres 16
+	@tools/with_postgres.sh -- $(RUN) tools/run_simulation.py -- $(ARGS)
+
+##@ Database between runs
+.PHONY: db-up
+db-up: $(STAMP) ## Start this checkout's database, migrate it, print its URL
+	@$(RUN) tools/db_up.py
+
+.PHONY: db-down
+db-down: $(STAMP) ## Remove this checkout's databases
+	@$(RUN) tools/db_down.py
+
+.PHONY: db-url
+db-url: $(STAMP) ## Print the URL of the database that is up
+	@$(RUN) tools/db_url.py
+
+.PHONY: db-shell
+db-shell: $(STAMP) ## Open psql in it; ARGS go to psql
+	@$(RUN) tools/db_shell.py -- $(ARGS)
+
+.PHONY: migrate
+migrate: $(STAMP) ## Bring it to the migrations' head and compare it with the models
+	@$(RUN) tools/migrate.py
+
+.PHONY: serve
+serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is up
+	@DATABASE_URL="$$($(RUN) tools/db_url.py)" && export DATABASE_URL && cd platform/backend && \
+	exec ../../.venv/bin/uvicorn --factory deepsci.main:app_from_environment --host 127.0.0.1 --port $(PORT)
+
+##@ Development
+.PHONY: test
+test: $(STAMP) ## Run all tests of the kit and of the backend
+	@$(RUN) -m pytest tools/tests $(ARGS)
+	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## Check format, style, types and shell
+	@tools/lint.sh
+
+.PHONY: doctor
+doctor: $(STAMP) ## Say whether this machine can run it, and what to do where it cannot
+	@$(RUN) tools/doctor.py
+
+.PHONY: clean
+clean: ## Remove leftovers of dead runs, cached images, caches and the virtual environment
+	@if [ -e $(STAMP) ]; then $(RUN) tools/sweep.py; fi
+	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis platform/backend/.hypothesis
+	@find tools platform -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: venv
+venv: $(STAMP) ## Make the virtual environment from the hashed lock
+
+.PHONY: lock
+lock: ## Write tools/requirements.lock anew
+	@tools/lock.sh $(PYTHON)
+
+.PHONY: help
+help: ## Show the targets
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { printf "\nKnobs\n" } /^# / { about = substr($$0, 3) } /^[A-Z_]+ \?=/ { printf "  %-14s %s\n", $$1, about }' Makefile
+
+$(STAMP): tools/requirements.lock
+	@tools/venv.sh "$(PYTHON)"
+	@touch $(STAMP)

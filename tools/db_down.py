@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Remove this checkout's databases, or what a run has (--run-dir).
+
+Exit status: 0 nothing is left, also where nothing was there; 1 the removal failed; 2 wrong usage.
+Example: .venv/bin/python tools/db_down.py
+"""
+
+from pathlib import Path
+
+import click
+from pgdst import project
+from pgdst.cli import engine_options, make_engine, say, script
+from pgdst.server import lease
+from pgdst.server.embedded import EmbeddedEngine
+
+
+@script
+@engine_options
+@click.option("--run-dir", type=click.Path(path_type=Path), help="The directory of a run: see with_postgres.sh.")
+@click.option(
+    "--log-lines",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Show so many of the last lines that a run's server logged.",
+)
+def main(engine: str, image: str, offline_image: str, run_dir: Path | None, log_lines: int) -> None:
+    """Remove the databases that `db_up.py` started for this checkout, and say which.
+
+    Example: db_down.py
+    """
+    if run_dir:
+        run = lease.Lease(run_dir)
+        lines = make_engine(run.engine, image, offline_image).remove_run(run, log_lines=log_lines)
+        if lines:
+            say("\n".join(["The last lines of the server's log:", *(f"  {line}" for line in lines)]))
+        return
+    checkout = project.load().checkout
+    removed = EmbeddedEngine().remove_dev(checkout)
+    if engine == "docker":
+        removed += make_engine(engine, image, offline_image).remove_dev(checkout)
+    say("\n".join(f"Removed {name}." for name in removed) or "No database of this checkout was up.")
+
+
+if __name__ == "__main__":
+    main()

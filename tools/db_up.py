@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Start a throw-away Postgres 16: this checkout's, migrated, until its time is over; or a run's (--run-dir).
+
+Exit status: 0 it is up; 1 it could not be started or migrated, and nothing is left; 2 wrong usage.
+Example: .venv/bin/python tools/db_up.py --ttl-hours 2
+"""
+
+from pathlib import Path
+
+import click
+from pgdst import project
+from pgdst.cli import engine_options, make_engine, order, project_options, say, script
+from pgdst.server import lease
+from pgdst.server.engine import TimeToLive, up
+
+HOURS = click.FloatRange(1 / 3600, 8760)
+
+
+@script
+@engine_options
+@project_options
+@click.option(
+    "--ttl-hours",
+    type=HOURS,
+    default=12,
+    show_default=True,
+    envvar="PGDST_TTL_HOURS",
+    help="The database removes itself after so many hours.",
+)
+@click.option(
+    "--disk-mib",
+    type=int,
+    default=1024,
+    show_default=True,
+    envvar="PGDST_DISK_MIB",
+    help="Room for the data, in memory (docker only).",
+)
+@click.option(
+    "--wait-seconds",
+    type=click.FloatRange(1, 3600),
+    default=60,
+    show_default=True,
+    help="How long the server may take to answer.",
+)
+@click.option("--run-dir", type=click.Path(path_type=Path), help="The directory of a run: see with_postgres.sh.")
+def main(
+    engine: str,
+    image: str,
+    offline_image: str,
+    backend: Path | None,
+    alembic_ini: Path | None,
+    simulation: Path | None,
+    ttl_hours: float,
+    disk_mib: int,
+    wait_seconds: float,
+    run_dir: Path | None,
+) -> None:
+    """Start this checkout's database, or name the one that is up, migrate it to head, and print its URL on stdout.
+
+    With --run-dir it is a run's server instead: not migrated, and its coordinates go to RUN_DIR/environment.
+
+    Example: url=$(db_up.py --ttl-hours 2)
+    """
+    found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
+    chosen = make_engine(engine, image, offline_image)
+    if run_dir:
+        run = lease.take(run_dir, engine)
+        server = chosen.start(order(found, run, disk_mib, wait_seconds))
+        run.write_environment(f"{server.shell()}{found.shell()}export PGDST_ENGINE={engine}\n")
+        return
+    from pgdst.database.migrations import upgrade
+
+    server, new = up(chosen, order(found, TimeToLive(round(ttl_hours * 3600)), disk_mib, wait_seconds))
+    try:
+        head = upgrade(found, server)
+    except BaseException:
+        with lease.undisturbed():
+            if new:
+                chosen.remove_dev(found.checkout)
+        raise
+    say(f"{f'Started, for {ttl_hours:g} h' if new else 'Already up'}, at revision {head}. Remove it with: make db-down")
+    click.echo(server.url)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Write tools/requirements.lock anew from both pyproject.toml files, for every platform. Usage: tools/lock.sh [PYTHON]
+set -euo pipefail
+unset CDPATH # or cd goes elsewhere
+
+python=${1:-python3}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+"$python" -m venv "$scratch"
+# uv resolves for all platforms at once, which pip-tools does not; it is needed here only.
+"$scratch/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
+"$scratch/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+  --group pyproject.toml:dev --group platform/backend/pyproject.toml:dev \
+  pyproject.toml platform/backend/pyproject.toml --output-file tools/requirements.lock
+echo "Wrote tools/requirements.lock; make installs it at the next call." >&2

@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""Bring the run's or this checkout's database to head, and compare it with the models.
+
+Exit status: 0 at head, no drift; 1 a migration failed, several heads, drift, or not our server; 2 wrong usage.
+Example: .venv/bin/python tools/migrate.py --backend ../shop
+"""
+
+from pathlib import Path
+
+from pgdst import project
+from pgdst.cli import engine_options, make_engine, project_options, say, script, target
+from pgdst.database.migrations import upgrade
+
+
+@script
+@engine_options
+@project_options
+def main(
+    engine: str, image: str, offline_image: str, backend: Path | None, alembic_ini: Path | None, simulation: Path | None
+) -> None:
+    """Apply the Alembic migrations up to head and check that the models differ in nothing from the database.
+
+    Example: with_postgres.sh -- python migrate.py
+    """
+    found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
+    server = target(found, lambda: make_engine(engine, image, offline_image))
+    say(f"The database of {found.backend} is at revision {upgrade(found, server)}, and the models agree.")
+
+
+if __name__ == "__main__":
+    main()

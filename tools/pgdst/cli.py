@@ -1,0 +1,127 @@
+"""What the scripts in tools/ share: their options, and expected failures as one error with exit status 1."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pgdst import project
+from pgdst.errors import ConfigurationError, PgdstError
+from pgdst.server import address, lease
+from pgdst.server.engine import Engine, Order, TimeToLive
+from pgdst.server.settings import merged
+
+F = TypeVar("F", bound=Callable[..., Any])
+ENGINES = ("docker", "embedded")
+
+
+class Script(click.Command):
+    """A command that prints an expected failure as one error; a bug keeps its traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; SIGTERM and SIGHUP end it as Ctrl-C does, so that it cleans up behind itself."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, lambda found, _: sys.exit(128 + found))
+        try:
+            return super().invoke(context)
+        except PgdstError as error:
+            raise click.ClickException(str(error)) from error
+
+
+def script(function: Callable[..., Any]) -> click.Command:
+    """Make a script of a function: its docstring is the help, with the paragraphs as they are."""
+    return click.command(cls=Script, context_settings={"help_option_names": ["-h", "--help"]})(function)
+
+
+def engine_options(function: F) -> F:
+    """Add --engine, --image and --offline-image."""
+    for option in (
+        click.option(
+            "--offline-image",
+            type=click.Choice(["auto", "never"]),
+            default="auto",
+            show_default=True,
+            envvar="PGDST_OFFLINE_IMAGE",
+            help="Assemble an image when no registry answers, or fail.",
+        ),
+        click.option(
+            "--image",
+            default="postgres:16-alpine",
+            show_default=True,
+            envvar="PGDST_IMAGE",
+            help="The Postgres 16 image: a tag, a mirror's name or a digest.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(ENGINES),
+            default="docker",
+            show_default=True,
+            envvar="PGDST_ENGINE",
+            help="Docker, or the Postgres that a Python wheel carries.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def project_options(function: F) -> F:
+    """Add --backend, --alembic-ini and --simulation."""
+    for option in (
+        click.option(
+            "--simulation",
+            type=click.Path(path_type=Path),
+            envvar="PGDST_SIMULATION",
+            help="The folder of the simulation, instead of [tool.pgdst].",
+        ),
+        click.option(
+            "--alembic-ini",
+            type=click.Path(path_type=Path),
+            envvar="PGDST_ALEMBIC_INI",
+            help="The Alembic configuration, instead of [tool.pgdst].",
+        ),
+        click.option(
+            "--backend",
+            type=click.Path(path_type=Path),
+            envvar="PGDST_BACKEND",
+            help="The backend's folder, instead of [tool.pgdst].",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def make_engine(engine: str, image: str, offline_image: str) -> Engine:
+    """Return the engine of that name; Docker has answered then."""
+    if engine == "embedded":
+        from pgdst.server.embedded import EmbeddedEngine
+
+        return EmbeddedEngine()
+    from pgdst.server.docker import DockerEngine
+
+    return DockerEngine(image, offline_image)
+
+
+def order(found: project.Project, lifetime: lease.Lease | TimeToLive, disk_mib: int, wait_seconds: float) -> Order:
+    """Return the order of a server for this project."""
+    return Order(found.checkout, lifetime, merged(found.settings), disk_mib, wait_seconds)
+
+
+def target(found: project.Project, make: Callable[[], Engine]) -> address.Server:
+    """Return the server that is meant: the run's, which the environment names, else this checkout's `make db-up`.
+
+    Raises: ConfigurationError where there is neither.
+    """
+    server = address.from_environment(os.environ) or make().find_dev(found.checkout)
+    if server is None:
+        raise ConfigurationError(f"No database of this engine is up for {found.root}. Start one: make db-up")
+    return server
+
+
+def say(text: str) -> None:
+    """Print talk: stdout is for data."""
+    click.echo(text, err=True)

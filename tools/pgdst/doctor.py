@@ -1,0 +1,111 @@
+"""What this machine lacks for a run, and what to do about it."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgdst.errors import ConfigurationError, DockerNotRunningError, EmbeddedError, ImageError
+from pgdst.server import lease
+
+if TYPE_CHECKING:
+    from pgdst.server.docker import DockerEngine
+
+NEEDED_MIB = 1024  # a pulled image (about 280 MB) and the data of a run or two
+OLDEST_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: what was found, and what to do where it is a problem."""
+
+    subject: str
+    found: str
+    to_do: str = ""
+
+    @property
+    def is_problem(self) -> bool:
+        """A finding with something to do."""
+        return bool(self.to_do)
+
+    def line(self) -> str:
+        """Return the finding as one line."""
+        state = "problem" if self.is_problem else "ok"
+        return f"{state:<8} {self.subject}: {self.found}" + (f" -> {self.to_do}" if self.to_do else "")
+
+
+def examine(engine: str, image: str, offline_image: str) -> Iterator[Finding]:
+    """Yield the findings one by one, as each may take a while; Docker counts as needed for the docker engine only."""
+    yield _python()
+    yield _disk("temporary files", tempfile.gettempdir())
+    yield _embedded(needed=engine == "embedded")
+    if engine == "docker":
+        yield from _docker(image, offline_image)
+    yield _leftovers("run directories", [str(path) for path in lease.leftover_directories()])
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    too_old = sys.version_info < OLDEST_PYTHON
+    return Finding(
+        "Python", f"{found} at {sys.executable}", "install 3.11 or newer, make venv PYTHON=…" if too_old else ""
+    )
+
+
+def _disk(what: str, path: str) -> Finding:
+    free = shutil.disk_usage(path).free // 2**20
+    return Finding("disk", f"{free} MiB free for {what} at {path}", "make room" if free < NEEDED_MIB else "")
+
+
+def _embedded(*, needed: bool) -> Finding:
+    from pgdst.server import embedded
+
+    try:
+        return Finding("embedded engine", embedded.version())
+    except (EmbeddedError, OSError, subprocess.CalledProcessError) as error:
+        return Finding("embedded engine", f"not usable: {error}", "use ENGINE=docker" if needed else "")
+
+
+def _docker(image: str, offline_image: str) -> Iterator[Finding]:
+    from pgdst.server.docker import DockerEngine
+
+    try:
+        engine = DockerEngine(image, offline_image)
+    except (DockerNotRunningError, ConfigurationError) as error:
+        first, _, to_do = str(error).partition("\n")
+        yield Finding("Docker", first, to_do.removeprefix("What to do: ") or "correct it")
+        return
+    info = engine.info()
+    yield Finding("Docker endpoint", f"{engine.endpoint.url} ({engine.endpoint.why})")
+    yield _daemon(info)
+    yield _where_published(engine)
+    yield _image(engine)
+    if engine.endpoint.is_local and Path(info["DockerRootDir"]).is_dir():
+        yield _disk("Docker", info["DockerRootDir"])
+    yield _leftovers("containers", engine.leftovers())
+
+
+def _daemon(info: dict[str, str]) -> Finding:
+    found = f"{info['ServerVersion']}, {info['OSType']}/{info['Architecture']}, on {info['OperatingSystem']}"
+    return Finding("Docker daemon", found, "switch it to Linux containers" if info["OSType"] != "linux" else "")
+
+
+def _where_published(engine: "DockerEngine") -> Finding:
+    return Finding("ports", f"published on {engine.endpoint.bind_address}, reached at {engine.endpoint.database_host}")
+
+
+def _image(engine: "DockerEngine") -> Finding:
+    from pgdst.server.image import examine as examine_image
+
+    try:
+        return Finding("image", examine_image(engine.client, engine.wanted, engine.offline))
+    except (ImageError, ConfigurationError) as error:
+        return Finding("image", str(error), "set IMAGE, or use ENGINE=embedded")
+
+
+def _leftovers(what: str, found: list[str]) -> Finding:
+    return Finding(f"leftover {what}", ", ".join(found) or "none", "make clean" if found else "")

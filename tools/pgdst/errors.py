@@ -1,0 +1,41 @@
+"""The failures pgdst expects: each message says what failed, what was found and what to do."""
+
+
+class PgdstError(Exception):
+    """Base of every expected failure; scripts print it as one error and exit with status 1."""
+
+
+class ConfigurationError(PgdstError):
+    """A path or a value in `[tool.pgdst]`, an option or an environment variable is wrong."""
+
+
+class DockerNotRunningError(PgdstError):
+    """No Docker daemon answered at the endpoint that was chosen."""
+
+
+class ImageError(PgdstError):
+    """The image is not here and could not be had."""
+
+
+class ServerNotReadyError(PgdstError):
+    """The server died at start, or did not answer SQL in time."""
+
+
+class ServerUnreachableError(PgdstError):
+    """The server does not answer at its address, or not any more."""
+
+
+class AlreadyStartingError(ServerNotReadyError):
+    """Somebody else is starting this checkout's database at this moment."""
+
+
+class ForeignServerError(PgdstError):
+    """The server did not answer with this run's id, so nothing may be changed in it."""
+
+
+class MigrationError(PgdstError):
+    """The migrations could not be applied, or the models differ from the database."""
+
+
+class EmbeddedError(PgdstError):
+    """The embedded engine cannot run on this machine."""

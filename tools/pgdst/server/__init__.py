@@ -1,0 +1,1 @@
+"""A throw-away Postgres server whose life is tied to its run."""

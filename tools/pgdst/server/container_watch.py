@@ -1,0 +1,88 @@
+"""Listening to a container that removes itself: afterwards its log and exit code could no longer be asked for."""
+
+import socket
+import ssl
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import docker
+
+LOG_LINES = 50
+HEADER_BYTES = 8  # of a frame of a multiplexed stream: its source, three zeros, the length
+EVENT_SECONDS = 1.0  # Docker announces a death a few milliseconds after the end of its log
+
+
+@contextmanager
+def attached(api: docker.APIClient, container: str, **streams: int) -> Iterator[socket.socket]:
+    """Yield a socket attached to these standard streams of the container; closed at the end.
+
+    A descriptor that another process has inherited keeps the stream open.
+    """
+    stream = api.attach_socket(container, params={"stream": 1, **streams})
+    try:
+        yield getattr(stream, "_sock", stream)
+    finally:
+        # docker-py keeps the response at the stream, and the response keeps the socket open.
+        stream._response.close()
+        stream.close()
+
+
+@contextmanager
+def watch(api: docker.APIClient, container: str) -> Iterator["Watcher"]:
+    """Yield a watcher of a container that has not been started yet."""
+    with attached(api, container, stdout=1, stderr=1, logs=1) as stream:
+        stream.setblocking(False)
+        yield Watcher(api, container, stream)
+
+
+class Watcher:
+    """What a container has said so far, and whether it has ended."""
+
+    def __init__(self, api: docker.APIClient, container: str, stream: socket.socket) -> None:
+        self.api = api
+        self.container = container
+        self.stream = stream
+        self.lines: deque[str] = deque(maxlen=LOG_LINES)
+        self._frames = b""
+        self._text = b""
+
+    def cause_of_death(self) -> str | None:
+        """Return why the container is no more, with its last log lines, or None while it lives."""
+        while (data := self._received()) is not None:
+            if not data:
+                code = self._exit_code()
+                log = "\n".join(f"  {line}" for line in self.lines) or "  (it logged nothing)"
+                return f"Postgres died at start: exit code {code}. Its last log lines:\n{log}"
+            self._take(data)
+        return None
+
+    def _received(self) -> bytes | None:
+        """Return what has arrived, nothing at the end of the stream, None where nothing has arrived."""
+        try:
+            return self.stream.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except OSError:  # the connection broke, and with it the lease
+            return b""
+
+    def _take(self, data: bytes) -> None:
+        """Add the lines of all complete frames."""
+        self._frames += data
+        while len(self._frames) >= HEADER_BYTES:
+            (length,) = struct.unpack(">4xL", self._frames[:HEADER_BYTES])
+            if len(self._frames) < HEADER_BYTES + length:
+                return
+            self._text += self._frames[HEADER_BYTES : HEADER_BYTES + length]
+            self._frames = self._frames[HEADER_BYTES + length :]
+            *complete, self._text = self._text.split(b"\n")
+            self.lines.extend(line.decode(errors="replace") for line in complete)
+
+    def _exit_code(self) -> str:
+        """Return the exit code from Docker's recent events, which outlive the container; `unknown` without one."""
+        wanted = {"container": self.container, "event": "die"}
+        until = int(time.time() + EVENT_SECONDS + 1)
+        with closing(self.api.events(since=1, until=until, filters=wanted, decode=True)) as events:
+            return next((str(event["Actor"]["Attributes"]["exitCode"]) for event in events), "unknown")

@@ -1,0 +1,281 @@
+"""Postgres without Docker: the server that a Python wheel carries, on a Unix socket, unprivileged."""
+
+import json
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from pgdst.errors import AlreadyStartingError, EmbeddedError, ServerNotReadyError
+from pgdst.server import settings, wheel
+from pgdst.server.address import DATABASE, USER, Server
+from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
+from pgdst.server.lease import PREFIX, Lease, leftover_directories, owner, remove_directory, start_detached, undisturbed
+
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
+SOCKET_PATH_BYTES = 103  # the shortest limit: macOS
+UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
+STOP_SECONDS = 10
+POLL_SECONDS = 0.02
+LOG_LINES = 50
+
+
+class EmbeddedEngine:
+    """The embedded engine: a server is a folder, with a supervisor process that stops it and removes the folder."""
+
+    def start(self, order: Order) -> Server:
+        """Start a server and return once it answers SQL; on failure neither process nor folder is left."""
+        check(order)
+        directory = _make_directory(order)
+        try:
+            server = Server(order.run_id, str(directory), 5432, new_password())
+            _write_plan(order, directory, server)
+            supervisor = _start_supervisor(order, directory)
+            _wait(order, server, directory, supervisor)
+            (directory / "password").write_text(server.password, encoding="utf-8")
+        except BaseException:
+            with undisturbed():
+                _remove(directory)
+            raise
+        return server
+
+    def find_dev(self, checkout: str) -> Server | None:
+        """Return the running database of this checkout; one that is just being started does not count yet."""
+        directory = _dev_directory(checkout)
+        try:
+            if directory.is_symlink() or directory.stat().st_uid not in _own_ids():
+                return None
+            password = (directory / "password").read_text(encoding="utf-8")
+        except OSError:
+            return None
+        return Server(f"dev-{checkout}", str(directory), 5432, password) if list(processes(directory)) else None
+
+    def remove_dev(self, checkout: str) -> list[str]:
+        """Stop this checkout's database and remove its folder."""
+        directory = _dev_directory(checkout)
+        if directory.is_symlink() or not directory.exists() or directory.stat().st_uid not in _own_ids():
+            return []
+        _remove(directory)
+        return [str(directory)]
+
+    def remove_run(self, lease: Lease, *, log_lines: int) -> list[str]:
+        """Stop the run's server and remove its folder."""
+        directory = lease.directory / "server"
+        lines = _log(directory, log_lines)
+        _remove(directory)
+        return lines
+
+    def shell(self, server: Server, arguments: list[str]) -> int:
+        """Run the wheel's psql on the server's socket."""
+        psql = _installation(Path(server.host)) / "bin" / "psql"
+        with server.as_environment():
+            return subprocess.run([str(psql), *arguments], check=False).returncode
+
+
+def processes(directory: Path) -> Iterator[psutil.Process]:
+    """Yield the supervisor, initdb and postgres processes that work on this folder, found by their arguments."""
+    for process in psutil.process_iter(["cmdline"]):
+        arguments = process.info["cmdline"] or []
+        program = {Path(argument).name for argument in arguments[:4]}
+        if str(directory) in "\0".join(arguments) and program & {"supervisor.py", "initdb", "postgres"}:
+            yield process
+
+
+def sweep() -> list[str]:
+    """Stop the servers of dead runs and remove their directories; return the directories' paths.
+
+    Raises: ServerNotReadyError where a server does not end.
+    """
+    found = leftover_directories()
+    for path in found:
+        _remove(path / "server")
+        remove_directory(path)
+    return [str(path) for path in found]
+
+
+def version() -> str:
+    """Return what the wheel's server calls itself, such as `postgres (PostgreSQL) 16.14`."""
+    program = wheel.find() / "pginstall" / "bin" / "postgres"
+    return subprocess.run([str(program), "--version"], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _make_directory(order: Order) -> Path:
+    """Make the server's folder: in the run's, or one that this checkout finds again."""
+    if isinstance(order.lifetime, Lease):
+        directory = order.lifetime.directory / "server"
+        order.lifetime.directory.chmod(0o711)  # the unprivileged user goes through it, and sees nothing of it
+    else:
+        directory = _dev_directory(order.checkout)
+    longest = len(os.fsencode(directory / ".s.PGSQL.5432"))
+    if longest > SOCKET_PATH_BYTES:
+        raise EmbeddedError(f"The path {directory} is too long for a Unix socket. Run with TMPDIR=/tmp.")
+    identity = _identity()
+    closed = [str(parent) for parent in directory.parents if identity and not parent.stat().st_mode & stat.S_IXOTH]
+    if closed:
+        raise EmbeddedError(
+            f"Postgres runs as {UNPRIVILEGED} where pgdst runs as root, and {closed[0]} is closed to others. "
+            "Run with TMPDIR=/tmp, or as another user."
+        )
+    try:
+        directory.mkdir(mode=0o700)
+    except FileExistsError:
+        raise AlreadyStartingError(
+            f"{directory} is there already, without a server: another start is under way, or was killed. "
+            "Run: make db-down"
+        ) from None
+    except OSError as error:
+        raise EmbeddedError(f"Cannot make the folder {directory}: {error.strerror}.") from error
+    (directory / "owner").write_text(json.dumps(owner()), encoding="utf-8")
+    if identity:
+        os.chown(directory, *identity)
+    return directory
+
+
+def _dev_directory(checkout: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"{PREFIX}dev-{checkout}"
+
+
+def _identity() -> tuple[int, int] | None:
+    """Return the user and group for Postgres where this process is root, else None."""
+    if os.geteuid() != 0:
+        return None
+    entry = pwd.getpwnam(UNPRIVILEGED)
+    return entry.pw_uid, entry.pw_gid
+
+
+def _own_ids() -> set[int]:
+    identity = _identity()
+    return {os.geteuid(), *(identity[:1] if identity else ())}
+
+
+def _installation(directory: Path) -> Path:
+    """Return a `pginstall` that the server's user can execute: the wheel's, or a copy of it in `directory`."""
+    package = wheel.find()
+    copy = directory / "postgres" / package.name / "pginstall"
+    if copy.is_dir():
+        return copy
+    identity = _identity()
+    if identity is None or _executable(package / "pginstall" / "bin" / "postgres", identity):
+        return package / "pginstall"
+    # A checkout in root's home is out of reach for the unprivileged user.
+    unneeded = shutil.ignore_patterns("include", "*.a", "pgxs", "pkgconfig")
+    shutil.copytree(package / "pginstall", copy, ignore=unneeded)
+    libraries = package.with_name(package.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, directory / "postgres" / libraries.name)
+    return copy
+
+
+def _executable(program: Path, identity: tuple[int, int]) -> bool:
+    user, group = identity
+    try:
+        made = subprocess.run(
+            [str(program), "--version"],
+            user=user,
+            group=group,
+            extra_groups=[],
+            capture_output=True,
+            cwd="/",
+            check=False,
+        )
+    except PermissionError:
+        return False
+    return made.returncode == 0
+
+
+def _write_plan(order: Order, directory: Path, server: Server) -> None:
+    """Write the commands for the supervisor; the password goes to initdb in a file, not in its arguments."""
+    binaries = _installation(directory) / "bin"
+    identity = _identity()
+    secret, data = directory / "initial-password", directory / "data"
+    secret.touch(mode=0o600)
+    secret.write_text(server.password, encoding="utf-8")
+    if identity:
+        os.chown(secret, *identity)
+    initdb = [
+        str(binaries / "initdb"),
+        *settings.INITDB_ARGUMENTS,
+        "--no-sync",
+        "--no-instructions",
+        "--auth=scram-sha-256",
+    ]
+    leased = isinstance(order.lifetime, Lease)
+    plan = {
+        "commands": {
+            "initdb": [*initdb, f"--username={USER}", f"--pwfile={secret}", f"--pgdata={data}"],
+            "postgres": [
+                *(str(binaries / "postgres"), "-D", str(data), "-k", str(directory), "-c", "listen_addresses="),
+                *settings.arguments(order.settings, order.run_id),
+            ],
+        },
+        "identity": identity,
+        # Without TZ initdb compares this machine's time with every time zone, for up to two seconds.
+        "environment": {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
+        "remove_at_end": [str(directory.parent if leased else directory)],
+        "remove_at_stop": [str(directory)],
+    }
+    (directory / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+
+
+def _start_supervisor(order: Order, directory: Path) -> "subprocess.Popen[bytes]":
+    reader = order.lifetime.open_reader() if isinstance(order.lifetime, Lease) else None
+    end = f"seconds:{order.lifetime.seconds}" if isinstance(order.lifetime, TimeToLive) else f"lease:{reader}"
+    try:
+        return start_detached(SUPERVISOR, str(directory), end, descriptors=() if reader is None else (reader,))
+    finally:
+        if reader is not None:
+            os.close(reader)
+
+
+def _wait(order: Order, server: Server, directory: Path, supervisor: "subprocess.Popen[bytes]") -> None:
+    def died() -> str | None:
+        if (directory / "exit").exists():
+            failed = json.loads((directory / "exit").read_text(encoding="utf-8"))
+            log = "\n".join(f"  {line}" for line in _log(directory, LOG_LINES))
+            return f"{failed['command']} died at start: exit code {failed['code']}. Its last log lines:\n{log}"
+        return None if supervisor.poll() is None else "The supervisor of the embedded Postgres was killed at start."
+
+    first = server.with_database("postgres")  # what initdb makes
+    wait_until_ready(first, order, died)
+    with first.connect() as connection:
+        connection.execute(f'CREATE DATABASE "{DATABASE}"')
+    (directory / "initial-password").unlink()
+
+
+def _log(directory: Path, lines: int) -> list[str]:
+    try:
+        written = (directory / "log").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return written.splitlines()[-lines:] if lines else []
+
+
+def _remove(directory: Path) -> None:
+    """Stop whatever works on this folder, then remove it.
+
+    Raises: ServerNotReadyError where a process does not end within 10 s.
+    """
+    deadline = time.monotonic() + STOP_SECONDS
+    while found := list(processes(directory)):
+        supervisors = [p for p in found if "supervisor.py" in "".join(p.info["cmdline"] or [])]
+        for process in supervisors or found:
+            _stop(process, gently=bool(supervisors))
+        if time.monotonic() > deadline:
+            raise ServerNotReadyError(f"Processes of {directory} do not end: {[p.pid for p in found]}.")
+        time.sleep(POLL_SECONDS)  # not psutil.wait_procs: a process 1 that reaps late would make it wait for zombies
+    remove_directory(directory)
+
+
+def _stop(process: psutil.Process, *, gently: bool) -> None:
+    """Ask the supervisor to stop its command; a server that lost its supervisor is shut down immediately."""
+    try:
+        process.terminate() if gently else process.send_signal(3)  # 3: SIGQUIT
+    except psutil.NoSuchProcess:
+        return

@@ -1,0 +1,138 @@
+"""What the two engines have in common: how a server is asked for, and how one waits until it answers."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pgdst.errors import AlreadyStartingError, ConfigurationError, ServerNotReadyError, ServerUnreachableError
+from pgdst.server import settings
+from pgdst.server.address import Server, require_ours
+from pgdst.server.lease import Lease
+
+POLL_SECONDS = 0.02
+RETRY_SECONDS = 0.25  # between two attempts to start what somebody else is starting; each says which image it takes
+MINIMUM_DISK_MIB = 8
+
+
+@dataclass(frozen=True)
+class TimeToLive:
+    """The lifetime of a server that no run holds: it removes itself after so many seconds."""
+
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """A server to be started: whose it is, how long it lives, its settings, its room and how long to wait for it."""
+
+    checkout: str
+    lifetime: Lease | TimeToLive
+    settings: Mapping[str, str]
+    disk_mib: int = 1024
+    wait_seconds: float = 60
+
+    @property
+    def kind(self) -> str:
+        """`run` where a lease holds it, `dev` where it has a time to live."""
+        return "run" if isinstance(self.lifetime, Lease) else "dev"
+
+    @property
+    def run_id(self) -> str:
+        """The run's id; a database of `make db-up` gets one of its own."""
+        return self.lifetime.run_id if isinstance(self.lifetime, Lease) else f"dev-{self.checkout}"
+
+
+class Engine(Protocol):
+    """A way to run Postgres. Every method touches what the kit made, and nothing else."""
+
+    def start(self, order: Order) -> Server:
+        """Start a server and return once it answers SQL. On failure nothing is left.
+
+        Raises: ServerNotReadyError and what the engine itself needs (DockerNotRunningError, ImageError, EmbeddedError).
+        """
+        ...
+
+    def find_dev(self, checkout: str) -> Server | None:
+        """Return the running database of `make db-up` of this checkout, if there is one."""
+        ...
+
+    def remove_dev(self, checkout: str) -> list[str]:
+        """Remove this checkout's `make db-up` databases; return the names of what was removed."""
+        ...
+
+    def remove_run(self, lease: Lease, *, log_lines: int) -> list[str]:
+        """Remove what the run has, and return the last `log_lines` lines that its server logged.
+
+        Raises: ServerNotReadyError where something of the run is still there afterwards.
+        """
+        ...
+
+    def shell(self, server: Server, arguments: list[str]) -> int:
+        """Run psql at the server, with this process's terminal; return its exit status."""
+        ...
+
+
+def new_password() -> str:
+    """Return a random password that needs no quoting in a URL."""
+    return secrets.token_urlsafe(24)
+
+
+def check(order: Order) -> None:
+    """Raise ConfigurationError where the order cannot be met."""
+    if order.disk_mib < MINIMUM_DISK_MIB:
+        raise ConfigurationError(f"DISK_MIB is {order.disk_mib}, but Postgres needs at least {MINIMUM_DISK_MIB} MiB.")
+    if isinstance(order.lifetime, TimeToLive) and order.lifetime.seconds < 1:
+        raise ConfigurationError("TTL_HOURS must be at least a second.")
+
+
+def wait_until_ready(server: Server, order: Order, died: Callable[[], str | None]) -> None:
+    """Return once the server answers SQL at its published address and runs with our id and settings.
+
+    `died` returns why the server is no more, or None while it lives; it is asked every 20 ms.
+
+    Raises: ServerNotReadyError, with what `died` said, or with the last refusal when the deadline has passed.
+    Source: docker-library/postgres issue 146: neither log lines nor pg_isready in the container tell, as the image
+    first starts a temporary server without TCP.
+    """
+    deadline = time.monotonic() + order.wait_seconds
+    while True:
+        if (cause := died()) is not None:
+            raise ServerNotReadyError(cause)
+        try:
+            with server.connect(timeout_seconds=2) as connection:
+                require_ours(connection, server.run_id)
+                settings.verify(connection, order.settings)
+                return
+        except ServerUnreachableError as error:
+            refusal = str(error.__cause__).strip()
+        if time.monotonic() > deadline:
+            raise ServerNotReadyError(
+                f"The server did not answer at {server.host}:{server.port} within {order.wait_seconds:g} s: {refusal}\n"
+                "What to do: wait longer (--wait-seconds), or, where the port of the daemon is reached under another "
+                "name (a remote daemon, a container with the daemon's socket), set PUBLISHED_HOST."
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def up(engine: Engine, order: Order) -> tuple[Server, bool]:
+    """Return this checkout's long-lived database and whether it was started now.
+
+    One that is being started by somebody else at this moment is waited for.
+
+    Raises: ServerNotReadyError.
+    """
+    deadline = time.monotonic() + order.wait_seconds
+    while True:
+        if (found := engine.find_dev(order.checkout)) is not None:
+            wait_until_ready(
+                found, order, lambda: None if engine.find_dev(order.checkout) else "It was removed meanwhile."
+            )
+            return found, False
+        try:
+            return engine.start(order), True
+        except AlreadyStartingError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(RETRY_SECONDS)

@@ -1,0 +1,208 @@
+"""The lease: a server lives exactly as long as the last process of its run, SIGKILL included.
+
+A run has a directory with a fifo in it. The shell of the run opens the fifo for reading and writing and every process
+that it starts inherits that descriptor; so the read end sees its end of file when the last of them has gone, however
+it went. Nobody has to be told, no process has to survive.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from pgdst.errors import ConfigurationError
+
+PREFIX = "pgdst-"
+DETACHED: list["subprocess.Popen[bytes]"] = []  # kept: a collected Popen warns when its process still runs
+UNSIGNED_SECONDS = 60
+RELEASE_SECONDS = 10
+HOLDER = Path(__file__).with_name("holder.py")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The directory of a run; its name ends in the run's id."""
+
+    directory: Path
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run, unique on this host."""
+        return self.directory.name.removeprefix(PREFIX)
+
+    @property
+    def fifo(self) -> Path:
+        """What the processes of the run hold open."""
+        return self.directory / "lease"
+
+    def open_reader(self) -> int:
+        """Return a descriptor that reads end of file once the last process of the run has ended."""
+        return os.open(self.fifo, os.O_RDONLY | os.O_NONBLOCK)
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that the run's server was asked of."""
+        return (self.directory / "engine").read_text(encoding="utf-8").strip()
+
+    def write_environment(self, text: str) -> None:
+        """Leave the server's coordinates for the run's shell, readable for this user only."""
+        file = self.directory / "environment"
+        file.touch(mode=0o600)
+        file.write_text(text, encoding="utf-8")
+
+    def sign(self) -> None:
+        """Write down which process made this directory, so that a leftover can be told from a live one."""
+        (self.directory / "owner").write_text(json.dumps(owner()), encoding="utf-8")
+
+
+def take(directory: Path, engine: str) -> Lease:
+    """Return the lease of the run whose shell has made `directory` and holds its fifo open.
+
+    From now on there may be a server, so the run's end has something to remove: `engine` is written down.
+
+    Raises: ConfigurationError where the directory is not one of a run.
+    """
+    lease = Lease(directory.absolute())
+    if not directory.name.startswith(PREFIX) or not lease.fifo.is_fifo():
+        raise ConfigurationError(f"{directory} is not the directory of a run. Use tools/with_postgres.sh -- COMMAND.")
+    lease.sign()
+    (directory / "engine").write_text(engine, encoding="utf-8")
+    return lease
+
+
+def new() -> tuple[Lease, int]:
+    """Make a run directory for this process; return its lease and the descriptor that keeps it alive.
+
+    Children inherit the descriptor only if it is passed on, so the lease ends with this process.
+    """
+    lease = Lease(Path(tempfile.mkdtemp(prefix=PREFIX)).absolute())
+    lease.sign()
+    os.mkfifo(lease.fifo, 0o600)
+    return lease, os.open(lease.fifo, os.O_RDWR)
+
+
+def hold(lease: Lease, stream: int) -> None:
+    """Start the holder: it keeps `stream` open until the lease ends, then removes the run's directory."""
+    reader = lease.open_reader()
+    try:
+        start_detached(HOLDER, str(reader), str(stream), str(lease.directory), descriptors=(reader, stream))
+    finally:
+        os.close(reader)
+
+
+def release(lease: Lease, descriptor: int) -> None:
+    """Let go of a lease of `new()`: wait for the processes that live by it, and remove the run's directory."""
+    os.close(descriptor)
+    while DETACHED:
+        DETACHED.pop().wait(RELEASE_SECONDS)
+    remove_directory(lease.directory)
+
+
+def start_detached(script: Path, *arguments: str, descriptors: tuple[int, ...] = ()) -> "subprocess.Popen[bytes]":
+    """Start one of our scripts in a session of its own, out of the terminal's reach; it outlives this process.
+
+    It inherits these descriptors only, so not the run's end of a lease.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(script), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=descriptors,
+        start_new_session=True,
+        cwd="/",
+    )
+    DETACHED.append(process)
+    return process
+
+
+def owner() -> dict[str, str | int | float]:
+    """Return who we are: where process ids mean the same, our id, and our start (seconds since the epoch)."""
+    me = psutil.Process()
+    return {"host": _process_space(), "pid": me.pid, "started": round(me.create_time(), 2)}
+
+
+def is_alive(found: dict[str, str | int | float]) -> bool | None:
+    """Tell whether the process of an `owner()` still lives; None where its id means nothing here."""
+    if found.get("host") != _process_space():
+        return None
+    try:
+        return abs(psutil.Process(int(found["pid"])).create_time() - float(found["started"])) < 1
+    except (psutil.NoSuchProcess, KeyError, ValueError):
+        return False
+
+
+def _process_space() -> str:
+    """Return what tells this boot and process namespace from another: containers may share a host's name and daemon."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # not Linux
+        return f"{uuid.getnode():x}"
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no signal of a terminal or of a service manager interrupt the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leftover_directories() -> list[Path]:
+    """Return run directories of ours whose run has ended: nobody holds the fifo and the maker is dead."""
+    candidates = Path(tempfile.gettempdir()).glob(f"{PREFIX}*")
+    return sorted(path for path in candidates if _is_leftover(path))
+
+
+def _is_leftover(path: Path) -> bool:
+    try:
+        if path.is_symlink() or path.stat().st_uid != os.getuid() or not (path / "lease").is_fifo():
+            return False
+        return not _is_held(path / "lease") and _maker_is_dead(path)
+    except OSError:
+        return False
+
+
+def _maker_is_dead(path: Path) -> bool:
+    """Tell whether the maker has ended; one that was killed before it signed counts so after a minute."""
+    try:
+        return is_alive(json.loads((path / "owner").read_text(encoding="utf-8"))) is False
+    except FileNotFoundError:
+        return time.time() - path.stat().st_mtime > UNSIGNED_SECONDS
+    except ValueError:
+        return False
+
+
+def _is_held(fifo: Path) -> bool:
+    """Tell whether somebody has the fifo open: opening it for writing without waiting then succeeds."""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a run's directory; that it is gone already is success."""
+    shutil.rmtree(path, ignore_errors=True)

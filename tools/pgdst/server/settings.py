@@ -1,0 +1,76 @@
+"""Every Postgres setting of a throw-away server, each with its reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgdst.errors import ServerNotReadyError
+
+if TYPE_CHECKING:
+    import psycopg
+
+INITDB_ARGUMENTS = ("--locale=C", "--encoding=UTF8")  # the same order of text on every host and image
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its name, its value exactly as SHOW prints it, and why it is so."""
+
+    name: str
+    value: str
+    reason: str
+
+
+SETTINGS = (
+    Setting("fsync", "off", "speed: the data is thrown away, only a crash of the machine could lose it"),
+    Setting("full_page_writes", "off", "speed: torn pages only follow a crash of the machine"),
+    Setting("synchronous_commit", "on", "safety: a crashed Postgres process must not lose a commit"),
+    Setting("autovacuum", "off", "determinism: no background work changes plans or takes locks"),
+    Setting("max_parallel_workers_per_gather", "0", "determinism: parallel workers return rows in any order"),
+    Setting("jit", "off", "speed and determinism: compiling depends on estimated costs"),
+    Setting("synchronize_seqscans", "off", "determinism: a scan starts at the first page, whoever else scans"),
+    Setting("deadlock_timeout", "10ms", "speed: a deadlock is found at once"),
+    Setting("TimeZone", "UTC", "determinism: the same text of a time on every machine"),
+    Setting("log_timezone", "UTC", "the log reads alike on every machine"),
+    Setting("lc_messages", "C", "errors read alike on every machine"),
+)
+
+
+def merged(overrides: Mapping[str, str]) -> dict[str, str]:
+    """Return name → value of all settings, those of `[tool.pgdst.settings]` taking precedence.
+
+    Names compare without regard to case, as in Postgres; an override keeps the name under which we assert it.
+    """
+    canonical = {setting.name.lower(): setting.name for setting in SETTINGS}
+    values = {setting.name: setting.value for setting in SETTINGS}
+    values.update({canonical.get(name.lower(), name): value for name, value in overrides.items()})
+    return values
+
+
+def arguments(values: Mapping[str, str], run_id: str) -> list[str]:
+    """Return the `-c name=value` arguments for `postgres`, the id of the run among them."""
+    pairs = {**values, "pgdst.run_id": run_id}
+    return [part for name, value in pairs.items() for part in ("-c", f"{name}={value}")]
+
+
+def verify(connection: "psycopg.Connection", expected: Mapping[str, str]) -> None:
+    """Ask the server with SHOW whether each setting of ours is in force.
+
+    Only values that are written as SHOW writes them can be compared, so an override is left to the server.
+
+    Raises: ServerNotReadyError, naming every setting that differs.
+    """
+    ours = {setting.name: setting.value for setting in SETTINGS if expected[setting.name] == setting.value}
+    found = {name: _show(connection, name) for name in ours}
+    differing = [f"{name} is {found[name]}, expected {value}" for name, value in ours.items() if found[name] != value]
+    if differing:
+        raise ServerNotReadyError(
+            f"The server does not run with pgdst's settings ({'; '.join(differing)}). "
+            "Something in the image overrides them: use IMAGE=postgres:16-alpine, or set them in [tool.pgdst.settings]."
+        )
+
+
+def _show(connection: "psycopg.Connection", name: str) -> str:
+    row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
+    assert row is not None  # current_setting returns one row or raises
+    return str(row[0])

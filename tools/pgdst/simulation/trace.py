@@ -1,0 +1,45 @@
+"""What happened in a run, line by line, and the hash that is the run's identity."""
+
+import hashlib
+from itertools import zip_longest
+
+
+class Trace:
+    """An append-only list of events.
+
+    Only what the seed determines belongs into a line: no process ids, no transaction ids, no wall time, no memory
+    addresses. Two runs are the same run when their hashes are equal; their lines say where they first differ.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._hash = hashlib.sha256()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The events so far, in the order in which they happened."""
+        return tuple(self._lines)
+
+    def append(self, line: str) -> None:
+        """Add one event; a line break in it is written as an escape, so that an event is always one line.
+
+        Lone surrogates, which a request may carry and UTF-8 may not, are escaped in the hash.
+        """
+        one_line = line.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        self._lines.append(one_line)
+        self._hash.update(one_line.encode(errors="backslashreplace") + b"\n")
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of all lines so far, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def first_difference(self, other: "Trace") -> str | None:
+        """Return the first line at which two runs part, both versions, or None when they are the same run."""
+        return next(
+            (
+                f"line {number}: {mine!r} here, {theirs!r} there"
+                for number, (mine, theirs) in enumerate(zip_longest(self._lines, other._lines), start=1)
+                if mine != theirs
+            ),
+            None,
+        )

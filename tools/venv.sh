@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Make the virtual environment in .venv from the hashed lock. Usage: tools/venv.sh [PYTHON]
+# Exit status: 0 made; 1 Python is missing or too old, or the packages could not be had.
+set -euo pipefail
+unset CDPATH # or cd goes elsewhere
+
+python=${1:-python3}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+fail() {
+  printf '%s\n' "$@" >&2
+  exit 1
+}
+
+command -v "$python" >/dev/null || fail "There is no $python. Install Python 3.11 or newer, or run with PYTHON=/path/to/python3."
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  fail "$python ($("$python" --version)) is not Python 3.11 or newer. Install Python 3.11 or newer, or run with PYTHON=/path/to/python3."
+
+echo "Making the virtual environment with $("$python" --version) (once, about half a minute) ..." >&2
+rm -rf .venv
+trap 'rm -rf .venv' EXIT # half an environment would be taken for a whole one
+"$python" -m venv .venv ||
+  fail "The virtual environment could not be made. On Debian and Ubuntu, install python3-venv."
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+  --requirement tools/requirements.lock || fail "The packages of tools/requirements.lock could not be installed."
+trap - EXIT
