@@ -1,0 +1,130 @@
+"""Every test of the kit runs with a clean environment and must leave the machine as it was."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import docker
+import psutil
+import pytest
+import tiny_backend
+from machine import MARK, Machine
+from pgdst import project
+from pgdst.server.address import libpq_variables
+
+KIT = tiny_backend.KIT
+PYTHON = KIT / ".venv" / "bin" / "python"
+DEADLINE_SECONDS = 120
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what make and the user's shell have set: a test says itself what it wants."""
+    ours = [
+        name for name in os.environ if name.startswith("PGDST_") or name in ("DATABASE_URL", "MAKEFLAGS", "MAKELEVEL")
+    ]
+    for name in (*ours, *libpq_variables()):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[docker.DockerClient]:
+    """A client of the daemon. Where Docker is missing the tests fail: they are about Docker."""
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def client(docker_client: docker.DockerClient) -> docker.DockerClient:
+    """The same, by the name that the tests of images use."""
+    return docker_client
+
+
+@dataclass
+class Sandbox:
+    """A place for runs: a project's folder, a TMPDIR and a mark of its own."""
+
+    root: Path
+    scratch: Path
+    machine: Machine
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *command: str | Path, **environment: str) -> subprocess.Popen[str]:
+        """Start a command as the leader of a process group, as a terminal does; its output is captured."""
+        return subprocess.Popen(
+            list(map(str, command)),
+            cwd=self.root,
+            env={**os.environ, "TMPDIR": str(self.scratch), MARK: self.machine.mark, **self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        process = self.start(*command, **environment)
+        out, err = process.communicate(timeout=DEADLINE_SECONDS)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def inside(self, folder: Path) -> "Sandbox":
+        """Return the same sandbox with another working directory."""
+        return replace(self, root=folder)
+
+    def script(self, name: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a script of the kit by hand."""
+        return self.run(PYTHON, KIT / "tools" / name, *arguments, **environment)
+
+    def with_postgres(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `with_postgres.sh ARGUMENTS`."""
+        return self.run(KIT / "tools" / "with_postgres.sh", *arguments, **environment)
+
+
+def make_sandbox(root: Path, client: docker.DockerClient) -> Sandbox:
+    """Return a sandbox for a project's folder; its TMPDIR is short, as a socket's path must be."""
+    scratch = Path(tempfile.mkdtemp(prefix="t"))
+    scratch.chmod(0o755)  # run as root, the embedded Postgres is another user
+    checkout = project.load(start=root).checkout
+    return Sandbox(root, scratch, Machine(secrets.token_hex(8), checkout, scratch, client))
+
+
+@pytest.fixture
+def new_sandbox(tmp_path: Path, docker_client: docker.DockerClient) -> Iterator[Callable[[Path | None], Sandbox]]:
+    """Make sandboxes, by default with a tiny backend to run. Afterwards nothing of their runs may be left."""
+    made: list[Sandbox] = []
+
+    def new(root: Path | None = None) -> Sandbox:
+        folder = root or tiny_backend.write(tmp_path / f"tiny{len(made)}").root
+        made.append(make_sandbox(folder, docker_client))
+        return made[-1]
+
+    yield new
+    left = [one.machine.left_after() for one in made]
+    for one in made:
+        tidy(one)
+    assert [{}] * len(made) == left
+
+
+@pytest.fixture
+def sandbox(new_sandbox: Callable[[Path | None], Sandbox]) -> Sandbox:
+    """A tiny backend's folder to run things in."""
+    return new_sandbox(None)
+
+
+def tidy(made: Sandbox) -> None:
+    """Remove what a failing test has left, so that the next one does not meet it."""
+    for process in made.machine.processes():
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    for name in made.machine.containers():
+        made.machine.client.api.remove_container(name.lstrip("/"), force=True, v=True)
+    shutil.rmtree(made.scratch, ignore_errors=True)

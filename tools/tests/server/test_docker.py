@@ -1,0 +1,240 @@
+"""The Docker engine: what a container of ours looks like, and that it is gone when it should be."""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import docker
+import psycopg
+import pytest
+from conftest import KIT, PYTHON, Sandbox
+from machine import eventually
+from pgdst import project
+from pgdst.errors import DockerNotRunningError, ServerNotReadyError
+from pgdst.server import settings
+from pgdst.server.address import Server
+from pgdst.server.docker import DockerEngine
+from pgdst.server.endpoint import Endpoint
+from pgdst.server.engine import Order, TimeToLive, up
+from pgdst.server.lease import Lease, new, owner, release
+
+ASKERS = 4
+ROUNDS = 3
+
+
+@pytest.fixture
+def lease(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lease]:
+    """A lease that ends with the test."""
+    monkeypatch.setattr("tempfile.tempdir", str(sandbox.scratch))
+    held, descriptor = new()
+    yield held
+    release(held, descriptor)
+
+
+def order(sandbox: Sandbox, lifetime: Lease | TimeToLive, **overrides: str) -> Order:
+    """Return an order for the sandbox's project."""
+    return Order(project.load(start=sandbox.root).checkout, lifetime, settings.merged(overrides))
+
+
+def test_a_run_is_on_loopback_in_memory_and_labelled(sandbox: Sandbox, lease: Lease) -> None:
+    """Loopback only, a port of Docker's choice, no volume, our labels, auto-removal; the password not in argv."""
+    engine = DockerEngine()
+    server = engine.start(order(sandbox, lease))
+    [name] = sandbox.machine.containers()
+    found = engine.client.containers.get(name.lstrip("/")).attrs
+    assert [{"HostIp": "127.0.0.1", "HostPort": str(server.port)}] == found["NetworkSettings"]["Ports"]["5432/tcp"]
+    assert [] == found["Mounts"]
+    assert {"pgdst.run", "pgdst.kind", "pgdst.checkout", "pgdst.owner"} <= set(found["Config"]["Labels"])
+    assert found["HostConfig"]["AutoRemove"]
+    assert server.password not in str(found["Args"]) + str(found["Path"])
+    assert [] == engine.remove_run(lease, log_lines=0)
+    assert [] == sandbox.machine.containers()
+
+
+def test_every_setting_is_in_force_and_the_wrong_password_is_refused(sandbox: Sandbox, lease: Lease) -> None:
+    """SHOW says what settings.py says; the server asks for the password."""
+    engine = DockerEngine()
+    server = engine.start(order(sandbox, lease))
+    with server.connect() as connection:
+        shown = {one.name: connection.execute(f"SHOW {one.name}").fetchone() for one in settings.SETTINGS}
+        assert {one.name: (one.value,) for one in settings.SETTINGS} == shown
+        assert (lease.run_id,) == connection.execute("SHOW pgdst.run_id").fetchone()
+        assert ("C", "UTF8") == connection.execute(
+            "SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(host=server.host, port=server.port, user=server.user, password="wrong", dbname=server.database)
+    engine.remove_run(lease, log_lines=0)
+
+
+def test_a_container_that_dies_at_start_is_reported_within_two_seconds(sandbox: Sandbox, lease: Lease) -> None:
+    """From its death on: exit code and last log lines, long before the deadline."""
+    engine = DockerEngine()
+    begin = time.monotonic()
+    with pytest.raises(ServerNotReadyError, match=r"exit code 1\. .*\n(.*\n)*.*shared_buffers"):
+        engine.start(order(sandbox, lease, shared_buffers="nonsense"))
+    assert 10 > time.monotonic() - begin  # creating, starting and initdb included, on a loaded machine
+    assert [] == sandbox.machine.containers()
+
+
+def test_many_who_ask_for_a_checkouts_database_at_once_get_the_same(sandbox: Sandbox) -> None:
+    """One starts it; the others wait, even where Docker has its name taken before its container can be seen."""
+    wanted = order(sandbox, TimeToLive(600))
+    for _ in range(ROUNDS):
+        together = threading.Barrier(ASKERS)
+
+        def ask(barrier: threading.Barrier = together) -> tuple[Server, bool]:
+            engine = DockerEngine()
+            barrier.wait()
+            return up(engine, wanted)
+
+        with ThreadPoolExecutor(ASKERS) as pool:
+            answers = [asked.result() for asked in [pool.submit(ask) for _ in range(ASKERS)]]
+        assert 1 == len(DockerEngine().remove_dev(wanted.checkout))
+        assert 1 == len({server for server, _ in answers})
+        assert [False] * (ASKERS - 1) + [True] == sorted(new for _, new in answers)
+
+
+def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) -> None:
+    """A grandchild that outlives the shell keeps the database; when it is killed, everything is gone in two seconds."""
+    process = sandbox.start(KIT / "tools" / "with_postgres.sh", "--", "sh", "-c", "sleep 300 & wait")
+    sleeper = eventually(lambda: [p for p in sandbox.machine.processes() if p.name() == "sleep"], 30, "the command")[0]
+    for other in [p for p in sandbox.machine.processes() if p.pid != sleeper.pid and p.name() in ("bash", "sh")]:
+        other.kill()
+    process.wait(10)
+    time.sleep(1)
+    assert sandbox.machine.containers(), "the database was gone while a process of its run lived"
+    sleeper.kill()
+    process.communicate()
+    assert {} == sandbox.machine.left_after(2)
+
+
+def test_pytest_by_hand_starts_a_leased_server_of_its_own(sandbox: Sandbox) -> None:
+    """Without make: the fixture starts one, DATABASE_URL leads to it, and SIGKILL to pytest removes it."""
+    (sandbox.root / "tests" / "test_hand.py").write_text(
+        "import os, time\n"
+        "def test_hand(migrated_server, database):\n"
+        "    assert os.environ['DATABASE_URL'] == migrated_server.url != database\n"
+        "    open('reached', 'w').close()\n"
+        "    time.sleep(float(os.environ['HAND_SECONDS']))\n"
+    )
+    command = (PYTHON, "-m", "pytest", "-q", "tests/test_hand.py")
+    elsewhere = {"DATABASE_URL": "postgresql://127.0.0.1:9/production", "PYTHONPATH": str(KIT / "tools")}
+    done = sandbox.run(*command, HAND_SECONDS="0", **elsewhere)
+    assert 0 == done.returncode, done.stdout
+    assert "ResourceWarning" not in done.stderr
+    assert {} == sandbox.machine.left_after()
+    (sandbox.root / "reached").unlink()
+    killed = sandbox.start(*command, HAND_SECONDS="60", **elsewhere)
+    eventually((sandbox.root / "reached").exists, 30, "the test")
+    killed.kill()
+    killed.communicate()
+    assert {} == sandbox.machine.left_after()
+
+
+@contextmanager
+def forwarded(to: str) -> Iterator[tuple[str, threading.Event]]:
+    """Yield the address of a TCP port that leads to the daemon's socket, until the event is set: then all is cut."""
+    cut = threading.Event()
+    pairs: list[socket.socket] = []
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = listener.accept()
+                there = socket.socket(socket.AF_UNIX)
+                there.connect(to)
+                pairs.extend([here, there])
+                for a, b in ((here, there), (there, here)):
+                    threading.Thread(target=pump, args=(a, b), daemon=True).start()
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def wait() -> None:
+        cut.wait()
+        for one in (listener, *pairs):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        cutter = threading.Thread(target=wait, daemon=True)
+        cutter.start()
+        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}", cut
+        cut.set()
+        cutter.join()
+
+
+def test_a_daemon_over_tcp_works_and_its_loss_ends_the_container(sandbox: Sandbox, lease: Lease) -> None:
+    """When the connection is lost the container ends by itself, and one error names the endpoint."""
+    with forwarded("/var/run/docker.sock") as (url, cut):
+        engine = DockerEngine(endpoint=Endpoint(url, "the test says so", {"base_url": url}))
+        server = engine.start(order(sandbox, lease))
+        with server.connect() as connection:
+            assert (1,) == connection.execute("SELECT 1").fetchone()
+        cut.set()
+        eventually(lambda: not sandbox.machine.containers(), 2, "the container ends with its stream")
+        with pytest.raises(DockerNotRunningError, match=url):
+            engine.remove_run(lease, log_lines=0)
+
+
+def test_a_leftover_of_a_dead_run_is_found_and_swept(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:
+    """A container that was created and never started, by a process that is dead, is a leftover; doctor names it."""
+    sandbox.script("db_up.py")
+    [ours] = sandbox.machine.containers()
+    made = docker_client.containers.get(ours.lstrip("/")).attrs
+    labels = {**made["Config"]["Labels"], "pgdst.owner": dead_owner()}
+    orphan = docker_client.api.create_container(made["Image"], name=f"pgdst-orphan-{os.getpid()}", labels=labels)["Id"]
+    try:
+        doctor = sandbox.script("doctor.py")
+        assert 1 == doctor.returncode
+        assert f"problem  leftover containers: pgdst-orphan-{os.getpid()}" in doctor.stdout
+        assert f"Removed pgdst-orphan-{os.getpid()}." in sandbox.script("sweep.py").stderr
+        assert [ours] == sandbox.machine.containers()
+    finally:
+        with suppress(docker.errors.NotFound):
+            docker_client.api.remove_container(orphan, force=True, v=True)
+        sandbox.script("db_down.py")
+
+
+def test_a_left_run_directory_is_swept_and_a_live_one_is_not(sandbox: Sandbox) -> None:
+    """A directory whose maker is dead and whose fifo nobody holds is removed; one without our mark stays."""
+    left, strange = sandbox.scratch / "pgdst-AAAAAAAAAA", sandbox.scratch / "pgdst-not-ours"
+    left.mkdir()
+    strange.mkdir()
+    os.mkfifo(left / "lease")
+    (left / "owner").write_text(dead_owner())
+    assert f"Removed {left}." in sandbox.script("sweep.py").stderr
+    assert not left.exists()
+    assert strange.exists()
+    strange.rmdir()
+
+
+def dead_owner() -> str:
+    """Return the owner's mark of a process of this host that is no more."""
+    return json.dumps({**owner(), "pid": 1, "started": 1.0})
+
+
+def test_running_a_copy_in_a_closed_folder_still_finds_postgres(tmp_path: Path) -> None:
+    """The wheel's Postgres is copied where its unprivileged user cannot reach the virtual environment."""
+    from pgdst.server import embedded
+
+    if os.geteuid() != 0:
+        pytest.skip("only root changes its user")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    program = closed / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert not embedded._executable(program, (65534, 65534))

@@ -1,0 +1,71 @@
+"""pgdst.simulation.randomness, SeedOnlyProvider."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
+from pgdst.simulation.randomness import SEED_ONLY
+
+ODD_CONSTANT = 54_321
+HYPOTHESIS_OWN = "hypothesis"
+
+
+def drawn_integers(backend: str, seed_value: int = 7) -> list[int]:
+    """Return what Hypothesis draws for one seed."""
+    numbers: list[int] = []
+
+    @seed(seed_value)
+    @settings(
+        backend=backend, database=None, max_examples=200, phases=[Phase.generate], derandomize=False, deadline=None
+    )
+    @given(st.sampled_from(range(100_000)))
+    def draw(number: int) -> None:
+        numbers.append(number)
+
+    draw()
+    return numbers
+
+
+@pytest.fixture
+def module_with_an_odd_constant(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What Hypothesis would see after a module that says 54321 was imported."""
+    constants = Constants()
+    constants.add(ODD_CONSTANT)
+    monkeypatch.setattr(providers, "_get_local_constants", lambda: constants)
+    providers.CONSTANTS_CACHE.cache.clear()
+    yield
+    providers.CONSTANTS_CACHE.cache.clear()
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    """And another seed draws something else."""
+    assert drawn_integers(SEED_ONLY) == drawn_integers(SEED_ONLY)
+    assert drawn_integers(SEED_ONLY) != drawn_integers(SEED_ONLY, seed_value=8)
+
+
+@pytest.mark.usefixtures("module_with_an_odd_constant")
+def test_constants_of_loaded_modules_do_not_reach_the_choices() -> None:
+    """A constant that stands in one of the project's modules is as unlikely as any other."""
+    assert ODD_CONSTANT not in drawn_integers(SEED_ONLY)
+
+
+@pytest.mark.usefixtures("module_with_an_odd_constant")
+def test_constants_of_loaded_modules_would_otherwise_reach_the_choices() -> None:
+    """The leak is real: Hypothesis' own provider draws it."""
+    assert ODD_CONSTANT in drawn_integers(HYPOTHESIS_OWN)
+
+
+def test_a_failure_is_shrunk_as_always() -> None:
+    """Another source of choices leaves the shrinker as good as it was."""
+
+    @seed(7)
+    @settings(backend=SEED_ONLY, database=None, derandomize=False, deadline=None, print_blob=False)
+    @given(st.lists(st.integers()))
+    def find(numbers: list[int]) -> None:
+        assert sum(numbers) < 1000, numbers
+
+    with pytest.raises(AssertionError, match=r"^\[1000\]"):
+        find()

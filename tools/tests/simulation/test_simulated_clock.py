@@ -1,0 +1,40 @@
+"""pgdst.simulation.clock."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from pgdst.simulation.clock import START, SimulatedClock
+
+
+def test_the_clock_starts_at_a_fixed_aware_instant() -> None:
+    """Two clocks agree, whatever the wall clock says."""
+    assert SimulatedClock().now() == SimulatedClock().now() == START
+    assert SimulatedClock().now().tzinfo is UTC
+
+
+def test_the_clock_stands_still_until_it_is_advanced() -> None:
+    """Only `advance` moves it, by exactly what was asked for."""
+    clock = SimulatedClock()
+    before = clock.now()
+    clock.advance(timedelta(seconds=90))
+    assert before + timedelta(seconds=90) == clock.now()
+
+
+def test_time_does_not_go_back() -> None:
+    """A negative advance is refused and changes nothing."""
+    clock = SimulatedClock()
+    with pytest.raises(ValueError, match="does not go back"):
+        clock.advance(timedelta(seconds=-1))
+    assert clock.now() == START
+
+
+def test_a_naive_start_is_refused() -> None:
+    """A time without a zone never enters a run."""
+    with pytest.raises(ValueError, match="aware"):
+        SimulatedClock(datetime(2026, 1, 1))
+
+
+def test_a_start_in_another_zone_is_kept_in_utc() -> None:
+    """The instant is the same; what `now` shows is UTC."""
+    start = datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))
+    assert SimulatedClock(start).now().isoformat() == "2026-01-01T00:00:00+00:00"

@@ -1,0 +1,117 @@
+"""SIGKILL, at random moments, to each process of a run: nothing of the run may outlive its last process."""
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny_backend
+from conftest import Sandbox
+from machine import find
+
+VICTIMS = {
+    "make": "make",
+    "shell": "with_postgres.sh",
+    "migration": "migrate.py",
+    "pytest": "pytest",
+    "holder": "holder.py",
+    "supervisor": "supervisor.py",
+}
+DOCKER_ROUNDS = 50
+EMBEDDED_ROUNDS = 15
+LANES = 4  # runs at a time: most of a run is waiting
+RUN_ENDS_WITHIN_SECONDS = 60
+KEEPERS = ("holder.py", "supervisor.py", "postgres")  # they end after the run, and because of its end
+RUN_SECONDS = 1.0
+
+
+@pytest.fixture
+def lanes(tmp_path: Path, new_sandbox: Callable[[Path | None], Sandbox]) -> list[Sandbox]:
+    """Checkouts of the kit of their own, so that each lane sees its own containers only."""
+    made = []
+    for lane in range(LANES):
+        root = tiny_backend.copy_kit(tmp_path / f"kit{lane}")
+        tiny = tiny_backend.write(root / "tiny").root
+        sandbox = new_sandbox(root)
+        sandbox.environment = {
+            "PGDST_BACKEND": str(tiny),
+            "PGDST_ALEMBIC_INI": str(tiny / "alembic.ini"),
+            "PGDST_SIMULATION": str(tiny / "tests" / "simulation"),
+            "TINY_SECONDS": str(RUN_SECONDS),
+        }
+        made.append(sandbox)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("engine", "victims", "rounds"),
+    [
+        ("docker", ["make", "shell", "migration", "pytest", "holder"], DOCKER_ROUNDS),
+        ("embedded", ["make", "shell", "migration", "pytest", "supervisor"], EMBEDDED_ROUNDS),
+    ],
+)
+def test_sigkill_to_any_process_at_any_moment_leaves_nothing(
+    lanes: list[Sandbox], engine: str, victims: list[str], rounds: int
+) -> None:
+    """Two seconds after a run's last process has ended, its container, volumes, processes and folders are gone."""
+    plan = [(victims[number % len(victims)], random.Random(f"{engine}{number}")) for number in range(rounds)]
+
+    def lane(index: int) -> list[str]:
+        return [kill_one(lanes[index], engine, victim, moment) for victim, moment in plan[index::LANES]]
+
+    with ThreadPoolExecutor(LANES) as pool:
+        killed = [name for names in pool.map(lane, range(LANES)) for name in names]
+    assert rounds == len(killed)
+
+
+def kill_one(sandbox: Sandbox, engine: str, victim: str, moment: random.Random) -> str:
+    """Start a run, kill one process of it somewhen, and look at what is left once the run has ended."""
+    process = sandbox.start("make", "test-dst", f"ENGINE={engine}")
+    found = wait_for(sandbox, process, VICTIMS[victim])
+    # From its first moment on: a migration lives for less than a second, the shell from the start to the end.
+    delay = moment.uniform(0, 0.7 if victim == "migration" else 3.0)
+    time.sleep(delay)
+    alive = found.is_running() and found.status() != psutil.STATUS_ZOMBIE
+    found.send_signal(signal.SIGKILL) if alive else None
+    wait_for_the_end(sandbox)
+    left = sandbox.machine.left_after()
+    talk = process.communicate(timeout=10)
+    assert not left, f"SIGKILL to {victim} after {delay:.3f} s left {left}\n{talk[0]}\n{talk[1]}"
+    return victim
+
+
+def wait_for(sandbox: Sandbox, process: "subprocess.Popen[str]", script: str) -> psutil.Process:
+    """Return the run's process that executes this script, as soon as there is one."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for found in find(sandbox.machine.processes(), script):
+            return found
+        assert process.poll() is None, f"the run ended before {script}: {process.communicate()}"
+        time.sleep(0.03)
+    raise AssertionError(f"no {script} within 30 s")
+
+
+def wait_for_the_end(sandbox: Sandbox) -> None:
+    """Return once no process of the run lives but those that end because of that; fail where one never ends."""
+    deadline = time.monotonic() + RUN_ENDS_WITHIN_SECONDS
+    while True:
+        processes = sandbox.machine.processes()
+        keepers = {process.pid for keeper in KEEPERS for process in find(processes, keeper)}
+        running = [process for process in processes if process.pid not in keepers and not is_backend(process)]
+        if not running:
+            return
+        assert time.monotonic() < deadline, f"never ended: {running}"
+        time.sleep(0.03)
+
+
+def is_backend(process: psutil.Process) -> bool:
+    """Tell whether it is a process of an embedded Postgres server, which renames itself."""
+    try:
+        return process.name().startswith("postgres")
+    except psutil.NoSuchProcess:
+        return True
