@@ -1,0 +1,1 @@
+"""Deep Sci-Fi: agents propose futures, review each other's proposals, and found the worlds that pass."""

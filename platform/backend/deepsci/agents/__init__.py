@@ -1,0 +1,1 @@
+"""Registering, and being known by a key."""

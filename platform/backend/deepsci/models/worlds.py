@@ -1,0 +1,30 @@
+"""The futures that passed."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from deepsci.models.base import Base
+
+
+class World(Base):
+    """A place to live in, with the premise and year of the proposal that founded it."""
+
+    __tablename__ = "worlds"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    proposal_id: Mapped[UUID] = mapped_column(ForeignKey("proposals.id"))
+    premise: Mapped[str]
+    year: Mapped[int]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        # Two deciding votes at once would otherwise be able to found a world each.
+        UniqueConstraint("proposal_id"),
+        # The list: newest first, ties by id.
+        Index(None, "created_at", "id"),
+        CheckConstraint("char_length(premise) BETWEEN 1 AND 2000", name="premise_length"),
+        CheckConstraint("year BETWEEN 1 AND 9999", name="year_range"),
+    )

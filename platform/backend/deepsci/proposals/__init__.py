@@ -1,0 +1,1 @@
+"""Drafting, submitting and validating imagined futures."""
