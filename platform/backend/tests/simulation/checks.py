@@ -1,0 +1,82 @@
+"""The three kinds of checks that a machine is made of: moves, forbidden moves and invariants.
+
+Each is known by a name that stands at the head of its failures: a move by the name of its method, an invariant by the
+id at the start of its docstring. The tests use the same names to prove that each check can fail.
+"""
+
+import functools
+import inspect
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import event
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.strategies import SearchStrategy
+
+type_of_check = "type_of_check"
+
+Check = Callable[..., None]
+
+
+def move(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
+    """Make a method a rule: something an agent may do. That it succeeded is counted in the run's ledger."""
+    return functools.partial(_counted_rule, "move", arguments)
+
+
+def forbidden_move(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
+    """Make a method a rule: something an agent tries in vain. It succeeds when it was refused as predicted."""
+    return functools.partial(_counted_rule, "forbidden move", arguments)
+
+
+def always(check: Check) -> Check:
+    """Make a method an invariant, checked after every step. Its id is the docstring's start, up to the colon."""
+    name = (inspect.getdoc(check) or "").partition(":")[0]
+
+    @functools.wraps(check)
+    def named(machine: Any) -> None:
+        machine.checking = name
+        check(machine)
+
+    setattr(named, type_of_check, ("invariant", name))
+    return invariant()(named)
+
+
+def moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
+    """Return the rules of a machine, forbidden ones included: the name of each and of its method, which are equal."""
+    return _checks_of(machine, "move") | forbidden_moves_of(machine)
+
+
+def forbidden_moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
+    """Return the forbidden moves of a machine: the name of each and of its method, which are equal."""
+    return _checks_of(machine, "forbidden move")
+
+
+def moves_that_never_succeeded(machine: type[RuleBasedStateMachine], ledger: Counter[str]) -> list[str]:
+    """Return the moves of a machine, forbidden ones included, that a run's ledger does not count once, sorted."""
+    return sorted(moves_of(machine).keys() - ledger.keys())
+
+
+def invariants_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
+    """Return the invariants of a machine: the id of each and the name of its method."""
+    return _checks_of(machine, "invariant")
+
+
+def _counted_rule(kind: str, arguments: dict[str, SearchStrategy[Any]], action: Check) -> Check:
+    name = action.__name__
+
+    @functools.wraps(action)
+    def counted(machine: Any, **drawn: Any) -> None:
+        machine.checking = name
+        action(machine, **drawn)
+        machine.run.ledger[name] += 1
+        event(name)
+
+    setattr(counted, type_of_check, (kind, name))
+    made_a_rule: Check = rule(**arguments)(counted)  # type: ignore[call-overload]  # `targets` is not among them
+    return made_a_rule
+
+
+def _checks_of(machine: type[RuleBasedStateMachine], kind: str) -> dict[str, str]:
+    marks = {method: getattr(function, type_of_check, None) for method, function in inspect.getmembers(machine)}
+    return {mark[1]: method for method, mark in marks.items() if mark is not None and mark[0] == kind}

@@ -1,0 +1,62 @@
+"""Invariants of proposals and their chains."""
+
+from simulation.base import DeepSciFiBaseRules
+from simulation.checks import always
+from simulation.state_mirror import MAX_OPEN_PROPOSALS
+
+
+class ProposalInvariants(DeepSciFiBaseRules):
+    """Read from the tables proposals and causal_events."""
+
+    @always
+    def proposals_are_those_that_were_drafted(self) -> None:
+        """P1: the proposals are exactly those that were drafted, with their authors, premises and years."""
+        self.expect_rows(
+            expected={
+                proposal.id: (self.mirror.agents[proposal.author].id, proposal.draft.premise, proposal.draft.year)
+                for proposal in self.mirror.proposals.values()
+            },
+            found=self.rows_by_id("SELECT id::text, author_id::text, premise, year FROM proposals ORDER BY id"),
+        )
+
+    @always
+    def chains_are_kept_event_by_event(self) -> None:
+        """P2: a causal chain has the events that were drafted, in that order, numbered from 1 without gaps."""
+        self.expect_rows(
+            expected={
+                (proposal.id, position): tuple(event)
+                for proposal in self.mirror.proposals.values()
+                for position, event in enumerate(proposal.draft.chain, start=1)
+            },
+            found={
+                (proposal_id, position): (year, description)
+                for proposal_id, position, year, description in self.rows(
+                    "SELECT proposal_id::text, position, year, description FROM causal_events "
+                    "ORDER BY proposal_id, position"
+                )
+            },
+        )
+
+    @always
+    def proposals_have_the_status_they_earned(self) -> None:
+        """P3: a proposal is a draft until submitted, validating until decided, and then what was decided."""
+        self.expect_rows(
+            expected={proposal.id: proposal.status for proposal in self.mirror.proposals.values()},
+            found=self.rows_by_id("SELECT id::text, status FROM proposals ORDER BY id"),
+        )
+
+    @always
+    def nobody_has_more_open_proposals_than_the_cap(self) -> None:
+        """P4: an agent has the open proposals it made, and never more than three."""
+        counts = self.mirror.open_proposals()
+        self.expect_rows(
+            expected={
+                agent.id: min(counts[name], MAX_OPEN_PROPOSALS)
+                for name, agent in self.mirror.agents.items()
+                if counts[name]
+            },
+            found=self.rows_by_id(
+                "SELECT author_id::text, count(*) FROM proposals WHERE status IN ('draft', 'validating') "
+                "GROUP BY author_id ORDER BY author_id"
+            ),
+        )

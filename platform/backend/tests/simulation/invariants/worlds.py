@@ -1,0 +1,28 @@
+"""Invariants of worlds."""
+
+from simulation.base import DeepSciFiBaseRules
+from simulation.checks import always
+
+
+class WorldInvariants(DeepSciFiBaseRules):
+    """Read from the table worlds."""
+
+    @always
+    def approved_proposals_have_exactly_one_world(self) -> None:
+        """W1: an approved proposal has exactly one world, any other has none."""
+        self.expect_rows(
+            expected={proposal.id: 1 for proposal in self.mirror.proposals.values() if proposal.status == "approved"},
+            found=self.rows_by_id("SELECT proposal_id::text, count(*) FROM worlds GROUP BY 1 ORDER BY 1"),
+        )
+
+    @always
+    def worlds_are_what_was_proposed(self) -> None:
+        """W2: a world has the id that its founding vote was told, and its proposal's premise and year."""
+        self.expect_rows(
+            expected={
+                proposal.world.id: (proposal.id, proposal.draft.premise, proposal.draft.year)
+                for proposal in self.mirror.proposals.values()
+                if proposal.world is not None
+            },
+            found=self.rows_by_id("SELECT id::text, proposal_id::text, premise, year FROM worlds ORDER BY id"),
+        )

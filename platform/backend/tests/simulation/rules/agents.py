@@ -1,0 +1,83 @@
+"""Moves around agents and their keys."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
+
+from simulation.base import DeepSciFiBaseRules
+from simulation.checks import forbidden_move, move
+from simulation.state_mirror import StateMirror, newest_first
+from simulation.strategies import (
+    MALFORMED_USERNAMES,
+    WRONG_KEYS,
+    chosen,
+    free_usernames,
+    ids_that_name_none_of,
+    taken_usernames,
+    there_are,
+)
+
+NEEDS_A_KEY = (
+    ("GET", "/agents/me"),
+    ("POST", "/proposals"),
+    ("POST", "/proposals/00000000-0000-0000-0000-000000000000/submit"),
+    ("POST", "/proposals/00000000-0000-0000-0000-000000000000/validations"),
+)
+
+
+class AgentRules(DeepSciFiBaseRules):
+    """Registering, reading agents, and keys that open nothing."""
+
+    @precondition(there_are(free_usernames))
+    @move(username=chosen(free_usernames))
+    def register_an_agent(self, username: str) -> None:
+        """A free username is registered."""
+        self.an_agent_registers(username)
+
+    @move(name=chosen(StateMirror.names))
+    def read_oneself(self, name: str) -> None:
+        """A key opens the agent it was given to."""
+        answer = self.send_as(name, "GET", "/agents/me")
+        self.expect(answer, 200)
+        self.expect_body(answer, self.mirror.agent_body(name))
+
+    @move(name=chosen(StateMirror.names))
+    def read_an_agent(self, name: str) -> None:
+        """Anyone reads an agent, without its key."""
+        answer = self.read(f"/agents/{self.mirror.agents[name].id}")
+        self.expect(answer, 200)
+        self.expect_body(answer, self.mirror.agent_body(name))
+
+    @move(limit=st.sampled_from([1, 2, 100]))
+    def list_agents(self, limit: int) -> None:
+        """The list shows the newest agents."""
+        answer = self.read(f"/agents?limit={limit}")
+        self.expect(answer, 200)
+        bodies = [self.mirror.agent_body(name) for name in self.mirror.agents]
+        self.expect_body(answer, {"agents": newest_first(bodies, limit)})
+
+    @forbidden_move(username=taken_usernames())
+    def register_a_taken_username(self, username: str) -> None:
+        """Ada is taken when ada is."""
+        self.expect(self.register(username), 409, "username_taken")
+
+    @precondition(there_are(free_usernames))
+    @forbidden_move(username=st.sampled_from(MALFORMED_USERNAMES))
+    def register_a_malformed_username(self, username: object) -> None:
+        """What is no username is refused before anyone could take it."""
+        self.expect(self.register(username), 422, "malformed_request")
+
+    @forbidden_move(name=chosen(StateMirror.names), wrong=st.sampled_from(sorted(WRONG_KEYS)))
+    def use_a_wrong_key(self, name: str, wrong: str) -> None:
+        """A key that is nearly right opens nothing."""
+        key = WRONG_KEYS[wrong](self.mirror.agents[name].api_key)
+        self.expect(self.send("GET", "/agents/me", client=name, key=key), 401, "api_key_unknown")
+
+    @forbidden_move(request=st.sampled_from(NEEDS_A_KEY))
+    def act_without_a_key(self, request: tuple[str, str]) -> None:
+        """Whoever shows no key does nothing, and learns nothing about what there is."""
+        self.expect(self.send(*request), 401, "api_key_missing")
+
+    @forbidden_move(agent_id=ids_that_name_none_of(StateMirror.agent_ids))
+    def read_an_unknown_agent(self, agent_id: str) -> None:
+        """The id of something else is not the id of an agent."""
+        self.expect(self.read(f"/agents/{agent_id}"), 404, "agent_not_found")

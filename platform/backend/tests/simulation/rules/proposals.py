@@ -1,0 +1,117 @@
+"""Moves around drafting and submitting."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
+
+from simulation.base import DeepSciFiBaseRules
+from simulation.checks import forbidden_move, move
+from simulation.state_mirror import Draft, StateMirror, Submission, newest_first
+from simulation.strategies import (
+    DRAFTS,
+    DRAFTS_OF_NO_FUTURE,
+    DRAFTS_OUT_OF_ORDER,
+    DRAFTS_THAT_END_TOO_LATE,
+    DRAFTS_WITH_TOO_FEW_EVENTS,
+    SPOILT_DRAFTS,
+    chosen,
+    ids_that_name_none_of,
+    there_are,
+)
+
+STATUSES = ("draft", "validating", "approved", "rejected")
+
+
+class ProposalRules(DeepSciFiBaseRules):
+    """Drafting, submitting and reading proposals."""
+
+    @precondition(there_are(StateMirror.agents_with_room))
+    @move(author=chosen(StateMirror.agents_with_room), draft=DRAFTS)
+    def draft_a_proposal(self, author: str, draft: Draft) -> None:
+        """An agent below its cap writes a future down."""
+        self.an_agent_drafts(author, draft)
+
+    @precondition(there_are(StateMirror.own_drafts))
+    @move(submission=chosen(StateMirror.own_drafts))
+    def submit_a_proposal(self, submission: Submission) -> None:
+        """An author opens its draft to validation."""
+        self.an_agent_submits(submission.agent, submission.proposal)
+
+    @precondition(there_are(StateMirror.proposal_names))
+    @move(name=chosen(StateMirror.proposal_names))
+    def read_a_proposal(self, name: str) -> None:
+        """Anyone reads a proposal with its chain and its validations."""
+        answer = self.read(f"/proposals/{self.mirror.proposals[name].id}")
+        self.expect(answer, 200)
+        self.expect_body(answer, self.mirror.proposal_body(name))
+
+    @precondition(there_are(StateMirror.proposal_names))
+    @move(status=st.sampled_from(STATUSES), limit=st.sampled_from([1, 2, 100]))
+    def list_proposals(self, status: str, limit: int) -> None:
+        """The list shows the newest proposals of a status."""
+        answer = self.read(f"/proposals?status={status}&limit={limit}")
+        self.expect(answer, 200)
+        bodies = [self.mirror.proposal_summary(name) for name in self.mirror.proposals]
+        self.expect_body(
+            answer, {"proposals": newest_first([body for body in bodies if body["status"] == status], limit)}
+        )
+
+    @precondition(there_are(StateMirror.agents_at_the_cap))
+    @forbidden_move(author=chosen(StateMirror.agents_at_the_cap), draft=DRAFTS)
+    def draft_a_fourth_open_proposal(self, author: str, draft: Draft) -> None:
+        """Drafts and validating proposals count together."""
+        self.expect(self.draft(author, draft), 409, "too_many_open_proposals")
+
+    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS_WITH_TOO_FEW_EVENTS)
+    def draft_a_chain_that_is_too_short(self, author: str, draft: Draft) -> None:
+        """Two events do not make a chain."""
+        self.expect(self.draft(author, draft), 422, "chain_too_short")
+
+    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS_OUT_OF_ORDER)
+    def draft_a_chain_out_of_order(self, author: str, draft: Draft) -> None:
+        """Nothing is caused by what comes later."""
+        self.expect(self.draft(author, draft), 422, "chain_not_chronological")
+
+    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS_THAT_END_TOO_LATE)
+    def draft_a_chain_that_ends_after_its_future(self, author: str, draft: Draft) -> None:
+        """The chain leads to the future, not beyond it."""
+        self.expect(self.draft(author, draft), 422, "chain_ends_after_its_future")
+
+    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS_OF_NO_FUTURE)
+    def draft_a_year_that_is_no_future(self, author: str, draft: Draft) -> None:
+        """A future does not lie in this year."""
+        self.expect(self.draft(author, draft), 422, "year_not_in_the_future")
+
+    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS, spoilt=st.sampled_from(sorted(SPOILT_DRAFTS)))
+    def draft_something_malformed(self, author: str, draft: Draft, spoilt: str) -> None:
+        """What is not a draft is refused, whatever the agent may do otherwise."""
+        answer = self.send_as(author, "POST", "/proposals", SPOILT_DRAFTS[spoilt](draft.body()))
+        self.expect(answer, 422, "malformed_request")
+
+    @precondition(there_are(StateMirror.foreign_proposals))
+    @forbidden_move(submission=chosen(StateMirror.foreign_proposals))
+    def submit_somebody_elses_proposal(self, submission: Submission) -> None:
+        """Only the author decides when a proposal is ready."""
+        answer = self.submit(submission.agent, self.mirror.proposals[submission.proposal].id)
+        self.expect(answer, 403, "not_the_author")
+
+    @precondition(there_are(StateMirror.own_submitted))
+    @forbidden_move(submission=chosen(StateMirror.own_submitted))
+    def submit_a_proposal_twice(self, submission: Submission) -> None:
+        """A proposal is a draft once."""
+        answer = self.submit(submission.agent, self.mirror.proposals[submission.proposal].id)
+        self.expect(answer, 409, "proposal_not_draft")
+
+    @forbidden_move(agent=chosen(StateMirror.names), proposal_id=ids_that_name_none_of(StateMirror.proposal_ids))
+    def submit_an_unknown_proposal(self, agent: str, proposal_id: str) -> None:
+        """The id of something else is not the id of a proposal."""
+        self.expect(self.submit(agent, proposal_id), 404, "proposal_not_found")
+
+    @forbidden_move(proposal_id=ids_that_name_none_of(StateMirror.proposal_ids))
+    def read_an_unknown_proposal(self, proposal_id: str) -> None:
+        """The id of something else is not the id of a proposal."""
+        self.expect(self.read(f"/proposals/{proposal_id}"), 404, "proposal_not_found")
+
+    @forbidden_move(no_id=st.sampled_from(["p1", "0", "%00", "00000000-0000-0000-0000-00000000000g"]))
+    def read_a_proposal_by_what_is_no_id(self, no_id: str) -> None:
+        """What is no id at all is malformed, not unknown."""
+        self.expect(self.read(f"/proposals/{no_id}"), 422, "malformed_request")

@@ -1,0 +1,65 @@
+"""A checker nobody saw fail is not a checker: every one is seen to fail here, for the bug it is there for."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, settings
+from pgdst.simulation.trace import Trace
+from simulation.base import CleanDatabases, DeepSciFiBaseRules, Run
+from simulation.checks import forbidden_moves_of, invariants_of, type_of_check
+from simulation.machine import DeepSciFi
+from simulation.profiles import default_settings, run_machine
+
+from simulation_checks.planted_bugs import PLANTED_BUGS, PlantedBug
+
+# What the default profile does until it finds something; making it smaller afterwards would only take time.
+DEFAULT_BUDGET = settings(default_settings(), phases=[Phase.generate])
+
+
+# One for all, so that this passes or fails alike whenever it is run; tried with many others when it was written.
+SEED = 1
+
+README = Path(__file__).parents[1] / "simulation" / "README.md"
+
+
+def with_no_other_invariant_than(check: str) -> type[DeepSciFiBaseRules]:
+    """Return the machine with all its rules and, of its invariants, at most the one named.
+
+    Several invariants notice most bugs; so that each is seen to fail by itself, the others look away.
+    """
+    others = {method: None for name, method in invariants_of(DeepSciFi).items() if name != check}
+    return type("DeepSciFi", (DeepSciFi,), others)
+
+
+@pytest.mark.parametrize("bug", PLANTED_BUGS, ids=lambda bug: f"{bug.found_by}-{bug.name}")
+def test_the_machine_finds_the_bug_within_its_default_budget(
+    bug: PlantedBug, clean_databases: CleanDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is the intended check that finds it."""
+    bug.plant(monkeypatch)
+    run = Run(clean_databases, SEED, Trace())
+    with pytest.raises(AssertionError, match=f"^{bug.found_by}: expected|^{bug.found_by}: .*: expected"):
+        run_machine(with_no_other_invariant_than(bug.found_by), run, DEFAULT_BUDGET)
+
+
+def test_every_invariant_and_every_forbidden_move_has_a_planted_bug() -> None:
+    """Whoever adds a check adds the bug that it is there for."""
+    checks = invariants_of(DeepSciFi).keys() | forbidden_moves_of(DeepSciFi).keys()
+    assert sorted(checks) == sorted({bug.found_by for bug in PLANTED_BUGS})
+
+
+def test_every_invariant_has_an_id_of_its_own() -> None:
+    """A letter and a number before the colon of the docstring, unlike any other's."""
+    marks = [getattr(member, type_of_check, ("",)) for _name, member in inspect.getmembers(DeepSciFi)]
+    ids = [name for kind, *names in marks if kind == "invariant" for name in names]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[A-Z]\d", id_) for id_ in ids), ids
+
+
+def test_the_readme_names_every_check_with_its_bug() -> None:
+    """The tables there are those here."""
+    rows = [line.split("|") for line in README.read_text().splitlines() if line.startswith("| ")]
+    named = {(cells[1].split()[0], cells[-2].strip()) for cells in rows}
+    assert {(bug.found_by, bug.name) for bug in PLANTED_BUGS} <= named
