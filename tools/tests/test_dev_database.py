@@ -130,6 +130,20 @@ def test_an_interrupted_db_up_leaves_nothing(sandbox: Sandbox, signals: list[sig
     assert {} == sandbox.machine.left_after()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_db_up_interrupted_while_docker_creates_leaves_nothing(sandbox: Sandbox, number: signal.Signals) -> None:
+    """At the very moment at which there is a container whose id db_up.py has not been told yet."""
+    wanted = {"event": "create", "label": f"pgdst.checkout={sandbox.machine.checkout}"}
+    events = sandbox.machine.client.api.events(decode=True, filters=wanted)
+    process = sandbox.start(PYTHON, KIT / "tools" / "db_up.py")
+    assert "create" == next(events)["Action"]
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    events.close()
+    assert 0 != process.returncode
+    assert {} == sandbox.machine.left_after()
+
+
 def test_two_migrations_at_once_build_an_index_concurrently(dev: Sandbox) -> None:
     """Whoever waits for the other's migration does not stand in the way of CREATE INDEX CONCURRENTLY."""
     body = (

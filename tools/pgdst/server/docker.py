@@ -19,7 +19,7 @@ from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.container_watch import attached, watch
 from pgdst.server.endpoint import Endpoint, choose, connect
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
-from pgdst.server.lease import Lease, hold, is_alive, owner, undisturbed
+from pgdst.server.lease import Lease, hold, is_alive, owner, undisturbed, uninterrupted
 
 PGDATA = "/var/lib/postgresql/data"
 CREATING = "creating"  # a file in the run's directory while a container is being asked for
@@ -76,14 +76,14 @@ class DockerEngine:
         check(order)
         self.sweep()
         try:
-            container = self._create(order, self._image())
-        except ImageNotFound:  # another checkout's `make clean` took it away at this very moment
-            container = self._create(order, self._image())
-        try:
+            try:
+                container = self._create(order, self._image())
+            except ImageNotFound:  # another checkout's `make clean` took it away at this very moment
+                container = self._create(order, self._image())
             return self._run(order, container)
         except BaseException:
             with undisturbed():
-                self._remove(container)
+                self._remove_own(order)
             raise
 
     @_named_failure
@@ -162,7 +162,8 @@ class DockerEngine:
         name = f"pgdst-run-{order.run_id}" if order.kind == "run" else f"pgdst-{order.run_id}"
         with _marked(order):
             try:
-                return str(self._request(order, reference, name)["Id"])
+                with uninterrupted():
+                    return str(self._request(order, reference, name)["Id"])
             except ImageNotFound:
                 raise
             except APIError as error:
@@ -250,6 +251,13 @@ class DockerEngine:
             return self.api.logs(container, tail=lines).decode(errors="replace").splitlines() if lines else []
         except APIError:  # it has just removed itself, and its log with it
             return []
+
+    def _remove_own(self, order: Order) -> None:
+        """Remove what this process has created for the order; another process may be starting the same one."""
+        mine = json.dumps(owner())
+        for one in self._list(run=order.run_id):
+            if one["Labels"]["pgdst.owner"] == mine:
+                self._remove(one["Id"])
 
     def _remove(self, container: str) -> str:
         """Remove a container of ours with its anonymous volumes, and return its name once it is gone.

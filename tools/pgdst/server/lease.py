@@ -28,6 +28,7 @@ PREFIX = "pgdst-"
 DETACHED: list["subprocess.Popen[bytes]"] = []  # kept: a collected Popen warns when its process still runs
 UNSIGNED_SECONDS = 60
 RELEASE_SECONDS = 10
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HOLDER = Path(__file__).with_name("holder.py")
 
 
@@ -159,14 +160,29 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTIONS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let signals wait until the block has ended: what is asked of a daemon happens, whoever still waits for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    before = {number: signal.signal(number, lambda found, _: arrived.append(found)) for number in INTERRUPTIONS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in arrived[:1]:  # the first one ends the program, and is answered in the way it was before
+            signal.raise_signal(number)
 
 
 def leftover_directories() -> list[Path]:
