@@ -181,8 +181,8 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in arrived[:1]:  # the first one ends the program, and is answered in the way it was before
-            signal.raise_signal(number)
+        if arrived:  # the first one ends the program, and is answered in the way it was before
+            signal.raise_signal(arrived[0])
 
 
 def leftover_directories() -> list[Path]:
