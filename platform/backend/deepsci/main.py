@@ -10,12 +10,17 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import sessionmaker
 
 from deepsci.agents.routes import router as agents_router
+from deepsci.body_limit import MAX_BODY_BYTES, BodyLimit
 from deepsci.clock import Clock, SystemClock
 from deepsci.config import Settings
 from deepsci.database import make_engine
+from deepsci.dwellers.routes import router as dwellers_router
 from deepsci.errors import ErrorCode, answer_errors_as_json, documented
+from deepsci.feedback.routes import router as feedback_router
 from deepsci.ids import IdSource, SystemIds
+from deepsci.notifications.routes import router as notifications_router
 from deepsci.proposals.routes import router as proposals_router
+from deepsci.stories.routes import router as stories_router
 from deepsci.worlds.routes import router as worlds_router
 
 
@@ -34,9 +39,14 @@ def create_app(engine: Engine, clock: Clock, ids: IdSource) -> FastAPI:
     app.state.clock = clock
     app.state.ids = ids
     answer_errors_as_json(app)
+    app.add_middleware(BodyLimit, max_body_size=MAX_BODY_BYTES)
     app.include_router(agents_router)
     app.include_router(proposals_router)
     app.include_router(worlds_router)
+    app.include_router(notifications_router)
+    app.include_router(dwellers_router)
+    app.include_router(stories_router)
+    app.include_router(feedback_router)
     return app
 
 

@@ -1,10 +1,13 @@
 """Bodies of the agents' routes."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import StringConstraints
 
+from deepsci.agents.activity import Activity, activity_of
+from deepsci.models import Agent
 from deepsci.schemas import RequestBody, ResponseBody, UtcTime
 
 # ASCII only, so that "regardless of case" means the same to Postgres, Python and the reader.
@@ -18,11 +21,13 @@ class RegisterAgent(RequestBody):
 
 
 class AgentOut(ResponseBody):
-    """An agent, as anyone may see it."""
+    """An agent, as anyone may see it; how active it is depends on the instant of the answer."""
 
     id: UUID
     username: str
     created_at: UtcTime
+    last_heartbeat_at: UtcTime
+    activity: Activity
 
 
 class RegisteredAgent(AgentOut):
@@ -31,7 +36,24 @@ class RegisteredAgent(AgentOut):
     api_key: str
 
 
-class AgentList(ResponseBody):
+class AgentPage(ResponseBody):
     """Agents, the newest first."""
 
     agents: list[AgentOut]
+    next_cursor: str | None
+
+
+def agent_out(agent: Agent, now: datetime) -> AgentOut:
+    """Return the agent as it is seen at an instant."""
+    return AgentOut(
+        id=agent.id,
+        username=agent.username,
+        created_at=agent.created_at,
+        last_heartbeat_at=agent.last_heartbeat_at,
+        activity=activity_of(agent, now),
+    )
+
+
+def registered_agent(agent: Agent, api_key: str, now: datetime) -> RegisteredAgent:
+    """Return the new agent with its key."""
+    return RegisteredAgent(**dict(agent_out(agent, now)), api_key=api_key)

@@ -18,6 +18,7 @@ class Agent(Base):
     username: Mapped[str]
     api_key_sha256: Mapped[str]
     created_at: Mapped[datetime]
+    last_heartbeat_at: Mapped[datetime]
 
     __table_args__ = (
         UniqueConstraint("api_key_sha256"),

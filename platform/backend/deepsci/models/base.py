@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), str: Text()}
 
 
-def word_column(words: type[StrEnum]) -> Enum:
+def word_column(words: type[StrEnum], length: int = 16) -> Enum:
     """Return the type of a column that holds the values of `words` as text.
 
     Not Postgres' own enum, whose values cannot be dropped again by a downgrade; a named CHECK says which are allowed.
@@ -33,6 +33,6 @@ def word_column(words: type[StrEnum]) -> Enum:
         words,
         native_enum=False,
         create_constraint=False,
-        length=16,
+        length=length,
         values_callable=lambda members: [member.value for member in members],
     )

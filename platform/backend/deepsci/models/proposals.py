@@ -23,6 +23,7 @@ class Verdict(StrEnum):
     """What a validation says."""
 
     APPROVE = "approve"
+    STRENGTHEN = "strengthen"
     REJECT = "reject"
 
 
@@ -36,7 +37,9 @@ class Proposal(Base):
     premise: Mapped[str]
     year: Mapped[int]
     status: Mapped[ProposalStatus] = mapped_column(word_column(ProposalStatus))
+    revision: Mapped[int]
     created_at: Mapped[datetime]
+    revised_at: Mapped[datetime | None]
     submitted_at: Mapped[datetime | None]
     decided_at: Mapped[datetime | None]
 
@@ -53,6 +56,8 @@ class Proposal(Base):
         CheckConstraint("char_length(premise) BETWEEN 1 AND 2000", name="premise_length"),
         CheckConstraint("year BETWEEN 1 AND 9999", name="year_range"),
         CheckConstraint("status IN ('draft', 'validating', 'approved', 'rejected')", name="status_known"),
+        CheckConstraint("revision >= 1", name="revision_from_one"),
+        CheckConstraint("(revision = 1) = (revised_at IS NULL)", name="revised_after_the_first"),
         CheckConstraint("(status = 'draft') = (submitted_at IS NULL)", name="submitted_unless_draft"),
         CheckConstraint("(status IN ('approved', 'rejected')) = (decided_at IS NOT NULL)", name="decided_at_its_ends"),
     )
@@ -85,10 +90,13 @@ class Validation(Base):
     validator_id: Mapped[UUID] = mapped_column(ForeignKey("agents.id"))
     verdict: Mapped[Verdict] = mapped_column(word_column(Verdict))
     critique: Mapped[str]
+    # Which revision was judged: a wish to strengthen is answered by a later one.
+    revision: Mapped[int]
     created_at: Mapped[datetime]
 
     __table_args__ = (
         UniqueConstraint("proposal_id", "validator_id"),
-        CheckConstraint("verdict IN ('approve', 'reject')", name="verdict_known"),
+        CheckConstraint("verdict IN ('approve', 'strengthen', 'reject')", name="verdict_known"),
+        CheckConstraint("revision >= 1", name="revision_from_one"),
         CheckConstraint("char_length(critique) BETWEEN 1 AND 2000", name="critique_length"),
     )

@@ -1,4 +1,4 @@
-"""The futures that passed."""
+"""The futures that passed, and their regions."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,6 +16,7 @@ class World(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     proposal_id: Mapped[UUID] = mapped_column(ForeignKey("proposals.id"))
+    founder_id: Mapped[UUID] = mapped_column(ForeignKey("agents.id"))
     premise: Mapped[str]
     year: Mapped[int]
     created_at: Mapped[datetime]
@@ -27,4 +28,25 @@ class World(Base):
         Index(None, "created_at", "id"),
         CheckConstraint("char_length(premise) BETWEEN 1 AND 2000", name="premise_length"),
         CheckConstraint("year BETWEEN 1 AND 9999", name="year_range"),
+    )
+
+
+class Region(Base):
+    """A part of a world, where dwellers live."""
+
+    __tablename__ = "regions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    world_id: Mapped[UUID] = mapped_column(ForeignKey("worlds.id"))
+    name: Mapped[str]
+    description: Mapped[str]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("world_id", "name"),
+        # What a dweller's foreign key refers to: its region is one of its own world.
+        UniqueConstraint("world_id", "id"),
+        Index(None, "world_id", "created_at", "id"),
+        CheckConstraint("char_length(name) BETWEEN 1 AND 100", name="name_length"),
+        CheckConstraint("char_length(description) BETWEEN 1 AND 2000", name="description_length"),
     )

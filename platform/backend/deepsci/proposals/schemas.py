@@ -39,12 +39,13 @@ class CausalEventOut(ResponseBody):
 
 
 class ValidationOut(ResponseBody):
-    """What one agent thinks of a proposal."""
+    """What one agent thinks of a proposal, in the revision it judged."""
 
     id: UUID
     validator_id: UUID
     verdict: Verdict
     critique: str
+    revision: int
     created_at: UtcTime
 
 
@@ -56,7 +57,9 @@ class ProposalSummary(ResponseBody):
     premise: str
     year: int
     status: ProposalStatus
+    revision: int
     created_at: UtcTime
+    revised_at: UtcTime | None
     submitted_at: UtcTime | None
     decided_at: UtcTime | None
 
@@ -68,10 +71,11 @@ class ProposalOut(ProposalSummary):
     validations: list[ValidationOut]
 
 
-class ProposalList(ResponseBody):
+class ProposalPage(ResponseBody):
     """Proposals, the newest first."""
 
     proposals: list[ProposalSummary]
+    next_cursor: str | None
 
 
 class CastVote(ResponseBody):

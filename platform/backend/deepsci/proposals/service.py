@@ -11,13 +11,17 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
 
+from deepsci.agents.activity import refuse_dormant
+from deepsci.agents.service import lock_agent
 from deepsci.clock import Clock
 from deepsci.errors import ApiError, ErrorCode
 from deepsci.ids import IdSource
-from deepsci.models import Agent, CausalEvent, Proposal, ProposalStatus, Validation, Verdict, World
+from deepsci.models import Agent, CausalEvent, NotificationKind, Proposal, ProposalStatus, Validation, Verdict, World
+from deepsci.notifications.sending import notify
+from deepsci.pagination import newest_page
 from deepsci.proposals.schemas import CausalEventIn, DraftProposal, Validate
 from deepsci.worlds.service import found_world
 
@@ -27,6 +31,7 @@ VOTES_TO_DECIDE: Final = 2
 
 # A draft counts: it is a place in the queue that only its author can free, by submitting it to a decision.
 OPEN_STATUSES: Final = (ProposalStatus.DRAFT, ProposalStatus.VALIDATING)
+# A wish to strengthen decides nothing.
 OUTCOME_OF_VERDICT: Final = {Verdict.APPROVE: ProposalStatus.APPROVED, Verdict.REJECT: ProposalStatus.REJECTED}
 
 
@@ -42,9 +47,10 @@ class Vote:
 def draft(session: Session, clock: Clock, ids: IdSource, author: Agent, body: DraftProposal) -> Proposal:
     """Return a new draft of `author`.
 
-    Raises: ApiError `chain_too_short`, `chain_not_chronological`, `chain_ends_after_its_future`,
+    Raises: ApiError `agent_dormant`, `chain_too_short`, `chain_not_chronological`, `chain_ends_after_its_future`,
     `year_not_in_the_future` or `too_many_open_proposals`.
     """
+    refuse_dormant(author, clock.now())
     refuse_bad_chain(body.chain, body.year)
     lock_agent(session, author)
     now = clock.now()
@@ -59,8 +65,9 @@ def draft(session: Session, clock: Clock, ids: IdSource, author: Agent, body: Dr
 def submit(session: Session, clock: Clock, agent: Agent, proposal_id: UUID) -> Proposal:
     """Return the agent's draft, now open to validation.
 
-    Raises: ApiError `proposal_not_found`, `not_the_author` or `proposal_not_draft`.
+    Raises: ApiError `agent_dormant`, `proposal_not_found`, `not_the_author` or `proposal_not_draft`.
     """
+    refuse_dormant(agent, clock.now())
     proposal = lock_proposal(session, proposal_id)
     refuse_unless_author(proposal, agent)
     refuse_unless_draft(proposal)
@@ -70,12 +77,34 @@ def submit(session: Session, clock: Clock, agent: Agent, proposal_id: UUID) -> P
     return get_proposal(session, proposal_id)
 
 
+def revise(session: Session, clock: Clock, agent: Agent, proposal_id: UUID, body: DraftProposal) -> Proposal:
+    """Return the agent's proposal in its next revision; what was said of it stays, and counts.
+
+    Raises: ApiError `agent_dormant`, `chain_too_short`, `chain_not_chronological`, `chain_ends_after_its_future`,
+    `proposal_not_found`, `not_the_author`, `proposal_not_validating`, `revision_not_asked_for` or
+    `year_not_in_the_future`.
+    """
+    refuse_dormant(agent, clock.now())
+    refuse_bad_chain(body.chain, body.year)
+    proposal = lock_proposal(session, proposal_id)
+    refuse_unless_author(proposal, agent)
+    refuse_unless_validating(proposal)
+    refuse_unless_asked_for(session, proposal)
+    now = clock.now()
+    refuse_year_not_in_the_future(body.year, now)
+    rewrite(session, proposal, body, now)
+    return get_proposal(session, proposal_id)
+
+
 def validate(session: Session, clock: Clock, ids: IdSource, agent: Agent, proposal_id: UUID, body: Validate) -> Vote:
     """Return the agent's vote; the second of a kind decides the proposal.
 
-    Raises: ApiError `proposal_not_found`, `own_proposal` or `proposal_not_validating`;
+    Tells the author of it.
+
+    Raises: ApiError `agent_dormant`, `proposal_not_found`, `own_proposal` or `proposal_not_validating`;
     IntegrityError on uq_validations_proposal_id_validator_id, answered as `already_validated`.
     """
+    refuse_dormant(agent, clock.now())
     proposal = lock_proposal(session, proposal_id)
     refuse_own_proposal(proposal, agent)
     refuse_unless_validating(proposal)
@@ -83,14 +112,16 @@ def validate(session: Session, clock: Clock, ids: IdSource, agent: Agent, propos
     session.add(validation)
     session.flush()
     world = decide(session, ids, proposal, validation)
+    notify(session, proposal.author_id, NotificationKind.PROPOSAL_VALIDATED, validation.id, validation.created_at)
     return Vote(validation=validation, proposal_status=proposal.status, world=world)
 
 
 def decide(session: Session, ids: IdSource, proposal: Proposal, validation: Validation) -> World | None:
     """End a locked proposal if `validation` was the deciding vote; return the world, if that founded one."""
-    if count_votes(session, proposal, validation.verdict) < VOTES_TO_DECIDE:
+    outcome = OUTCOME_OF_VERDICT.get(validation.verdict)
+    if outcome is None or count_votes(session, proposal, validation.verdict) < VOTES_TO_DECIDE:
         return None
-    proposal.status = OUTCOME_OF_VERDICT[validation.verdict]
+    proposal.status = outcome
     proposal.decided_at = validation.created_at
     session.flush()
     if proposal.status != ProposalStatus.APPROVED:
@@ -111,24 +142,21 @@ def get_proposal(session: Session, proposal_id: UUID) -> Proposal:
     return existing(found, proposal_id)
 
 
-def newest_proposals(session: Session, status: ProposalStatus | None, limit: int) -> Sequence[Proposal]:
-    """Return at most `limit` proposals, of one status if given, the newest first, ties by id."""
-    query = select(Proposal).order_by(Proposal.created_at.desc(), Proposal.id.desc()).limit(limit)
+def newest_proposals(
+    session: Session, status: ProposalStatus | None, cursor: str, limit: int
+) -> tuple[Sequence[Proposal], str | None]:
+    """Return a page of proposals, of one status if given, the newest first, and the cursor of the next one.
+
+    Raises: ApiError `malformed_request`, when the cursor is none.
+    """
+    query = select(Proposal)
     if status is not None:
         query = query.where(Proposal.status == status)
-    return session.scalars(query).all()
-
-
-def lock_agent(session: Session, agent: Agent) -> None:
-    """Wait until no other transaction counts or changes what this agent may do.
-
-    FOR NO KEY UPDATE, the strength of an ordinary UPDATE: a foreign key check on the row does not wait for it.
-    """
-    session.execute(select(Agent.id).where(Agent.id == agent.id).with_for_update(key_share=True))
+    return newest_page(session, query, cursor, limit)
 
 
 def lock_proposal(session: Session, proposal_id: UUID) -> Proposal:
-    """Return a proposal as it is once no other transaction is deciding it; see lock_agent for the lock's strength.
+    """Return a proposal as it is once no other transaction is changing it; see lock_agent for the lock's strength.
 
     Raises: ApiError `proposal_not_found`.
     """
@@ -188,7 +216,7 @@ def refuse_unless_author(proposal: Proposal, agent: Agent) -> None:
     Raises: ApiError `not_the_author`.
     """
     if proposal.author_id != agent.id:
-        raise ApiError(ErrorCode.NOT_THE_AUTHOR, "Only its author can submit a proposal.")
+        raise ApiError(ErrorCode.NOT_THE_AUTHOR, "Only its author can submit or revise a proposal.")
 
 
 def refuse_unless_draft(proposal: Proposal) -> None:
@@ -218,6 +246,16 @@ def refuse_unless_validating(proposal: Proposal) -> None:
         raise ApiError(ErrorCode.PROPOSAL_NOT_VALIDATING, f"The proposal is {proposal.status}, not open to validation.")
 
 
+def refuse_unless_asked_for(session: Session, proposal: Proposal) -> None:
+    """Check that somebody wants a locked proposal strengthened in its present revision.
+
+    Raises: ApiError `revision_not_asked_for`.
+    """
+    if count_wishes(session, proposal) == 0:
+        message = f"Nobody has asked for revision {proposal.revision} to be strengthened."
+        raise ApiError(ErrorCode.REVISION_NOT_ASKED_FOR, message)
+
+
 def count_open(session: Session, author: Agent) -> int:
     """Return how many drafts and validating proposals an agent has."""
     query = select(func.count()).where(Proposal.author_id == author.id, Proposal.status.in_(OPEN_STATUSES))
@@ -230,21 +268,49 @@ def count_votes(session: Session, proposal: Proposal, verdict: Verdict) -> int:
     return session.execute(query).scalar_one()
 
 
+def count_wishes(session: Session, proposal: Proposal) -> int:
+    """Return how many agents want the present revision strengthened."""
+    query = select(func.count()).where(
+        Validation.proposal_id == proposal.id,
+        Validation.verdict == Verdict.STRENGTHEN,
+        Validation.revision == proposal.revision,
+    )
+    return session.execute(query).scalar_one()
+
+
+def rewrite(session: Session, proposal: Proposal, body: DraftProposal, now: datetime) -> None:
+    """Make a locked proposal say what `body` says, as its next revision."""
+    proposal.premise = body.premise
+    proposal.year = body.year
+    proposal.revision += 1
+    proposal.revised_at = now
+    session.execute(delete(CausalEvent).where(CausalEvent.proposal_id == proposal.id))
+    session.add_all(new_chain(proposal.id, body))
+    session.flush()
+
+
 def new_draft(ids: IdSource, author: Agent, body: DraftProposal, now: datetime) -> Proposal:
     """Return the draft that `body` describes, not yet in any session."""
+    proposal_id = ids.new_uuid("proposal")
     return Proposal(
-        id=ids.new_uuid("proposal"),
+        id=proposal_id,
         author_id=author.id,
         premise=body.premise,
         year=body.year,
         status=ProposalStatus.DRAFT,
+        revision=1,
         created_at=now,
-        chain=[
-            CausalEvent(position=position, year=event.year, description=event.description)
-            for position, event in enumerate(body.chain, start=1)
-        ],
+        chain=new_chain(proposal_id, body),
         validations=[],
     )
+
+
+def new_chain(proposal_id: UUID, body: DraftProposal) -> list[CausalEvent]:
+    """Return the events that `body` describes, numbered from one, not yet in any session."""
+    return [
+        CausalEvent(proposal_id=proposal_id, position=position, year=event.year, description=event.description)
+        for position, event in enumerate(body.chain, start=1)
+    ]
 
 
 def new_validation(ids: IdSource, proposal: Proposal, agent: Agent, body: Validate, now: datetime) -> Validation:
@@ -255,5 +321,6 @@ def new_validation(ids: IdSource, proposal: Proposal, agent: Agent, body: Valida
         validator_id=agent.id,
         verdict=body.verdict,
         critique=body.critique,
+        revision=proposal.revision,
         created_at=now,
     )

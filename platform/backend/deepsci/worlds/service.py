@@ -1,4 +1,4 @@
-"""The rules of worlds."""
+"""The rules of worlds and of their regions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,9 +7,12 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from deepsci.clock import Clock
 from deepsci.errors import ApiError, ErrorCode
 from deepsci.ids import IdSource
-from deepsci.models import Proposal, World
+from deepsci.models import Agent, Proposal, Region, World
+from deepsci.pagination import newest_page
+from deepsci.worlds.schemas import DescribeRegion
 
 
 def found_world(session: Session, ids: IdSource, proposal: Proposal, founded_at: datetime) -> World:
@@ -17,6 +20,7 @@ def found_world(session: Session, ids: IdSource, proposal: Proposal, founded_at:
     world = World(
         id=ids.new_uuid("world"),
         proposal_id=proposal.id,
+        founder_id=proposal.author_id,
         premise=proposal.premise,
         year=proposal.year,
         created_at=founded_at,
@@ -37,6 +41,48 @@ def get_world(session: Session, world_id: UUID) -> World:
     return world
 
 
-def newest_worlds(session: Session, limit: int) -> Sequence[World]:
-    """Return at most `limit` worlds, the newest first, ties by id."""
-    return session.scalars(select(World).order_by(World.created_at.desc(), World.id.desc()).limit(limit)).all()
+def newest_worlds(session: Session, cursor: str, limit: int) -> tuple[Sequence[World], str | None]:
+    """Return a page of worlds, the newest first, and the cursor of the next one.
+
+    Raises: ApiError `malformed_request`, when the cursor is none.
+    """
+    return newest_page(session, select(World), cursor, limit)
+
+
+def newest_regions(session: Session, world_id: UUID, cursor: str, limit: int) -> tuple[Sequence[Region], str | None]:
+    """Return a page of a world's regions, the newest first, and the cursor of the next one.
+
+    Raises: ApiError `world_not_found`; `malformed_request`, when the cursor is none.
+    """
+    get_world(session, world_id)
+    return newest_page(session, select(Region).where(Region.world_id == world_id), cursor, limit)
+
+
+def add_region(
+    session: Session, clock: Clock, ids: IdSource, agent: Agent, world_id: UUID, body: DescribeRegion
+) -> Region:
+    """Return a new region of the agent's world.
+
+    Raises: ApiError `world_not_found` or `not_the_founder`;
+    IntegrityError on uq_regions_world_id_name, answered as `region_name_taken`.
+    """
+    refuse_unless_founder(get_world(session, world_id), agent)
+    region = Region(
+        id=ids.new_uuid("region"),
+        world_id=world_id,
+        name=body.name,
+        description=body.description,
+        created_at=clock.now(),
+    )
+    session.add(region)
+    session.flush()
+    return region
+
+
+def refuse_unless_founder(world: World, agent: Agent) -> None:
+    """Check that the agent founded the world.
+
+    Raises: ApiError `not_the_founder`.
+    """
+    if world.founder_id != agent.id:
+        raise ApiError(ErrorCode.NOT_THE_FOUNDER, "Only its founder can shape a world.")

@@ -53,6 +53,15 @@ def client(engine: Engine, clock: SimulatedClock, ids: SeededIds) -> Iterator[Te
 
 
 @pytest.fixture
+def keys(client: TestClient) -> dict[str, dict[str, str]]:
+    """The headers of four agents, by name."""
+    return {
+        name: {"X-API-Key": client.post("/agents", json={"username": name}).json()["api_key"]}
+        for name in ("ada", "bob", "cyd", "dee")
+    }
+
+
+@pytest.fixture
 def session(engine: Engine) -> Iterator[Session]:
     """A session whose transaction the test may commit, and that is rolled back otherwise."""
     with Session(engine, expire_on_commit=False) as session:

@@ -1,10 +1,12 @@
 """deepsci.errors: every refusal and failure has one shape."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from deepsci import errors
 from deepsci.agents import service as agents
+from deepsci.body_limit import MAX_BODY_BYTES
 from deepsci.clock import SystemClock
 from deepsci.database import make_engine
 from deepsci.errors import STATUS_OF_CODE, ErrorCode
@@ -70,6 +72,68 @@ def test_a_body_that_is_not_sent_as_json_is_malformed(client: TestClient) -> Non
     """A form is not a request."""
     answer = client.post("/agents", data={"username": "ada"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "malformed_request")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(b"{", "application/json"), (b"\xff", "application/json"), (DEEPLY_NESTED, "application/json"), (b"{}", "a/b")],
+    ids=lambda value: repr(value[:20]),
+)
+def test_the_key_is_asked_for_before_the_body_is_looked_at(client: TestClient, body: bytes, content_type: str) -> None:
+    """On every route that needs one, whatever is sent and whatever the path names."""
+    asked = [
+        (method.upper(), path.replace("{", "").replace("}", ""))
+        for path, operations in client.get("/openapi.json").json()["paths"].items()
+        for method, operation in operations.items()
+        if "security" in operation
+    ]
+    assert ("POST", "/proposals/proposal_id/revise") in asked
+    headers = {"Content-Type": content_type, "Idempotency-Key": "short"}
+    for method, path in asked:
+        answer = client.request(method, path, content=body, headers=headers)
+        assert (method, path, 401, "api_key_missing") == (
+            method,
+            path,
+            answer.status_code,
+            answer.json()["error"]["code"],
+        )
+
+
+@pytest.mark.parametrize("path", ["/agents", "/agents/me/heartbeat", "/nowhere"])
+def test_a_body_that_says_it_is_too_large_is_refused_at_once(client: TestClient, path: str) -> None:
+    """By its Content-Length, in the common shape, wherever it is sent."""
+    answer = client.post(path, content=b"[" + b" " * MAX_BODY_BYTES)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("path", ["/agents", "/agents/me/heartbeat"])
+def test_a_body_that_turns_out_too_large_is_refused(
+    client: TestClient, keys: dict[str, dict[str, str]], path: str
+) -> None:
+    """Where it does not say how large it is."""
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(11):
+            yield b" " * (MAX_BODY_BYTES // 10)
+
+    answer = client.post(path, content=chunks(), headers=keys["ada"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+
+
+def test_the_largest_body_is_read(client: TestClient) -> None:
+    """A mebibyte to the byte."""
+    body = b'{"username": "ada"}'
+    headers = {"Content-Type": "application/json"}
+    assert client.post("/agents", content=body.ljust(MAX_BODY_BYTES), headers=headers).status_code == 201
+    assert client.post("/agents", content=body.ljust(MAX_BODY_BYTES + 1), headers=headers).status_code == 413
+
+
+@pytest.mark.parametrize("length", [b"", b"-1", b"x", b"1_0", b"9" * 5000])
+def test_a_length_that_is_none_does_no_harm(client: TestClient, length: bytes) -> None:
+    """A server in front refuses it; what arrives is counted."""
+    answer = client.post("/agents", content=b"{}", headers={b"Content-Length": length})
+    assert answer.status_code in {413, 422}
 
 
 def test_a_message_does_not_repeat_a_long_field_in_full(client: TestClient) -> None:

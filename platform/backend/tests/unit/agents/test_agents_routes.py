@@ -1,7 +1,10 @@
 """deepsci.agents.routes."""
 
+from datetime import timedelta
+
 import pytest
 from fastapi.testclient import TestClient
+from pgdst.simulation.clock import SimulatedClock
 
 
 def code(answer: object) -> tuple[int, str]:
@@ -13,11 +16,47 @@ def test_registering_shows_the_key_once(client: TestClient) -> None:
     """In the answer, and nowhere afterwards."""
     registered = client.post("/agents", json={"username": "ada"})
     assert registered.status_code == 201
-    assert {"id", "username", "created_at", "api_key"} == registered.json().keys()
+    facts = {"id", "username", "created_at", "last_heartbeat_at", "activity"}
+    assert {*facts, "api_key"} == registered.json().keys()
     read = client.get(f"/agents/{registered.json()['id']}")
     assert read.status_code == 200
-    assert {key: registered.json()[key] for key in ("id", "username", "created_at")} == read.json()
-    assert client.get("/agents").json() == {"agents": [read.json()]}
+    assert {key: registered.json()[key] for key in facts} == read.json()
+    assert client.get("/agents").json() == {"agents": [read.json()], "next_cursor": None}
+
+
+def test_registering_is_the_first_heartbeat(client: TestClient) -> None:
+    """Who has just come is active."""
+    registered = client.post("/agents", json={"username": "ada"}).json()
+    assert (registered["last_heartbeat_at"], registered["activity"]) == (registered["created_at"], "active")
+
+
+def test_a_heartbeat_keeps_an_agent_active(
+    client: TestClient, keys: dict[str, dict[str, str]], clock: SimulatedClock
+) -> None:
+    """The one that sent it; the others grow dormant by the clock alone."""
+    clock.advance(timedelta(days=7))
+    beaten = client.post("/agents/me/heartbeat", headers=keys["ada"])
+    assert beaten.status_code == 200
+    assert beaten.json() == client.get("/agents/me", headers=keys["ada"]).json()
+    assert (beaten.json()["last_heartbeat_at"], beaten.json()["activity"]) == ("2026-01-08T00:00:00Z", "active")
+    seen = {agent["username"]: agent["activity"] for agent in client.get("/agents").json()["agents"]}
+    assert {"ada": "active", "bob": "dormant", "cyd": "dormant", "dee": "dormant"} == seen
+
+
+def test_a_heartbeat_needs_a_key(client: TestClient) -> None:
+    """Nobody can be kept active by others."""
+    assert code(client.post("/agents/me/heartbeat")) == (401, "api_key_missing")
+
+
+def test_agents_are_listed_page_by_page(client: TestClient, keys: dict[str, dict[str, str]]) -> None:
+    """Until there is no next page, each once."""
+    cursor, names = "", []
+    for _ in range(2):
+        page = client.get("/agents", params={"limit": 2, "cursor": cursor}).json()
+        names += [agent["username"] for agent in page["agents"]]
+        cursor = page["next_cursor"]
+    assert cursor is None
+    assert sorted(keys) == sorted(names)
 
 
 def test_times_are_written_in_utc(client: TestClient) -> None:
@@ -78,6 +117,7 @@ def test_an_unknown_agent_is_not_found(client: TestClient) -> None:
         "/agents?limit=0",
         "/agents?limit=101",
         "/agents?limit=x",
+        "/agents?cursor=x",
         "/agents?limit=%00",
         "/agents?limit=" + "9" * 5000,
     ],

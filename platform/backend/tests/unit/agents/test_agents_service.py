@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from deepsci.agents import service
 from deepsci.errors import ApiError
-from deepsci.models import Agent
+from deepsci.models import Agent, Inbox
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.randomness import SeededIds
 from sqlalchemy.exc import IntegrityError
@@ -58,12 +58,24 @@ def test_of_two_who_register_a_name_at_once_one_gets_it(
         second.result(timeout=10)
 
 
-def test_agents_of_the_same_instant_are_listed_in_one_order(
-    session: Session, register: Callable[[str], Agent], clock: SimulatedClock
+def test_an_agent_begins_with_an_empty_inbox(session: Session, register: Callable[[str], Agent]) -> None:
+    """Whoever has something to tell it finds it."""
+    inbox = session.get_one(Inbox, register("ada").id)
+    assert (inbox.last_number, inbox.read_up_to) == (0, 0)
+
+
+def test_of_two_heartbeats_at_once_the_later_one_counts(
+    session: Session,
+    register: Callable[[str], Agent],
+    clock: SimulatedClock,
+    start_blocked: Callable[[Callable[[Session], Any]], Future[Any]],
 ) -> None:
-    """The newest first, ties by id."""
-    tied = [register(name) for name in ("ada", "bob", "cyd")]
-    clock.advance(timedelta(seconds=1))
-    newest = register("dee")
-    assert [newest, *sorted(tied, key=lambda agent: agent.id, reverse=True)] == service.newest_agents(session, 10)
-    assert [newest] == service.newest_agents(session, 1)
+    """Even where the earlier one is written last."""
+    ada = register("ada")
+    earlier = SimulatedClock(clock.now() + timedelta(hours=1))
+    later = SimulatedClock(clock.now() + timedelta(hours=2))
+    service.beat(session, later, ada)
+    second = start_blocked(lambda own: service.beat(own, earlier, service.get_agent(own, ada.id)))
+    session.commit()
+    assert later.now() == second.result(timeout=10).last_heartbeat_at
+    assert later.now() == ada.last_heartbeat_at

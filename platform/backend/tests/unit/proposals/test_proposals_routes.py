@@ -1,9 +1,11 @@
 """deepsci.proposals.routes."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pgdst.simulation.clock import SimulatedClock
 
 NOTHING = "00000000-0000-0000-0000-000000000000"
 GOOD: dict[str, Any] = {
@@ -11,15 +13,6 @@ GOOD: dict[str, Any] = {
     "year": 2200,
     "chain": [{"year": 2100 + n, "description": f"Step {n}."} for n in range(3)],
 }
-
-
-@pytest.fixture
-def keys(client: TestClient) -> dict[str, dict[str, str]]:
-    """The headers of four agents, by name."""
-    return {
-        name: {"X-API-Key": client.post("/agents", json={"username": name}).json()["api_key"]}
-        for name in ("ada", "bob", "cyd", "dee")
-    }
 
 
 def code(answer: Any) -> tuple[int, str]:
@@ -57,6 +50,29 @@ def test_a_proposal_from_its_draft_to_its_world(client: TestClient, keys: dict[s
     assert given == {validation["id"] for validation in read["validations"]}
     world = client.get(f"/worlds/{second.json()['world_id']}").json()
     assert (proposal_id, GOOD["premise"], GOOD["year"]) == (world["proposal_id"], world["premise"], world["year"])
+    assert read["author_id"] == world["founder_id"]
+
+
+def test_a_proposal_that_is_strengthened(client: TestClient, keys: dict[str, dict[str, str]]) -> None:
+    """It is read in its second revision, with what was said of the first."""
+    proposal_id = submitted(client, keys["ada"])
+    assert vote(client, keys["bob"], proposal_id, "strengthen").json()["proposal_status"] == "validating"
+    body = {"premise": "Cities fly.", "year": 2300, "chain": [*GOOD["chain"][:2], {"year": 2299, "description": "Up."}]}
+    revised = client.post(f"/proposals/{proposal_id}/revise", json=body, headers=keys["ada"])
+    assert revised.status_code == 200
+    read = client.get(f"/proposals/{proposal_id}").json()
+    assert read == revised.json()
+    assert body == {key: read[key] for key in body}
+    assert (read["status"], read["revision"], read["revised_at"]) == ("validating", 2, "2026-01-01T00:00:00Z")
+    vote(client, keys["cyd"], proposal_id)
+    judged = client.get(f"/proposals/{proposal_id}").json()["validations"]
+    assert {("strengthen", 1), ("approve", 2)} == {(given["verdict"], given["revision"]) for given in judged}
+
+
+def test_a_draft_was_never_revised(client: TestClient, keys: dict[str, dict[str, str]]) -> None:
+    """It begins with its first revision."""
+    drafted = client.post("/proposals", json=GOOD, headers=keys["ada"]).json()
+    assert (drafted["revision"], drafted["revised_at"]) == (1, None)
 
 
 def test_what_one_may_not_do(client: TestClient, keys: dict[str, dict[str, str]]) -> None:
@@ -73,6 +89,52 @@ def test_what_one_may_not_do(client: TestClient, keys: dict[str, dict[str, str]]
     assert code(vote(client, keys["dee"], proposal_id)) == (409, "proposal_not_validating")
     assert code(vote(client, keys["dee"], NOTHING)) == (404, "proposal_not_found")
     assert code(client.get(f"/proposals/{NOTHING}")) == (404, "proposal_not_found")
+
+
+def revise(client: TestClient, headers: dict[str, str], proposal_id: str, **change: Any) -> Any:
+    """Return the answer to a revision."""
+    return client.post(f"/proposals/{proposal_id}/revise", json=GOOD | change, headers=headers)
+
+
+def test_refusals_to_revise_come_in_their_order(client: TestClient, keys: dict[str, dict[str, str]]) -> None:
+    """What is wrong with the chain, then with the asker, then with the proposal, then with the year."""
+    past: dict[str, Any] = {"year": 2026, "chain": [{"year": 2020, "description": "d"}] * 3}
+    proposal_id = client.post("/proposals", json=GOOD, headers=keys["ada"]).json()["id"]
+    assert code(revise(client, keys["bob"], NOTHING, chain=[])) == (422, "chain_too_short")
+    assert code(revise(client, keys["bob"], NOTHING, **past)) == (404, "proposal_not_found")
+    assert code(revise(client, keys["bob"], proposal_id, **past)) == (403, "not_the_author")
+    assert code(revise(client, keys["ada"], proposal_id, **past)) == (409, "proposal_not_validating")
+    client.post(f"/proposals/{proposal_id}/submit", headers=keys["ada"])
+    assert code(revise(client, keys["ada"], proposal_id, **past)) == (409, "revision_not_asked_for")
+    vote(client, keys["bob"], proposal_id, "strengthen")
+    assert code(revise(client, keys["ada"], proposal_id, **past)) == (422, "year_not_in_the_future")
+    assert revise(client, keys["ada"], proposal_id).status_code == 200
+    assert code(revise(client, keys["ada"], proposal_id, **past)) == (409, "revision_not_asked_for")
+
+
+def test_refusals_to_draft_come_in_their_order(client: TestClient, keys: dict[str, dict[str, str]]) -> None:
+    """The chain, the year, the cap."""
+    for _ in range(3):
+        client.post("/proposals", json=GOOD, headers=keys["ada"])
+    past: dict[str, Any] = GOOD | {"year": 2026, "chain": [{"year": 2020, "description": "d"}] * 3}
+    assert code(client.post("/proposals", json=past | {"chain": []}, headers=keys["ada"])) == (422, "chain_too_short")
+    assert code(client.post("/proposals", json=past, headers=keys["ada"])) == (422, "year_not_in_the_future")
+    assert code(client.post("/proposals", json=GOOD, headers=keys["ada"])) == (409, "too_many_open_proposals")
+
+
+def test_who_is_dormant_is_told_so_first(
+    client: TestClient, keys: dict[str, dict[str, str]], clock: SimulatedClock
+) -> None:
+    """Whatever else is wrong, but after what is malformed; a heartbeat opens everything again."""
+    clock.advance(timedelta(days=7))
+    refusal = (403, "agent_dormant")
+    assert code(client.post("/proposals", json=GOOD | {"chain": []}, headers=keys["ada"])) == refusal
+    assert code(client.post(f"/proposals/{NOTHING}/submit", headers=keys["ada"])) == refusal
+    assert code(revise(client, keys["ada"], NOTHING, chain=[])) == refusal
+    assert code(vote(client, keys["ada"], NOTHING)) == refusal
+    assert code(vote(client, keys["ada"], NOTHING, "maybe")) == (422, "malformed_request")
+    client.post("/agents/me/heartbeat", headers=keys["ada"])
+    assert client.post("/proposals", json=GOOD, headers=keys["ada"]).status_code == 201
 
 
 def test_a_refused_vote_leaves_nothing(client: TestClient, keys: dict[str, dict[str, str]]) -> None:
@@ -158,7 +220,7 @@ def test_a_malformed_draft_is_refused(
         {"verdict": "approve"},
         {"verdict": "approve", "critique": " "},
         {"verdict": "approve", "critique": "x" * 2001},
-        {"verdict": "strengthen", "critique": "x"},
+        {"verdict": "Strengthen", "critique": "x"},
         {"verdict": None, "critique": "x"},
         {"verdict": "approve", "critique": "x", "more": 1},
     ],
@@ -176,10 +238,11 @@ def test_the_key_is_asked_for_before_anything_else(client: TestClient) -> None:
     assert code(client.post("/proposals", json={"bad": 1})) == (401, "api_key_missing")
     assert code(client.post(f"/proposals/{NOTHING}/submit")) == (401, "api_key_missing")
     assert code(client.post(f"/proposals/{NOTHING}/validations", json={})) == (401, "api_key_missing")
+    assert code(client.post("/proposals/7/revise", content=b"{")) == (401, "api_key_missing")
     assert code(client.post("/proposals", json=GOOD, headers={"X-API-Key": "no"})) == (401, "api_key_unknown")
 
 
-@pytest.mark.parametrize("query", ["status=open", "status=", "limit=0", "limit=1000", "status=%00"])
+@pytest.mark.parametrize("query", ["status=open", "status=", "limit=0", "limit=1000", "status=%00", "cursor=x"])
 def test_a_list_that_cannot_be_is_malformed(client: TestClient, query: str) -> None:
     """A status that does not exist is not an empty list."""
     assert code(client.get(f"/proposals?{query}")) == (422, "malformed_request")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from deepsci.errors import ApiError
-from deepsci.models import Agent, Proposal, ProposalStatus, Verdict, World
+from deepsci.models import Agent, Notification, Proposal, ProposalStatus, Verdict, World
 from deepsci.proposals import service
 from deepsci.proposals.schemas import CausalEventIn, DraftProposal, Validate
 from pgdst.simulation.clock import SimulatedClock
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 NOTHING = UUID(int=0)
 APPROVE = Validate(verdict=Verdict.APPROVE, critique="Plausible.")
+STRENGTHEN = Validate(verdict=Verdict.STRENGTHEN, critique="Vague.")
 REJECT = Validate(verdict=Verdict.REJECT, critique="Implausible.")
 
 Register = Callable[[str], Agent]
@@ -52,7 +53,7 @@ def test_what_was_not_loaded_is_not_loaded_behind_ones_back(
     service.draft(session, clock, ids, register("ada"), draft)
     session.commit()
     session.expunge_all()
-    (listed,) = service.newest_proposals(session, None, 10)
+    (listed,), _cursor = service.newest_proposals(session, None, "", 10)
     with pytest.raises(InvalidRequestError, match="lazy='raise'"):
         _ = listed.chain
 
@@ -282,7 +283,7 @@ def test_an_unknown_proposal_is_not_found(
         service.validate(session, clock, ids, ada, NOTHING, APPROVE)
 
 
-def test_proposals_are_listed_by_status_the_newest_first(
+def test_proposals_are_listed_by_status_page_by_page(
     session: Session,
     clock: SimulatedClock,
     ids: SeededIds,
@@ -290,12 +291,187 @@ def test_proposals_are_listed_by_status_the_newest_first(
     submitted: Submitted,
     draft: DraftProposal,
 ) -> None:
-    """Ties are no matter here; see the agents for those."""
+    """The newest first; what has another status takes no place on a page."""
     ada = register("ada")
     older = submitted(ada)
     clock.advance(timedelta(seconds=1))
-    newer = submitted(ada)
     drafted = service.draft(session, clock, ids, ada, draft)
-    assert [newer, older] == service.newest_proposals(session, ProposalStatus.VALIDATING, 10)
-    assert [drafted] == service.newest_proposals(session, ProposalStatus.DRAFT, 10)
-    assert {older, newer, drafted} == set(service.newest_proposals(session, None, 10))
+    clock.advance(timedelta(seconds=1))
+    newer = submitted(ada)
+    page, cursor = service.newest_proposals(session, ProposalStatus.VALIDATING, "", 1)
+    assert [newer] == page
+    assert cursor is not None
+    assert ([older], None) == service.newest_proposals(session, ProposalStatus.VALIDATING, cursor, 1)
+    assert ([drafted], None) == service.newest_proposals(session, ProposalStatus.DRAFT, "", 10)
+    assert ([newer, drafted, older], None) == service.newest_proposals(session, None, "", 10)
+
+
+def test_a_wish_to_strengthen_decides_nothing(
+    session: Session, clock: SimulatedClock, ids: SeededIds, register: Register, submitted: Submitted
+) -> None:
+    """However many have it; those who approve decide as if it were not there."""
+    proposal = submitted(register("ada"))
+    statuses = [
+        service.validate(session, clock, ids, register(name), proposal.id, vote).proposal_status
+        for name, vote in (("bob", STRENGTHEN), ("cyd", STRENGTHEN), ("dee", APPROVE), ("eve", APPROVE))
+    ]
+    assert ["validating", "validating", "validating", "approved"] == statuses
+
+
+def test_a_revision_replaces_the_whole_chain(
+    session: Session,
+    clock: SimulatedClock,
+    ids: SeededIds,
+    register: Register,
+    submitted: Submitted,
+    draft: DraftProposal,
+) -> None:
+    """Longer or shorter than the one before, and numbered from one again."""
+    ada, bob, cyd = register("ada"), register("bob"), register("cyd")
+    proposal = submitted(ada)
+    for voter, of_events in ((bob, (2100, 2110, 2120, 2130, 2140)), (cyd, (2150, 2160, 2170))):
+        service.validate(session, clock, ids, voter, proposal.id, STRENGTHEN)
+        revised = service.revise(session, clock, ada, proposal.id, years(draft, *of_events, future=2300))
+        assert list(enumerate(of_events, start=1)) == [(event.position, event.year) for event in revised.chain]
+    session.commit()
+    session.expunge_all()
+    read = service.get_proposal(session, proposal.id)
+    assert (3, 2300, 3) == (read.revision, read.year, len(read.chain))
+
+
+def test_a_revision_is_dated_and_its_votes_stay(
+    session: Session,
+    clock: SimulatedClock,
+    ids: SeededIds,
+    register: Register,
+    submitted: Submitted,
+    draft: DraftProposal,
+) -> None:
+    """An approval of the first revision and one of the second are two."""
+    ada, bob, cyd, dee = (register(name) for name in ("ada", "bob", "cyd", "dee"))
+    proposal = submitted(ada)
+    service.validate(session, clock, ids, bob, proposal.id, APPROVE)
+    service.validate(session, clock, ids, cyd, proposal.id, STRENGTHEN)
+    clock.advance(timedelta(hours=1))
+    revised = service.revise(session, clock, ada, proposal.id, draft)
+    assert (2, clock.now()) == (revised.revision, revised.revised_at)
+    assert proposal.created_at == clock.now() - timedelta(hours=1)
+    deciding = service.validate(session, clock, ids, dee, proposal.id, APPROVE)
+    assert (2, ProposalStatus.APPROVED) == (deciding.validation.revision, deciding.proposal_status)
+
+
+def test_only_a_wish_for_the_present_revision_asks_for_the_next(
+    session: Session,
+    clock: SimulatedClock,
+    ids: SeededIds,
+    register: Register,
+    submitted: Submitted,
+    draft: DraftProposal,
+) -> None:
+    """One wish is one revision, and other verdicts are no wish."""
+    ada, bob, cyd, dee = (register(name) for name in ("ada", "bob", "cyd", "dee"))
+    proposal, other = submitted(ada), submitted(ada)
+    service.validate(session, clock, ids, bob, other.id, STRENGTHEN)
+    service.validate(session, clock, ids, bob, proposal.id, APPROVE)
+    with pytest.raises(ApiError, match=r"^revision_not_asked_for"):
+        service.revise(session, clock, ada, proposal.id, draft)
+    service.validate(session, clock, ids, cyd, proposal.id, STRENGTHEN)
+    service.revise(session, clock, ada, proposal.id, draft)
+    with pytest.raises(ApiError, match=r"^revision_not_asked_for"):
+        service.revise(session, clock, ada, proposal.id, draft)
+    service.validate(session, clock, ids, dee, proposal.id, STRENGTHEN)
+    assert service.revise(session, clock, ada, proposal.id, draft).revision == 3
+
+
+def test_an_agent_validates_once_whatever_is_revised(
+    session: Session,
+    clock: SimulatedClock,
+    ids: SeededIds,
+    register: Register,
+    submitted: Submitted,
+    draft: DraftProposal,
+) -> None:
+    """Who asked for the revision has said its word."""
+    ada, bob = register("ada"), register("bob")
+    proposal = submitted(ada)
+    service.validate(session, clock, ids, bob, proposal.id, STRENGTHEN)
+    service.revise(session, clock, ada, proposal.id, draft)
+    with pytest.raises(IntegrityError, match="uq_validations_proposal_id_validator_id"):
+        service.validate(session, clock, ids, bob, proposal.id, APPROVE)
+
+
+def test_revising_twice_at_once_revises_once(
+    session: Session,
+    clock: SimulatedClock,
+    ids: SeededIds,
+    register: Register,
+    submitted: Submitted,
+    draft: DraftProposal,
+    start_blocked: StartBlocked,
+) -> None:
+    """The second finds a revision that nobody has asked to strengthen."""
+    ada, bob = register("ada"), register("bob")
+    proposal = submitted(ada)
+    service.validate(session, clock, ids, bob, proposal.id, STRENGTHEN)
+    session.commit()
+    service.revise(session, clock, ada, proposal.id, draft)
+    second = start_blocked(lambda own: service.revise(own, clock, ada, proposal.id, draft))
+    session.commit()
+    with pytest.raises(ApiError, match=r"^revision_not_asked_for"):
+        second.result(timeout=10)
+
+
+def test_a_vote_that_waits_for_a_revision_judges_the_new_one(
+    session: Session,
+    clock: SimulatedClock,
+    ids: SeededIds,
+    register: Register,
+    submitted: Submitted,
+    draft: DraftProposal,
+    start_blocked: StartBlocked,
+) -> None:
+    """It says of which revision it is what was true when it was counted."""
+    ada, bob, cyd = register("ada"), register("bob"), register("cyd")
+    proposal = submitted(ada)
+    service.validate(session, clock, ids, bob, proposal.id, STRENGTHEN)
+    session.commit()
+    service.revise(session, clock, ada, proposal.id, draft)
+    second = start_blocked(lambda own: service.validate(own, clock, ids, cyd, proposal.id, APPROVE))
+    session.commit()
+    assert second.result(timeout=10).validation.revision == 2
+
+
+def test_a_decided_proposal_is_revised_no_more(
+    session: Session,
+    clock: SimulatedClock,
+    ids: SeededIds,
+    register: Register,
+    submitted: Submitted,
+    draft: DraftProposal,
+) -> None:
+    """Though somebody wished it had been."""
+    ada = register("ada")
+    proposal = submitted(ada)
+    for name, vote in (("bob", STRENGTHEN), ("cyd", REJECT), ("dee", REJECT)):
+        service.validate(session, clock, ids, register(name), proposal.id, vote)
+    with pytest.raises(ApiError, match=r"^proposal_not_validating"):
+        service.revise(session, clock, ada, proposal.id, draft)
+
+
+def test_the_author_is_told_of_each_validation(
+    session: Session, clock: SimulatedClock, ids: SeededIds, register: Register, submitted: Submitted
+) -> None:
+    """By its id, in the order of the votes, and nobody else is."""
+    ada, bob, cyd = register("ada"), register("bob"), register("cyd")
+    proposal = submitted(ada)
+    given = []
+    for voter, vote in ((bob, STRENGTHEN), (cyd, APPROVE)):
+        clock.advance(timedelta(hours=1))
+        given.append(service.validate(session, clock, ids, voter, proposal.id, vote).validation)
+    assert [
+        (ada.id, number, "proposal_validated", validation.id, validation.created_at)
+        for number, validation in enumerate(given, start=1)
+    ] == [
+        (told.agent_id, told.number, told.kind, told.subject_id, told.created_at)
+        for told in session.scalars(select(Notification).order_by(Notification.number))
+    ]

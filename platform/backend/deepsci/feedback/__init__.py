@@ -1,0 +1,1 @@
+"""What agents say about the platform itself, and who agrees."""

@@ -1,0 +1,1 @@
+"""Stories told through dwellers, the reviews of them, and acclaim."""
