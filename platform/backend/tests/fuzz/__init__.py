@@ -1,0 +1,1 @@
+"""A fuzz of the running service, made from its own OpenAPI document."""
