@@ -8,7 +8,9 @@ IMAGE ?= postgres:16-alpine
 OFFLINE_IMAGE ?= auto
 # a whole number: the same seed gives the same run; empty: a new one, which is printed
 SEED ?=
-# how many runs of the state machine; empty: what the simulation chooses
+# how thorough: quick, default, thorough, or what another simulation knows; empty: its default
+PROFILE ?=
+# how many runs of the state machine; empty: what the profile says
 EXAMPLES ?=
 # arguments for pytest
 ARGS ?=
@@ -33,6 +35,7 @@ export PGDST_ENGINE = $(ENGINE)
 export PGDST_IMAGE = $(IMAGE)
 export PGDST_OFFLINE_IMAGE = $(OFFLINE_IMAGE)
 export PGDST_SEED = $(SEED)
+export PGDST_PROFILE = $(PROFILE)
 export PGDST_EXAMPLES = $(EXAMPLES)
 export PGDST_TTL_HOURS = $(TTL_HOURS)
 export PGDST_DISK_MIB = $(DISK_MIB)
@@ -78,7 +81,7 @@ serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is
 .PHONY: test
 test: $(STAMP) ## Run all tests of the kit and of the backend
 	@$(RUN) -m pytest tools/tests $(ARGS)
-	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests $(ARGS)
+	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests -n 2 --durations=10 $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## Check format, style, types and shell

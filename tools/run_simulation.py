@@ -19,6 +19,7 @@ from pgdst.simulation_run import command, environment
 @script
 @project_options
 @click.option("--seed", type=click.IntRange(0), envvar="PGDST_SEED", help="The same seed gives the same run.")
+@click.option("--profile", envvar="PGDST_PROFILE", help="How thorough; the names are the simulation's own.")
 @click.option("--examples", type=click.IntRange(1), envvar="PGDST_EXAMPLES", help="How many runs of the machine.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def main(
@@ -26,6 +27,7 @@ def main(
     alembic_ini: Path | None,
     simulation: Path | None,
     seed: int | None,
+    profile: str | None,
     examples: int | None,
     arguments: tuple[str, ...],
 ) -> None:
@@ -36,7 +38,7 @@ def main(
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     chosen = secrets.randbelow(2**32) if seed is None else seed
     os.chdir(found.backend)
-    os.execve(sys.executable, command(found, chosen, examples, arguments), environment())  # noqa: S606  # no shell wanted
+    os.execve(sys.executable, command(found, chosen, profile, examples, arguments), environment())  # noqa: S606  # no shell wanted
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ from pgdst.database.template import Template
 from pgdst.errors import PgdstError
 from pgdst.server import address, lease
 from pgdst.server.address import Server
+from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.trace import Trace
 
 DEFAULT_IMAGE = "postgres:16-alpine"
 WAIT_SECONDS = 60
 DISK_MIB = 1024
 TRACE = pytest.StashKey[Trace]()
+LEDGER = pytest.StashKey[Ledger]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pgdst", "deterministic simulation on a throw-away Postgres")
     group.addoption("--pgdst-seed", type=int, help="the same seed gives the same run (default: a new one, printed)")
     group.addoption("--pgdst-examples", type=int, help="how many runs of the state machine")
+    group.addoption("--pgdst-profile", metavar="NAME", help="how thorough; the names are the backend's own")
     group.addoption(
         "--pgdst-engine",
         choices=ENGINES,
@@ -47,25 +50,31 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.pgdst_seed = int(given) if given is not None else secrets.randbelow(2**32)
     config.option.hypothesis_seed = str(config.option.pgdst_seed)
     config.stash[TRACE] = Trace()
+    config.stash[LEDGER] = Ledger()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Print the seed, the hash of the run, and after a failure the command that gives the same run again."""
+    """Print the seed, the hash of the run and what it reached; after a failure, the command that makes it again."""
     trace = config.stash[TRACE]
     if not trace.lines:
         return
     terminalreporter.section("pgdst")
     terminalreporter.write_line(f"seed: {config.option.pgdst_seed}")
     terminalreporter.write_line(f"run hash: {trace.hexdigest()} ({len(trace.lines)} lines)")
-    if exitstatus:
+    if exitstatus:  # the run was cut short, so what it has not reached says nothing
         terminalreporter.write_line(f"replay: {replay_command(config)}")
+        return
+    for line in config.stash[LEDGER].lines():
+        terminalreporter.write_line(f"reached: {line}")
 
 
 def replay_command(config: pytest.Config) -> str:
     """Return the make command by which this run happens again."""
-    examples = config.option.pgdst_examples
+    profile, examples = config.option.pgdst_profile, config.option.pgdst_examples
     engine = os.environ.get("PGDST_ENGINE") or config.option.pgdst_engine
-    knobs = [f"SEED={config.option.pgdst_seed}", *([f"EXAMPLES={examples}"] if examples else [])]
+    knobs = [f"SEED={config.option.pgdst_seed}"]
+    knobs += [f"PROFILE={profile}"] if profile else []
+    knobs += [f"EXAMPLES={examples}"] if examples else []
     image = os.environ.get("PGDST_IMAGE") or DEFAULT_IMAGE
     knobs += ["ENGINE=embedded"] if engine == "embedded" else [f"IMAGE={image}"] if image != DEFAULT_IMAGE else []
     return " ".join(["make test-dst", *knobs])
@@ -124,6 +133,12 @@ def database(clean_databases: Template) -> Iterator[str]:
 def run_trace(request: pytest.FixtureRequest) -> Trace:
     """The trace of the whole run, whose hash is printed at the end."""
     return request.config.stash[TRACE]
+
+
+@pytest.fixture(scope="session")
+def run_ledger(request: pytest.FixtureRequest) -> Ledger:
+    """The ledger of the whole run, which is printed at the end."""
+    return request.config.stash[LEDGER]
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from pgdst.errors import ConfigurationError
 from pgdst.project import KIT, Project
 
 
-def command(project: Project, seed: int, examples: int | None, arguments: Sequence[str]) -> list[str]:
+def command(
+    project: Project, seed: int, profile: str | None, examples: int | None, arguments: Sequence[str]
+) -> list[str]:
     """Return the command that runs the simulation from the backend's folder.
 
     Raises: ConfigurationError where the simulation's folder does not exist.
@@ -18,7 +20,9 @@ def command(project: Project, seed: int, examples: int | None, arguments: Sequen
             f"There is no simulation at {project.simulation}. "
             "Correct `simulation` in [tool.pgdst] of pyproject.toml, or use --simulation."
         )
-    chosen = [f"--pgdst-seed={seed}", *([f"--pgdst-examples={examples}"] if examples else [])]
+    chosen = [f"--pgdst-seed={seed}"]
+    chosen += [f"--pgdst-profile={profile}"] if profile else []
+    chosen += [f"--pgdst-examples={examples}"] if examples else []
     pytest = [sys.executable, "-m", "pytest", str(project.simulation), "-x", "--tb=short", "-p", "pgdst.pytest_plugin"]
     return [*pytest, *chosen, *arguments]
 

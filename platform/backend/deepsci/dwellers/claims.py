@@ -148,9 +148,7 @@ def refuse_held(present: Claim | None, agent: Agent) -> None:
     Raises: ApiError `dweller_held`.
     """
     if present is not None and present.agent_id != agent.id:
-        raise ApiError(
-            ErrorCode.DWELLER_HELD, f"Another agent holds this dweller until {lapses_at(present)} or longer."
-        )
+        raise ApiError(ErrorCode.DWELLER_HELD, "Another agent holds this dweller.")
 
 
 def refuse_above_cap(session: Session, agent: Agent, now: datetime) -> None:

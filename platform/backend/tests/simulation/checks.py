@@ -1,16 +1,15 @@
-"""The three kinds of checks that a machine is made of: moves, forbidden moves and invariants.
+"""The four kinds of checks that a machine is made of: moves, forbidden moves, invariants and demands of liveness.
 
-Each is known by a name that stands at the head of its failures: a move by the name of its method, an invariant by the
-id at the start of its docstring. The tests use the same names to prove that each check can fail.
+Each is known by a name that stands at the head of its failures: a move by the name of its method, the others by the id
+at the start of their docstrings. The tests use the same names to prove that each check can fail.
 """
 
 import functools
 import inspect
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import event
+from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import SearchStrategy
 
@@ -31,15 +30,35 @@ def forbidden_move(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]
 
 def always(check: Check) -> Check:
     """Make a method an invariant, checked after every step. Its id is the docstring's start, up to the colon."""
-    name = (inspect.getdoc(check) or "").partition(":")[0]
+    name = _id_of(check)
 
     @functools.wraps(check)
     def named(machine: Any) -> None:
+        __tracebackhide__ = True
         machine.checking = name
         check(machine)
 
     setattr(named, type_of_check, ("invariant", name))
     return invariant()(named)
+
+
+def eventually(check: Check) -> Check:
+    """Make a method a demand of liveness, made of every example that got to its end. Its id is as an invariant's.
+
+    It may make moves that nobody could object to. It stands among the steps of a failing run and is counted like them.
+    """
+    name = _id_of(check)
+
+    @functools.wraps(check)
+    def counted(machine: Any) -> None:
+        __tracebackhide__ = True
+        machine.checking = name
+        note(f"state.{check.__name__}()")
+        check(machine)
+        machine.sometimes(name, True)
+
+    setattr(counted, type_of_check, ("liveness", name))
+    return counted
 
 
 def moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
@@ -52,14 +71,18 @@ def forbidden_moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
     return _checks_of(machine, "forbidden move")
 
 
-def moves_that_never_succeeded(machine: type[RuleBasedStateMachine], ledger: Counter[str]) -> list[str]:
-    """Return the moves of a machine, forbidden ones included, that a run's ledger does not count once, sorted."""
-    return sorted(moves_of(machine).keys() - ledger.keys())
-
-
 def invariants_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
     """Return the invariants of a machine: the id of each and the name of its method."""
     return _checks_of(machine, "invariant")
+
+
+def liveness_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
+    """Return the demands of liveness on a machine: the id of each and the name of its method."""
+    return _checks_of(machine, "liveness")
+
+
+def _id_of(check: Check) -> str:
+    return (inspect.getdoc(check) or "").partition(":")[0]
 
 
 def _counted_rule(kind: str, arguments: dict[str, SearchStrategy[Any]], action: Check) -> Check:
@@ -67,16 +90,17 @@ def _counted_rule(kind: str, arguments: dict[str, SearchStrategy[Any]], action: 
 
     @functools.wraps(action)
     def counted(machine: Any, **drawn: Any) -> None:
+        __tracebackhide__ = True
         machine.checking = name
         action(machine, **drawn)
-        machine.run.ledger[name] += 1
-        event(name)
+        machine.sometimes(name, True)
 
     setattr(counted, type_of_check, (kind, name))
     made_a_rule: Check = rule(**arguments)(counted)  # type: ignore[call-overload]  # `targets` is not among them
     return made_a_rule
 
 
+@functools.cache  # asked for at the end of every example
 def _checks_of(machine: type[RuleBasedStateMachine], kind: str) -> dict[str, str]:
     marks = {method: getattr(function, type_of_check, None) for method, function in inspect.getmembers(machine)}
     return {mark[1]: method for method, mark in marks.items() if mark is not None and mark[0] == kind}

@@ -1,65 +1,96 @@
 """How long and how a machine is run."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from pgdst.simulation.randomness import SEED_ONLY
 
-from simulation.base import DeepSciFiBaseRules, Run
-from simulation.checks import moves_that_never_succeeded
+from simulation.checks import liveness_of, moves_of
+from simulation.harness import Harness, Run, collected
 
-# Enough that every move succeeds and every planted bug is found, at half a minute on two cores.
-DEFAULT_EXAMPLES: Final = 40
-STEPS_AN_EXAMPLE: Final = 30
+
+@dataclass(frozen=True)
+class Profile:
+    """How many runs of the machine, of how many steps, and whether they must reach everything that is declared."""
+
+    examples: int
+    steps: int
+    must_reach_everything: bool
+
+
+PROFILES: Final[dict[str, Profile]] = {
+    # A look between two edits, under a minute on two cores.
+    "quick": Profile(examples=15, steps=40, must_reach_everything=False),
+    # Enough that everything is reached and every planted bug is found.
+    "default": Profile(examples=60, steps=40, must_reach_everything=True),
+    # For a night, or before a release.
+    "thorough": Profile(examples=600, steps=60, must_reach_everything=True),
+}
+DEFAULT: Final = "default"
 EXAMPLES_AN_EXTENSION: Final = 20
 MOST_EXTENSIONS: Final = 3
 
-DEFAULT: Final = "deepsci-default"
-
 # Everything is said, because what is not said is inherited, and under CI=true Hypothesis inherits from its own "ci"
 # profile, in which the seed is ignored (derandomize). For the same reason no profile here is called "ci".
-settings.register_profile(
-    DEFAULT,
-    max_examples=DEFAULT_EXAMPLES,
-    stateful_step_count=STEPS_AN_EXAMPLE,
-    backend=SEED_ONLY,
-    derandomize=False,
-    database=None,
-    deadline=None,
-    print_blob=True,
-    verbosity=Verbosity.normal,
-    phases=[Phase.generate, Phase.shrink],
-    report_multiple_bugs=False,
-    # How fast the machine is today must not decide whether the same seed passes.
-    suppress_health_check=[HealthCheck.too_slow],
-)
+for name, profile in PROFILES.items():
+    settings.register_profile(
+        f"deepsci-{name}",
+        max_examples=profile.examples,
+        stateful_step_count=profile.steps,
+        backend=SEED_ONLY,
+        derandomize=False,
+        database=None,
+        deadline=None,
+        # Off: what it prints has no place to be pasted into, and SEED= replays the whole run.
+        print_blob=False,
+        verbosity=Verbosity.normal,
+        phases=[Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+        # How fast the machine is today must not decide whether the same seed passes.
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 
 
-def default_settings(examples: int | None = None) -> settings:
-    """Return the default profile, with another number of examples if one is given."""
-    profile = settings.get_profile(DEFAULT)
-    return profile if examples is None else settings(profile, max_examples=examples)
+def chosen_profile(config: pytest.Config) -> str:
+    """Return the name that was given, which may be one that nobody knows, else the default's."""
+    return config.getoption("--pgdst-profile") or DEFAULT
 
 
-def run_until_every_move_succeeded(machine: type[DeepSciFiBaseRules], run: Run) -> None:
-    """Run the default budget, and if a move has not succeeded by then, a few more examples from a derived seed.
+def settings_of(profile: str = DEFAULT, examples: int | None = None) -> settings:
+    """Return the settings of a profile, with another number of examples if one is given."""
+    registered = settings.get_profile(f"deepsci-{profile}")
+    return registered if examples is None else settings(registered, max_examples=examples)
 
-    Chance leaves a move out of about one run in some thousand. That must not fail a run, but going on without end must
-    not hide a move that cannot succeed: after MOST_EXTENSIONS the ledger is what it is.
+
+def run_until_everything_was_reached(machine: type[Harness], run: Run, profile: str) -> None:
+    """Run a profile, and if something has not been reached by then, a few more examples from a derived seed.
+
+    Chance leaves something out of a run now and then. That must not fail it, but going on without end must not hide a
+    move that cannot succeed: after MOST_EXTENSIONS the ledger is what it is.
     """
-    run_machine(machine, run, default_settings())
+    run_machine(machine, run, settings_of(profile))
     for extension in range(1, MOST_EXTENSIONS + 1):
-        if moves_that_never_succeeded(machine, run.ledger):
+        if run.ledger.unreached():
             derived = replace(run, seed=run.seed + (extension << 64))
-            run_machine(machine, derived, default_settings(EXAMPLES_AN_EXTENSION))
+            run_machine(machine, derived, settings_of(profile, EXAMPLES_AN_EXTENSION))
 
 
-def run_machine(machine: type[DeepSciFiBaseRules], run: Run, chosen: settings) -> None:
-    """Run a machine's examples, all choices drawn from the run's seed.
+def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
+    """Run a machine's examples, all choices drawn from the run's seed, and count in its ledger what they reach.
 
     Raises: what the smallest failing example raises, with its steps as notes.
     """
+    __tracebackhide__ = True
+    declare(machine, run)
     # Its signature asks for a class; its docstring takes "anything which returns an instance".
     run_state_machine_as_test(seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
+
+
+def declare(machine: type[Harness], run: Run) -> None:
+    """Expect of a run that every move succeeds, every demand of liveness is met and every state is reached."""
+    run.ledger.declare(
+        states=collected(machine, "SOMETIMES"), moves=moves_of(machine).keys() | liveness_of(machine).keys()
+    )

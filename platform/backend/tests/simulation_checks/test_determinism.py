@@ -8,27 +8,34 @@ from pathlib import Path
 
 import pytest
 from pgdst.simulation.trace import Trace
-from simulation.base import CleanDatabases, Run
+from simulation.harness import CleanDatabases, Run
 from simulation.machine import DeepSciFi
-from simulation.profiles import default_settings, run_machine
+from simulation.profiles import PROFILES, run_machine, settings_of
 
 BACKEND = Path(__file__).parents[2]
 FEW_EXAMPLES = 3
 DEADLINE_SECONDS = 120
+SETTINGS_THAT_IGNORE_A_SEED = """
+from simulation.profiles import PROFILES, settings_of
+
+for profile in PROFILES:
+    chosen = settings_of(profile, examples=3)
+    print(profile, chosen.derandomize, chosen.database, chosen.max_examples, settings_of(profile).max_examples)
+"""
 
 
-def traced(databases: CleanDatabases, seed: int) -> Trace:
-    """Return the trace of a short run in this process."""
+def short_run(databases: CleanDatabases, seed: int) -> Run:
+    """Return a short run in this process, over."""
     run = Run(databases, seed, Trace())
-    run_machine(DeepSciFi, run, default_settings(FEW_EXAMPLES))
-    return run.trace
+    run_machine(DeepSciFi, run, settings_of(examples=FEW_EXAMPLES))
+    return run
 
 
-def printed_hash(seed: int, **environment: str) -> str:
-    """Return the hash that a short run in a process of its own prints, on this run's server."""
-    arguments = ["tests/simulation", "-q", f"--pgdst-seed={seed}", f"--pgdst-examples={FEW_EXAMPLES}"]
+def printed(seed: int, **environment: str) -> list[str]:
+    """Return the hash and the ledger that a short run in a process of its own prints, on this run's server."""
+    arguments = [f"--pgdst-seed={seed}", f"--pgdst-examples={FEW_EXAMPLES}"]
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
+        [sys.executable, "-m", "pytest", "tests/simulation", "-q", *arguments],
         cwd=BACKEND,
         env={name: value for name, value in os.environ.items() if name != "CI"} | environment,
         capture_output=True,
@@ -36,33 +43,49 @@ def printed_hash(seed: int, **environment: str) -> str:
         timeout=DEADLINE_SECONDS,
         check=False,
     )
-    found = re.search(r"run hash: (\w+)", finished.stdout)
-    assert found is not None, finished.stdout + finished.stderr
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    return found[1]
+    found = re.findall(r"^(?:run hash|reached): .+$", finished.stdout, re.MULTILINE)
+    assert len(found) > 1, finished.stdout + finished.stderr
+    return found
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(clean_databases: CleanDatabases) -> None:
     """Line by line; and what a run is must not depend on what ran before it in the same process."""
-    first, another, again = (traced(clean_databases, seed) for seed in (7, 8, 7))
-    assert first.first_difference(again) is None
-    assert first.hexdigest() == again.hexdigest()
-    assert first.hexdigest() != another.hexdigest()
+    first, another, again = (short_run(clean_databases, seed) for seed in (7, 8, 7))
+    assert first.trace.first_difference(again.trace) is None
+    assert first.trace.hexdigest() == again.trace.hexdigest()
+    assert first.trace.hexdigest() != another.trace.hexdigest()
+    assert first.ledger.counts() == again.ledger.counts()
 
 
 @pytest.mark.usefixtures("clean_databases")
 def test_the_run_is_the_same_in_another_process_and_under_ci() -> None:
     """Neither the order of hashes nor Hypothesis' own "ci" profile, which CI=true selects, reaches the run."""
-    here = printed_hash(7, PYTHONHASHSEED="0")
-    assert here == printed_hash(7, PYTHONHASHSEED="4711", CI="true")
-    assert here != printed_hash(8, PYTHONHASHSEED="0", CI="true")
+    here = printed(7, PYTHONHASHSEED="0")
+    assert here == printed(7, PYTHONHASHSEED="4711", CI="true")
+    assert here != printed(8, PYTHONHASHSEED="0", CI="true")
+
+
+def test_no_profile_ignores_the_seed_under_ci() -> None:
+    """Hypothesis' own "ci" profile sets derandomize; a database would bring in what an earlier run has found."""
+    finished = subprocess.run(
+        [sys.executable, "-c", SETTINGS_THAT_IGNORE_A_SEED],
+        cwd=BACKEND,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "CI": "true"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    expected = [f"{name} False None 3 {profile.examples}" for name, profile in PROFILES.items()]
+    assert expected == finished.stdout.splitlines(), finished.stderr
 
 
 def test_the_trace_holds_requests_answers_and_final_tables(clean_databases: CleanDatabases) -> None:
     """Enough to see what happened, and nothing that changes from run to run."""
-    lines = traced(clean_databases, 7).lines
+    lines = short_run(clean_databases, 7).trace.lines
     assert "a new example" == lines[0]
-    assert re.fullmatch(r'ada POST /agents None {"username": "ada"} -> 201 {.*"api_key":.*}', lines[1])
+    assert re.fullmatch(r'ada POST /agents None \S+ {"username": "ada"} -> 201 {.*"api_key":.*}', lines[1])
     assert {"agents", "alembic_version", "causal_events", "proposals", "validations", "worlds"} <= {
         line.partition(" ")[0] for line in lines
     }

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 from pgdst.simulation.trace import Trace
-from simulation.base import CleanDatabases, DeepSciFiBaseRules, Run
-from simulation.checks import forbidden_moves_of, invariants_of, type_of_check
+from simulation.checks import forbidden_moves_of, invariants_of, liveness_of, type_of_check
+from simulation.harness import CleanDatabases, Harness, Run
 from simulation.machine import DeepSciFi
-from simulation.profiles import default_settings, run_machine
+from simulation.profiles import PROFILES, run_machine, settings_of
 
 from simulation_checks.planted_bugs import PLANTED_BUGS, PlantedBug
 
 # What the default profile does until it finds something; making it smaller afterwards would only take time.
-DEFAULT_BUDGET = settings(default_settings(), phases=[Phase.generate])
+DEFAULT_BUDGET = settings(settings_of(), phases=[Phase.generate])
 
 
 # One for all, so that this passes or fails alike whenever it is run; tried with many others when it was written.
@@ -24,12 +24,13 @@ SEED = 1
 README = Path(__file__).parents[1] / "simulation" / "README.md"
 
 
-def with_no_other_invariant_than(check: str) -> type[DeepSciFiBaseRules]:
-    """Return the machine with all its rules and, of its invariants, at most the one named.
+def with_nothing_looking_but(check: str) -> type[Harness]:
+    """Return the machine with all its rules and, of its invariants and demands of liveness, at most the one named.
 
-    Several invariants notice most bugs; so that each is seen to fail by itself, the others look away.
+    Several of them notice most bugs; so that each is seen to fail by itself, the others look away.
     """
-    others = {method: None for name, method in invariants_of(DeepSciFi).items() if name != check}
+    looking = invariants_of(DeepSciFi) | liveness_of(DeepSciFi)
+    others = {method: None for name, method in looking.items() if name != check}
     return type("DeepSciFi", (DeepSciFi,), others)
 
 
@@ -41,19 +42,19 @@ def test_the_machine_finds_the_bug_within_its_default_budget(
     bug.plant(monkeypatch)
     run = Run(clean_databases, SEED, Trace())
     with pytest.raises(AssertionError, match=f"^{bug.found_by}: expected|^{bug.found_by}: .*: expected"):
-        run_machine(with_no_other_invariant_than(bug.found_by), run, DEFAULT_BUDGET)
+        run_machine(with_nothing_looking_but(bug.found_by), run, DEFAULT_BUDGET)
 
 
-def test_every_invariant_and_every_forbidden_move_has_a_planted_bug() -> None:
-    """Whoever adds a check adds the bug that it is there for."""
-    checks = invariants_of(DeepSciFi).keys() | forbidden_moves_of(DeepSciFi).keys()
+def test_every_check_but_the_moves_has_a_planted_bug() -> None:
+    """Whoever adds a check adds the bug that it is there for; a move is caught by what is looking."""
+    checks = invariants_of(DeepSciFi).keys() | forbidden_moves_of(DeepSciFi).keys() | liveness_of(DeepSciFi).keys()
     assert sorted(checks) == sorted({bug.found_by for bug in PLANTED_BUGS})
 
 
-def test_every_invariant_has_an_id_of_its_own() -> None:
+def test_every_invariant_and_demand_of_liveness_has_an_id_of_its_own() -> None:
     """A letter and a number before the colon of the docstring, unlike any other's."""
     marks = [getattr(member, type_of_check, ("",)) for _name, member in inspect.getmembers(DeepSciFi)]
-    ids = [name for kind, *names in marks if kind == "invariant" for name in names]
+    ids = [name for kind, *names in marks if kind in ("invariant", "liveness") for name in names]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[A-Z]\d", id_) for id_ in ids), ids
 
@@ -63,3 +64,12 @@ def test_the_readme_names_every_check_with_its_bug() -> None:
     rows = [line.split("|") for line in README.read_text().splitlines() if line.startswith("| ")]
     named = {(cells[1].split()[0], cells[-2].strip()) for cells in rows}
     assert {(bug.found_by, bug.name) for bug in PLANTED_BUGS} <= named
+
+
+def test_the_readme_has_the_profiles_as_they_are() -> None:
+    """Their examples, their steps, and whether they must reach everything."""
+    described = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (yes|no) \|$", README.read_text(), re.MULTILINE)
+    assert described == [
+        (name, str(profile.examples), str(profile.steps), "yes" if profile.must_reach_everything else "no")
+        for name, profile in PROFILES.items()
+    ]

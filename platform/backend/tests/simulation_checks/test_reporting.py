@@ -1,7 +1,6 @@
 """What whoever meets a failure is told."""
 
 import re
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -9,61 +8,80 @@ from hypothesis import settings
 from hypothesis.stateful import precondition
 from pgdst.simulation.trace import Trace
 from simulation import profiles
-from simulation.base import CleanDatabases, DeepSciFiBaseRules, Run
-from simulation.checks import move, moves_that_never_succeeded
+from simulation.checks import eventually, move
+from simulation.harness import Answer, CleanDatabases, Harness, Run
 from simulation.machine import DeepSciFi
-from simulation.profiles import default_settings, run_machine
+from simulation.profiles import declare, run_machine, settings_of
 
-from simulation_checks.planted_bugs import a_retried_vote_is_there_twice, no_key_is_the_first_agents_key
+from simulation_checks.planted_bugs.agents import no_key_is_the_first_agents_key
+from simulation_checks.planted_bugs.validations import a_retried_vote_is_there_twice
 
 
-class HalfReachable(DeepSciFiBaseRules):
-    """A machine with a move that can be made and one that cannot."""
+class HalfReachable(Harness):
+    """A machine with a move that can be made and one that cannot, a state that comes about and one that does not."""
+
+    SOMETIMES = frozenset({"it is day", "it is night"})
 
     @move()
     def do_nothing(self) -> None:
         """Always possible."""
+        self.sometimes("it is day", True)
 
     @precondition(lambda _machine: False)
     @move()
     def do_the_impossible(self) -> None:
         """Never possible."""
+        self.sometimes("it is night", True)
 
 
-def test_a_move_that_never_succeeded_is_named(clean_databases: CleanDatabases) -> None:
-    """A rule whose precondition is never true would otherwise look like one that always passes."""
+UNREACHED = ["do_the_impossible", "it is night"]
+SHORT = settings(settings_of(), max_examples=2, stateful_step_count=2)
+
+
+def test_what_was_never_reached_is_named(clean_databases: CleanDatabases) -> None:
+    """A rule whose precondition is never true, or a state that never comes, would otherwise look tested."""
     run = Run(clean_databases, 1, Trace())
-    run_machine(HalfReachable, run, settings(default_settings(), max_examples=2, stateful_step_count=2))
-    assert ["do_the_impossible"] == moves_that_never_succeeded(HalfReachable, run.ledger)
+    run_machine(HalfReachable, run, SHORT)
+    assert run.ledger.unreached() == UNREACHED
+    assert run.ledger.lines() == ["4 times it is day", "0 times it is night", "never do_the_impossible"]
 
 
-def test_a_run_goes_on_for_a_move_that_chance_left_out_but_not_without_end(
+def test_a_run_goes_on_for_what_chance_left_out_but_not_without_end(
     clean_databases: CleanDatabases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The default budget, then each extension with a seed of its own; after the last one the ledger is what it is."""
+    """The profile's budget, then each extension with a seed of its own; after the last one the ledger is what it is."""
     ran: list[tuple[int, int]] = []
     monkeypatch.setattr(
         profiles, "run_machine", lambda _machine, run, chosen: ran.append((run.seed, chosen.max_examples))
     )
-    profiles.run_until_every_move_succeeded(HalfReachable, Run(clean_databases, 1, Trace()))
+    run = Run(clean_databases, 1, Trace())
+    declare(HalfReachable, run)
+    profiles.run_until_everything_was_reached(HalfReachable, run, "thorough")
     extensions = [(1 + (number << 64), profiles.EXAMPLES_AN_EXTENSION) for number in (1, 2, 3)]
-    assert [(1, profiles.DEFAULT_EXAMPLES), *extensions] == ran
+    assert [(1, profiles.PROFILES["thorough"].examples), *extensions] == ran
 
 
 def test_a_run_that_reached_everything_does_not_go_on(
     clean_databases: CleanDatabases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The default budget and no more."""
+    """The profile's budget and no more."""
     ran: list[int] = []
     monkeypatch.setattr(profiles, "run_machine", lambda _machine, run, _chosen: ran.append(run.seed))
-    reached = Counter({"do_nothing": 1, "do_the_impossible": 1})
-    profiles.run_until_every_move_succeeded(HalfReachable, Run(clean_databases, 1, Trace(), reached))
+    run = Run(clean_databases, 1, Trace())
+    declare(HalfReachable, run)
+    for name in [*UNREACHED, "do_nothing", "it is day"]:
+        run.ledger.sometimes(name, True)
+    profiles.run_until_everything_was_reached(HalfReachable, run, "default")
     assert [1] == ran
 
 
-def test_a_whole_run_reaches_every_move() -> None:
-    """The ledger of the simulation must name what the machine has: an empty one lacks everything."""
-    assert len(moves_that_never_succeeded(DeepSciFi, Counter())) > 30
+def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(clean_databases: CleanDatabases) -> None:
+    """Also those that no code came to: an empty ledger lacks everything that the machine's classes declare."""
+    run = Run(clean_databases, 1, Trace())
+    declare(DeepSciFi, run)
+    unreached = run.ledger.unreached()
+    assert len(unreached) > 30
+    assert {"validate_a_draft", "submit_a_proposal", "the cap on open proposals refuses", "L1"} <= set(unreached)
 
 
 def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDatabases) -> str:
@@ -71,7 +89,7 @@ def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDataba
     with pytest.MonkeyPatch.context() as patch:
         bug(patch)
         with pytest.raises(AssertionError) as failure:
-            run_machine(DeepSciFi, Run(databases, 1, Trace()), default_settings())
+            run_machine(DeepSciFi, Run(databases, 1, Trace()), settings_of())
     return "\n".join([str(failure.value), *failure.value.__notes__])
 
 
@@ -81,7 +99,8 @@ def test_a_failing_invariant_says_the_rows_by_name_and_id_and_what_was_expected(
     """And what happened before, at the stage it had come to."""
     said = failure_of(a_retried_vote_is_there_twice, clean_databases)
     assert re.search(r"^V2: p1 \([0-9a-f-]{36}\) Bob \([0-9a-f-]{36}\): expected 1, found 3$", said, re.MULTILINE), said
-    assert "state.agents_have_registered_and_proposed(stages=['approved'])\nstate.teardown()" in said
+    first_step = "state.agents_have_registered_and_proposed(stages=['approved'], agents_send_keys=False)"
+    assert f"{first_step}\nstate.teardown()" in said
 
 
 def test_a_failing_move_is_the_last_of_the_fewest_steps_as_a_call(clean_databases: CleanDatabases) -> None:
@@ -91,7 +110,44 @@ def test_a_failing_move_is_the_last_of_the_fewest_steps_as_a_call(clean_database
     steps = re.findall(r"^state.*$", said, re.MULTILINE)
     assert [
         "state = DeepSciFi()",
-        "state.agents_have_registered_and_proposed(stages=[])",
+        "state.agents_have_registered_and_proposed(stages=[], agents_send_keys=False)",
         "state.act_without_a_key(request=('GET', '/agents/me'))",
         "state.teardown()",
     ] == steps
+
+
+class EndsBadly(Harness):
+    """A machine whose step fails, and whose end would fail too."""
+
+    @move()
+    def fail(self) -> None:
+        """Fail at once."""
+        self.expect(Answer(200, None), 201)
+
+    @eventually
+    def fail_in_the_end(self) -> None:
+        """L9: nothing is well."""
+        self.expect(Answer(200, None), 202)
+
+
+class EndsOnlyBadly(EndsBadly):
+    """The same, but the step is all right."""
+
+    @move()
+    def fail(self) -> None:
+        """All is well."""
+
+
+def test_the_end_of_an_example_says_nothing_over_a_failing_step(clean_databases: CleanDatabases) -> None:
+    """The first failure is the one to read."""
+    with pytest.raises(AssertionError, match=r"^fail: expected") as failure:
+        run_machine(EndsBadly, Run(clean_databases, 1, Trace()), SHORT)
+    assert failure.value.__context__ is None
+    assert ["state = EndsBadly()", "state.fail()", "state.teardown()"] == failure.value.__notes__[-3:]
+
+
+def test_what_fails_in_the_end_is_named_and_stands_last_among_the_steps(clean_databases: CleanDatabases) -> None:
+    """By its id, and as a call."""
+    with pytest.raises(AssertionError, match=r"^L9: expected") as failure:
+        run_machine(EndsOnlyBadly, Run(clean_databases, 1, Trace()), SHORT)
+    assert ["state.teardown()", "state.fail_in_the_end()"] == failure.value.__notes__[-2:]

@@ -9,6 +9,10 @@ from simulation.checks import always
 class AgentInvariants(DeepSciFiBaseRules):
     """Read from the table agents."""
 
+    STORED_TIMES = frozenset(
+        {("agent registered", "agents", "created_at"), ("agent heard of", "agents", "last_heartbeat_at")}
+    )
+
     @always
     def agents_are_those_that_registered(self) -> None:
         """A1: the agents are exactly those that registered, under the usernames they chose."""
@@ -33,4 +37,12 @@ class AgentInvariants(DeepSciFiBaseRules):
                 agent.id: hashlib.sha256(agent.api_key.encode()).hexdigest() for agent in self.mirror.agents.values()
             },
             found=self.rows_by_id("SELECT id::text, api_key_sha256 FROM agents ORDER BY id"),
+        )
+
+    @always
+    def agents_were_last_heard_of_when_they_said_so(self) -> None:
+        """A4: an agent was last heard of when it sent its last heartbeat, or else when it registered."""
+        self.expect_rows(
+            expected={agent.id: agent.last_heartbeat_at for agent in self.mirror.agents.values()},
+            found=self.rows_by_id("SELECT id::text, last_heartbeat_at FROM agents ORDER BY id"),
         )

@@ -2,15 +2,24 @@
 
 from simulation.base import DeepSciFiBaseRules
 from simulation.checks import always
-from simulation.state_mirror import MAX_OPEN_PROPOSALS
+from simulation.mirror.proposals import MAX_OPEN_PROPOSALS
 
 
 class ProposalInvariants(DeepSciFiBaseRules):
     """Read from the tables proposals and causal_events."""
 
+    STORED_TIMES = frozenset(
+        {
+            ("proposal drafted", "proposals", "created_at"),
+            ("proposal revised", "proposals", "revised_at"),
+            ("proposal submitted", "proposals", "submitted_at"),
+            ("proposal decided", "proposals", "decided_at"),
+        }
+    )
+
     @always
     def proposals_are_those_that_were_drafted(self) -> None:
-        """P1: the proposals are exactly those that were drafted, with their authors, premises and years."""
+        """P1: the proposals are exactly those that were drafted, with their authors and last premises and years."""
         self.expect_rows(
             expected={
                 proposal.id: (self.mirror.agents[proposal.author].id, proposal.draft.premise, proposal.draft.year)
@@ -21,7 +30,7 @@ class ProposalInvariants(DeepSciFiBaseRules):
 
     @always
     def chains_are_kept_event_by_event(self) -> None:
-        """P2: a causal chain has the events that were drafted, in that order, numbered from 1 without gaps."""
+        """P2: a causal chain has the events that were last written, in that order, numbered from 1 without gaps."""
         self.expect_rows(
             expected={
                 (proposal.id, position): tuple(event)
@@ -58,5 +67,21 @@ class ProposalInvariants(DeepSciFiBaseRules):
             found=self.rows_by_id(
                 "SELECT author_id::text, count(*) FROM proposals WHERE status IN ('draft', 'validating') "
                 "GROUP BY author_id ORDER BY author_id"
+            ),
+        )
+
+    @always
+    def revisions_are_counted(self) -> None:
+        """P5: a proposal has the revision that it was brought to, and each one before was wanted strengthened."""
+        self.expect_rows(
+            expected={
+                proposal.id: (proposal.revision, list(range(1, proposal.revision)))
+                for proposal in self.mirror.proposals.values()
+            },
+            found=self.rows_by_id(
+                "SELECT p.id::text, p.revision, "
+                "array(SELECT DISTINCT v.revision FROM validations v WHERE v.proposal_id = p.id "
+                "AND v.verdict = 'strengthen' AND v.revision < p.revision ORDER BY 1) "
+                "FROM proposals p ORDER BY p.id"
             ),
         )

@@ -7,6 +7,8 @@ from simulation.checks import always
 class ValidationInvariants(DeepSciFiBaseRules):
     """Read from the table validations, and from proposals what they led to."""
 
+    STORED_TIMES = frozenset({("validation given", "validations", "created_at")})
+
     @always
     def validations_are_those_that_were_given(self) -> None:
         """V1: the validations are exactly those that were given, with their verdicts and critiques."""
@@ -63,4 +65,16 @@ class ValidationInvariants(DeepSciFiBaseRules):
                 "count(*) FILTER (WHERE v.verdict = 'reject') "
                 "FROM proposals p LEFT JOIN validations v ON v.proposal_id = p.id GROUP BY p.id ORDER BY p.id"
             ),
+        )
+
+    @always
+    def validations_name_the_revision_they_judged(self) -> None:
+        """V5: a validation names the revision that its proposal had when it was given."""
+        self.expect_rows(
+            expected={
+                vote.id: vote.revision
+                for proposal in self.mirror.proposals.values()
+                for vote in proposal.votes.values()
+            },
+            found=self.rows_by_id("SELECT id::text, revision FROM validations ORDER BY id"),
         )

@@ -7,6 +7,8 @@ from simulation.checks import always
 class WorldInvariants(DeepSciFiBaseRules):
     """Read from the table worlds."""
 
+    STORED_TIMES = frozenset({("world founded", "worlds", "created_at")})
+
     @always
     def approved_proposals_have_exactly_one_world(self) -> None:
         """W1: an approved proposal has exactly one world, any other has none."""
@@ -20,9 +22,19 @@ class WorldInvariants(DeepSciFiBaseRules):
         """W2: a world has the id that its founding vote was told, and its proposal's premise and year."""
         self.expect_rows(
             expected={
-                proposal.world.id: (proposal.id, proposal.draft.premise, proposal.draft.year)
-                for proposal in self.mirror.proposals.values()
-                if proposal.world is not None
+                world.id: (proposal.id, proposal.draft.premise, proposal.draft.year)
+                for name, world in self.mirror.worlds.items()
+                for proposal in (self.mirror.proposals[name],)
             },
             found=self.rows_by_id("SELECT id::text, proposal_id::text, premise, year FROM worlds ORDER BY id"),
+        )
+
+    @always
+    def worlds_are_their_founders(self) -> None:
+        """W3: a world was founded by the author of its proposal."""
+        self.expect_rows(
+            expected={
+                world.id: self.mirror.agents[self.mirror.founder(name)].id for name, world in self.mirror.worlds.items()
+            },
+            found=self.rows_by_id("SELECT id::text, founder_id::text FROM worlds ORDER BY id"),
         )

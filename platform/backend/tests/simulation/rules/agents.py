@@ -5,22 +5,32 @@ from hypothesis.stateful import precondition
 
 from simulation.base import DeepSciFiBaseRules
 from simulation.checks import forbidden_move, move
-from simulation.state_mirror import StateMirror, newest_first
-from simulation.strategies import (
-    MALFORMED_USERNAMES,
-    WRONG_KEYS,
-    chosen,
-    free_usernames,
-    ids_that_name_none_of,
-    taken_usernames,
-    there_are,
-)
+from simulation.state_mirror import StateMirror
+from simulation.strategies.agents import MALFORMED_USERNAMES, WRONG_KEYS, free_usernames, taken_usernames
+from simulation.strategies.choosing import NO_IDS, chosen, ids_that_name_none_of, there_are
+from simulation.strategies.lists import CURSORS_OF_NONSENSE
 
+NO_ID = NO_IDS[0]
 NEEDS_A_KEY = (
     ("GET", "/agents/me"),
+    ("GET", "/notifications"),
+    ("POST", "/agents/me/heartbeat"),
+    ("POST", f"/dwellers/{NO_ID}/actions"),
+    ("POST", f"/dwellers/{NO_ID}/claim"),
+    ("POST", f"/dwellers/{NO_ID}/context"),
+    ("POST", f"/dwellers/{NO_ID}/release"),
+    ("POST", "/feedback"),
+    ("POST", f"/feedback/{NO_ID}/upvotes"),
+    ("POST", "/notifications/read"),
     ("POST", "/proposals"),
-    ("POST", "/proposals/00000000-0000-0000-0000-000000000000/submit"),
-    ("POST", "/proposals/00000000-0000-0000-0000-000000000000/validations"),
+    ("POST", f"/proposals/{NO_ID}/revise"),
+    ("POST", f"/proposals/{NO_ID}/submit"),
+    ("POST", f"/proposals/{NO_ID}/validations"),
+    ("POST", f"/reviews/{NO_ID}/response"),
+    ("POST", f"/stories/{NO_ID}/reviews"),
+    ("POST", f"/worlds/{NO_ID}/dwellers"),
+    ("POST", f"/worlds/{NO_ID}/regions"),
+    ("POST", f"/worlds/{NO_ID}/stories"),
 )
 
 
@@ -32,6 +42,11 @@ class AgentRules(DeepSciFiBaseRules):
     def register_an_agent(self, username: str) -> None:
         """A free username is registered."""
         self.an_agent_registers(username)
+
+    @move(name=chosen(StateMirror.names))
+    def send_a_heartbeat(self, name: str) -> None:
+        """Whoever was heard of is active, whatever it was before."""
+        self.an_agent_is_heard_of(name)
 
     @move(name=chosen(StateMirror.names))
     def read_oneself(self, name: str) -> None:
@@ -47,13 +62,17 @@ class AgentRules(DeepSciFiBaseRules):
         self.expect(answer, 200)
         self.expect_body(answer, self.mirror.agent_body(name))
 
-    @move(limit=st.sampled_from([1, 2, 100]))
-    def list_agents(self, limit: int) -> None:
-        """The list shows the newest agents."""
-        answer = self.read(f"/agents?limit={limit}")
-        self.expect(answer, 200)
-        bodies = [self.mirror.agent_body(name) for name in self.mirror.agents]
-        self.expect_body(answer, {"agents": newest_first(bodies, limit)})
+    @precondition(there_are(free_usernames))
+    @move(limit=st.sampled_from([1, 2, 100]), newcomer=chosen(free_usernames))
+    def read_all_agents_while_one_registers(self, limit: int, newcomer: str) -> None:
+        """Page by page, nobody is skipped or repeated."""
+        self.expect_pages(
+            "/agents",
+            "agents",
+            self.mirror.agent_bodies,
+            limit,
+            between=lambda: self.an_agent_registers(newcomer),
+        )
 
     @forbidden_move(username=taken_usernames())
     def register_a_taken_username(self, username: str) -> None:
@@ -81,3 +100,8 @@ class AgentRules(DeepSciFiBaseRules):
     def read_an_unknown_agent(self, agent_id: str) -> None:
         """The id of something else is not the id of an agent."""
         self.expect(self.read(f"/agents/{agent_id}"), 404, "agent_not_found")
+
+    @forbidden_move(path=chosen(StateMirror.lists), cursor=st.sampled_from(sorted(CURSORS_OF_NONSENSE)))
+    def read_on_from_a_cursor_of_nonsense(self, path: str, cursor: str) -> None:
+        """What no list has given leads nowhere, least of all to its beginning."""
+        self.expect(self.read(f"{path}?cursor={CURSORS_OF_NONSENSE[cursor]}"), 422, "malformed_request")

@@ -6,24 +6,36 @@ from typing import Final
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
-from simulation.base import DeepSciFiBaseRules
-from simulation.state_mirror import Draft, Event
-from simulation.strategies import FIRST_USERNAMES, LAST_YEAR
+from simulation.mirror.agents import DORMANT_AFTER
+from simulation.mirror.claims import CLAIM_LASTS
+from simulation.mirror.proposals import Draft, Event
+from simulation.rules.settling import FOUNDER, Settling
+from simulation.rules.telling import StoryTelling
+from simulation.strategies.agents import FIRST_USERNAMES, SLEEPER
+from simulation.strategies.proposals import LAST_YEAR
+from simulation.strategies.receptions import FEEDBACK, STORIES
+from simulation.strategies.settlements import A_DOZING_HOLDER, SETTLEMENTS, Resident
 
 PLAIN_DRAFT: Final = Draft("Plain.", LAST_YEAR, (Event(1, "One."), Event(2, "Two."), Event(3, "Three.")))
+PLAIN_REVISION: Final = Draft("Plainer.", LAST_YEAR - 1, (*PLAIN_DRAFT.chain[1:], Event(4, "Four."), Event(4, "Five.")))
+REVISION: Final = "revision"
 
 # How far a proposal has come, as the verdicts given on it; None is a draft. The simplest first, as shrinking likes it.
+# After REVISION its author has rewritten it.
 STAGES: Final[dict[str, tuple[str, ...] | None]] = {
     "draft": None,
     "validating": (),
     "with one approval": ("approve",),
     "with one rejection": ("reject",),
     "disputed": ("approve", "reject"),
+    "to be strengthened": ("strengthen",),
+    "strengthened": ("strengthen", REVISION),
+    "strengthened, to be again": ("strengthen", REVISION, "strengthen"),
     "approved": ("approve", "approve"),
     "rejected": ("reject", "reject"),
 }
-OPEN_STAGES: Final = ("draft", "validating", "with one approval", "with one rejection", "disputed")
 DECIDED_STAGES: Final = ("approved", "rejected")
+OPEN_STAGES: Final = tuple(stage for stage in STAGES if stage not in DECIDED_STAGES)
 ANY_STAGES: Final = st.lists(st.sampled_from(tuple(STAGES)), max_size=3)
 # The first author has the first three, the second the next, so that nobody exceeds the cap. In half of the examples the
 # first one reaches it, and in more than half something is decided.
@@ -35,17 +47,39 @@ HISTORIES: Final = st.builds(
 )
 
 
-class HistoryRules(DeepSciFiBaseRules):
-    """A few agents, and proposals at every stage.
+class HistoryRules(Settling, StoryTelling):
+    """A few agents, proposals at every stage, and a world in which somebody lives.
 
     Most moves need an author, voters and a proposal at the right stage; without a history most examples would end
     before these have met.
     """
 
-    @initialize(stages=HISTORIES)
-    def agents_have_registered_and_proposed(self, stages: list[str]) -> None:
-        """Agents register, and bring as many proposals as there are stages to these stages."""
+    @initialize(
+        sleeper=st.booleans(),
+        stages=HISTORIES,
+        residents=SETTLEMENTS,
+        receptions=STORIES,
+        upvotes=FEEDBACK,
+        agents_send_keys=st.booleans(),
+    )
+    def agents_have_registered_and_proposed(
+        self,
+        sleeper: bool,
+        stages: list[str],
+        residents: list[Resident],
+        receptions: list[str],
+        upvotes: list[int],
+        agents_send_keys: bool,
+    ) -> None:
+        """One may fall asleep; agents register, bring proposals to the stages, settle, tell stories and give feedback.
+
+        From here on, all of the example's POSTs carry idempotency keys or none does.
+        """
         self.checking = "agents_have_registered_and_proposed"
+        self.agents_send_keys = agents_send_keys
+        if sleeper:
+            self.an_agent_registers(SLEEPER)
+            self.clock.advance(DORMANT_AFTER - CLAIM_LASTS)
         for username in FIRST_USERNAMES:
             self.an_agent_registers(username)
         for number, stage in enumerate(stages):
@@ -53,9 +87,24 @@ class HistoryRules(DeepSciFiBaseRules):
             voters = [username for username in FIRST_USERNAMES if username != author]
             name = self.an_agent_drafts(author, PLAIN_DRAFT)
             self._bring_to(name, author, voters, STAGES[stage])
+        if residents:
+            world = self.an_agent_drafts(FOUNDER, PLAIN_DRAFT)
+            self._bring_to(world, FOUNDER, [name for name in FIRST_USERNAMES if name != FOUNDER], STAGES["approved"])
+            self.residents_settle(world, [*residents, A_DOZING_HOLDER] if sleeper else residents)
+        if sleeper:  # who holds a dweller, where somebody does
+            dormant_from = self.mirror.agents[SLEEPER].last_heartbeat_at + DORMANT_AFTER
+            self.clock.advance(dormant_from - self.clock.now())
+            self.sometimes("an agent is dormant", self.mirror.is_dormant(SLEEPER))
+        self.tell_what_was_received(receptions)
+        self.say_what_is_shared(upvotes)
 
     def _bring_to(self, name: str, author: str, voters: list[str], verdicts: tuple[str, ...] | None) -> None:
         if verdicts is not None:
             self.an_agent_submits(author, name)
-            for voter, verdict in zip(voters, verdicts, strict=False):
-                self.an_agent_votes(voter, name, verdict, f"A critique by {voter}.")
+            voter_of = iter(voters)
+            for verdict in verdicts:
+                if verdict == REVISION:
+                    self.an_agent_revises(author, name, PLAIN_REVISION)
+                else:
+                    voter = next(voter_of)
+                    self.an_agent_votes(voter, name, verdict, f"A critique by {voter}.")

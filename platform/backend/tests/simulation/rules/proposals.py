@@ -5,17 +5,17 @@ from hypothesis.stateful import precondition
 
 from simulation.base import DeepSciFiBaseRules
 from simulation.checks import forbidden_move, move
-from simulation.state_mirror import Draft, StateMirror, Submission, newest_first
-from simulation.strategies import (
+from simulation.mirror.proposals import Draft, Submission
+from simulation.state_mirror import StateMirror
+from simulation.strategies.choosing import chosen, ids_that_name_none_of, there_are
+from simulation.strategies.lists import A_FEW
+from simulation.strategies.proposals import (
     DRAFTS,
     DRAFTS_OF_NO_FUTURE,
     DRAFTS_OUT_OF_ORDER,
     DRAFTS_THAT_END_TOO_LATE,
     DRAFTS_WITH_TOO_FEW_EVENTS,
     SPOILT_DRAFTS,
-    chosen,
-    ids_that_name_none_of,
-    there_are,
 )
 
 STATUSES = ("draft", "validating", "approved", "rejected")
@@ -23,6 +23,8 @@ STATUSES = ("draft", "validating", "approved", "rejected")
 
 class ProposalRules(DeepSciFiBaseRules):
     """Drafting, submitting and reading proposals."""
+
+    SOMETIMES = frozenset({"the cap on open proposals refuses"})
 
     @precondition(there_are(StateMirror.agents_with_room))
     @move(author=chosen(StateMirror.agents_with_room), draft=DRAFTS)
@@ -48,44 +50,71 @@ class ProposalRules(DeepSciFiBaseRules):
     @move(status=st.sampled_from(STATUSES), limit=st.sampled_from([1, 2, 100]))
     def list_proposals(self, status: str, limit: int) -> None:
         """The list shows the newest proposals of a status."""
-        answer = self.read(f"/proposals?status={status}&limit={limit}")
-        self.expect(answer, 200)
-        bodies = [self.mirror.proposal_summary(name) for name in self.mirror.proposals]
-        self.expect_body(
-            answer, {"proposals": newest_first([body for body in bodies if body["status"] == status], limit)}
+        self.expect_page(f"/proposals?status={status}", "proposals", self.mirror.proposal_summaries(status), limit)
+
+    @precondition(there_are(StateMirror.agents_with_room))
+    @move(limit=A_FEW, author=chosen(StateMirror.agents_with_room), draft=DRAFTS)
+    def read_all_proposals_while_one_is_drafted(self, limit: int, author: str, draft: Draft) -> None:
+        """Page by page, nothing is skipped or repeated."""
+        self.expect_pages(
+            "/proposals",
+            "proposals",
+            lambda: self.mirror.proposal_summaries(*STATUSES),
+            limit,
+            between=lambda: self.an_agent_drafts(author, draft),
         )
 
     @precondition(there_are(StateMirror.agents_at_the_cap))
     @forbidden_move(author=chosen(StateMirror.agents_at_the_cap), draft=DRAFTS)
     def draft_a_fourth_open_proposal(self, author: str, draft: Draft) -> None:
         """Drafts and validating proposals count together."""
-        self.expect(self.draft(author, draft), 409, "too_many_open_proposals")
+        answer = self.draft(author, draft)
+        self.expect(answer, 409, "too_many_open_proposals")
+        self.sometimes("the cap on open proposals refuses", answer.code == "too_many_open_proposals")
 
-    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS_WITH_TOO_FEW_EVENTS)
+    @precondition(there_are(StateMirror.awake))
+    @forbidden_move(author=chosen(StateMirror.awake), draft=DRAFTS_WITH_TOO_FEW_EVENTS)
     def draft_a_chain_that_is_too_short(self, author: str, draft: Draft) -> None:
         """Two events do not make a chain."""
         self.expect(self.draft(author, draft), 422, "chain_too_short")
 
-    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS_OUT_OF_ORDER)
+    @precondition(there_are(StateMirror.awake))
+    @forbidden_move(author=chosen(StateMirror.awake), draft=DRAFTS_OUT_OF_ORDER)
     def draft_a_chain_out_of_order(self, author: str, draft: Draft) -> None:
         """Nothing is caused by what comes later."""
         self.expect(self.draft(author, draft), 422, "chain_not_chronological")
 
-    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS_THAT_END_TOO_LATE)
+    @precondition(there_are(StateMirror.awake))
+    @forbidden_move(author=chosen(StateMirror.awake), draft=DRAFTS_THAT_END_TOO_LATE)
     def draft_a_chain_that_ends_after_its_future(self, author: str, draft: Draft) -> None:
         """The chain leads to the future, not beyond it."""
         self.expect(self.draft(author, draft), 422, "chain_ends_after_its_future")
 
-    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS_OF_NO_FUTURE)
+    @precondition(there_are(StateMirror.awake))
+    @forbidden_move(author=chosen(StateMirror.awake), draft=DRAFTS_OF_NO_FUTURE)
     def draft_a_year_that_is_no_future(self, author: str, draft: Draft) -> None:
         """A future does not lie in this year."""
         self.expect(self.draft(author, draft), 422, "year_not_in_the_future")
 
-    @forbidden_move(author=chosen(StateMirror.names), draft=DRAFTS, spoilt=st.sampled_from(sorted(SPOILT_DRAFTS)))
+    @precondition(there_are(StateMirror.awake))
+    @forbidden_move(author=chosen(StateMirror.awake), draft=DRAFTS, spoilt=st.sampled_from(sorted(SPOILT_DRAFTS)))
     def draft_something_malformed(self, author: str, draft: Draft, spoilt: str) -> None:
         """What is not a draft is refused, whatever the agent may do otherwise."""
         answer = self.send_as(author, "POST", "/proposals", SPOILT_DRAFTS[spoilt](draft.body()))
         self.expect(answer, 422, "malformed_request")
+
+    @precondition(there_are(StateMirror.dormant))
+    @forbidden_move(author=chosen(StateMirror.dormant), draft=DRAFTS)
+    def draft_while_dormant(self, author: str, draft: Draft) -> None:
+        """Who was not heard of for seven days says so first that it is still there."""
+        self.expect(self.draft(author, draft), 403, "agent_dormant")
+
+    @precondition(there_are(StateMirror.proposals_before_the_dormant))
+    @forbidden_move(submission=chosen(StateMirror.proposals_before_the_dormant))
+    def submit_while_dormant(self, submission: Submission) -> None:
+        """Not even what is one's own."""
+        answer = self.submit(submission.agent, self.mirror.proposals[submission.proposal].id)
+        self.expect(answer, 403, "agent_dormant")
 
     @precondition(there_are(StateMirror.foreign_proposals))
     @forbidden_move(submission=chosen(StateMirror.foreign_proposals))
@@ -101,7 +130,8 @@ class ProposalRules(DeepSciFiBaseRules):
         answer = self.submit(submission.agent, self.mirror.proposals[submission.proposal].id)
         self.expect(answer, 409, "proposal_not_draft")
 
-    @forbidden_move(agent=chosen(StateMirror.names), proposal_id=ids_that_name_none_of(StateMirror.proposal_ids))
+    @precondition(there_are(StateMirror.awake))
+    @forbidden_move(agent=chosen(StateMirror.awake), proposal_id=ids_that_name_none_of(StateMirror.proposal_ids))
     def submit_an_unknown_proposal(self, agent: str, proposal_id: str) -> None:
         """The id of something else is not the id of a proposal."""
         self.expect(self.submit(agent, proposal_id), 404, "proposal_not_found")

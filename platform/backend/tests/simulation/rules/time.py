@@ -1,23 +1,33 @@
-"""Time passes only here."""
+"""Time passes only here, and in what happened before an example."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from hypothesis import strategies as st
 
 from simulation.base import DeepSciFiBaseRules
 from simulation.checks import move
+from simulation.state_mirror import StateMirror, Threshold
+from simulation.strategies.agents import silent_agents
+from simulation.strategies.choosing import chosen
 
 
 class TimeRules(DeepSciFiBaseRules):
     """Jumps of the simulated clock."""
 
-    @move(seconds=st.sampled_from([1, 60, 24 * 3600]))
+    @move(seconds=st.sampled_from([1, 60, 3600]))
     def let_time_pass(self, seconds: int) -> None:
         """Some time goes by."""
         self.clock.advance(timedelta(seconds=seconds))
 
-    @move(seconds_late=st.sampled_from([-1, 0, 1]))
-    def wait_for_the_new_year(self, seconds_late: int) -> None:
-        """The year in which a future may no longer lie changes: just before it does, at it, just after."""
-        new_year = datetime(self.clock.now().year + 1, 1, 1, tzinfo=UTC)
-        self.clock.advance(new_year + timedelta(seconds=seconds_late) - self.clock.now())
+    @move(
+        threshold=chosen(StateMirror.thresholds_ahead),
+        seconds_late=st.sampled_from([0, -1, 1]),
+        silent=silent_agents(),
+    )
+    def wait_for_a_threshold(self, threshold: Threshold, seconds_late: int, silent: list[str]) -> None:
+        """Something changes by itself: it is just before that, then, or just after; most agents are heard of again."""
+        self.clock.advance(threshold.at + timedelta(seconds=seconds_late) - self.clock.now())
+        for name in self.mirror.names():
+            if name not in silent and self.mirror.activity(name) != "active":
+                self.an_agent_is_heard_of(name)
+        self.sometimes("an agent is dormant", bool(self.mirror.dormant()))

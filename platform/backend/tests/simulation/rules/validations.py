@@ -3,16 +3,18 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
-from simulation.base import Answer, DeepSciFiBaseRules
+from simulation.base import DeepSciFiBaseRules
 from simulation.checks import forbidden_move, move
-from simulation.state_mirror import Ballot, StateMirror
-from simulation.strategies import SPOILT_BALLOTS, chosen, ids_that_name_none_of, prose, there_are
-
-VERDICTS = st.sampled_from(["approve", "reject"])
+from simulation.harness import Answer
+from simulation.mirror.validations import Ballot
+from simulation.state_mirror import StateMirror
+from simulation.strategies.choosing import chosen, ids_that_name_none_of, there_are
+from simulation.strategies.prose import prose
+from simulation.strategies.validations import SPOILT_BALLOTS, VERDICTS
 
 
 class ValidationRules(DeepSciFiBaseRules):
-    """Approving and rejecting, once, what others submitted."""
+    """Approving, rejecting and wanting strengthened, once, what others submitted."""
 
     @precondition(there_are(StateMirror.ballots))
     @move(ballot=chosen(StateMirror.ballots), verdict=VERDICTS, critique=prose())
@@ -44,8 +46,9 @@ class ValidationRules(DeepSciFiBaseRules):
         """What is decided stays decided."""
         self.expect(self._vote(ballot, verdict), 409, "proposal_not_validating")
 
+    @precondition(there_are(StateMirror.awake))
     @forbidden_move(
-        agent=chosen(StateMirror.names),
+        agent=chosen(StateMirror.awake),
         proposal_id=ids_that_name_none_of(StateMirror.proposal_ids),
         verdict=VERDICTS,
     )
@@ -60,6 +63,12 @@ class ValidationRules(DeepSciFiBaseRules):
         """A verdict without reasons is not counted, even of an agent that may vote."""
         answer = self.vote(ballot.voter, self.mirror.proposals[ballot.proposal].id, SPOILT_BALLOTS[spoilt])
         self.expect(answer, 422, "malformed_request")
+
+    @precondition(there_are(StateMirror.ballots_of_the_dormant))
+    @forbidden_move(ballot=chosen(StateMirror.ballots_of_the_dormant), verdict=VERDICTS)
+    def validate_while_dormant(self, ballot: Ballot, verdict: str) -> None:
+        """Who was not heard of for seven days says so first that it is still there."""
+        self.expect(self._vote(ballot, verdict), 403, "agent_dormant")
 
     def _vote(self, ballot: Ballot, verdict: str) -> Answer:
         body = {"verdict": verdict, "critique": "A critique."}

@@ -5,8 +5,10 @@ from hypothesis.stateful import precondition
 
 from simulation.base import DeepSciFiBaseRules
 from simulation.checks import forbidden_move, move
-from simulation.state_mirror import StateMirror, newest_first
-from simulation.strategies import chosen, ids_that_name_none_of, there_are
+from simulation.mirror.validations import Ballot
+from simulation.state_mirror import StateMirror
+from simulation.strategies.choosing import chosen, ids_that_name_none_of, there_are
+from simulation.strategies.lists import A_FEW
 
 
 class WorldRules(DeepSciFiBaseRules):
@@ -24,10 +26,19 @@ class WorldRules(DeepSciFiBaseRules):
     @move(limit=st.sampled_from([1, 2, 100]))
     def list_worlds(self, limit: int) -> None:
         """The list shows the newest worlds."""
-        answer = self.read(f"/worlds?limit={limit}")
-        self.expect(answer, 200)
-        bodies = [self.mirror.world_body(name) for name in self.mirror.world_names()]
-        self.expect_body(answer, {"worlds": newest_first(bodies, limit)})
+        self.expect_page("/worlds", "worlds", self.mirror.world_bodies(), limit)
+
+    @precondition(there_are(StateMirror.founding_ballots))
+    @move(limit=A_FEW, ballot=chosen(StateMirror.founding_ballots))
+    def read_all_worlds_while_one_is_founded(self, limit: int, ballot: Ballot) -> None:
+        """Page by page, nothing is skipped or repeated."""
+        self.expect_pages(
+            "/worlds",
+            "worlds",
+            self.mirror.world_bodies,
+            limit,
+            between=lambda: self.an_agent_votes(ballot.voter, ballot.proposal, "approve", "Let it be."),
+        )
 
     @forbidden_move(world_id=ids_that_name_none_of(StateMirror.world_ids))
     def read_an_unknown_world(self, world_id: str) -> None:

@@ -1,0 +1,237 @@
+"""What each domain stands on: the platform of one example, requests, expectations, reading the database."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, LiteralString, Protocol
+
+import psycopg
+from deepsci.database import make_engine
+from deepsci.main import create_app
+from fastapi.testclient import TestClient
+from hypothesis import event
+from hypothesis.stateful import RuleBasedStateMachine
+from pgdst.simulation.clock import SimulatedClock
+from pgdst.simulation.ledger import Ledger
+from pgdst.simulation.randomness import NOBODY, SeededIds, acting_as
+from pgdst.simulation.trace import Trace
+from psycopg.sql import SQL, Identifier
+from sqlalchemy import URL
+
+from simulation.checks import invariants_of, liveness_of
+from simulation.mirror.idempotency import KeyedRequest
+from simulation.state_mirror import StateMirror
+
+
+class CleanDatabases(Protocol):
+    """Where an example gets its database from: the fixture `clean_databases`."""
+
+    def clone(self) -> AbstractContextManager[str]:
+        """Lend the URL of a new, migrated, empty database, which is dropped at exit."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the examples of one run share. The ledger counts what they reached."""
+
+    databases: CleanDatabases
+    seed: int
+    trace: Trace
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the platform answered."""
+
+    status: int
+    body: Any
+    text: str = ""
+
+    @property
+    def code(self) -> str | None:
+        """The stable code of a refusal, None for a success."""
+        return self.body["error"]["code"] if self.status >= 400 else None
+
+
+class Harness(RuleBasedStateMachine):
+    """The platform on a database of its own.
+
+    Each example starts from the same clock and the same ids, so that a step means the same in every example.
+    """
+
+    # What a class says here is added to what its bases say (`collected`).
+    # States that a run must come to at least once, as `self.sometimes` counts them.
+    SOMETIMES: ClassVar[frozenset[str]] = frozenset()
+    # Where times are stored: the event, as in the mirror's `times`, the table, the column, and the columns that name
+    # the row there if it is not its id; the mirror joins them with a space, and leaves out what is NULL.
+    STORED_TIMES: ClassVar[frozenset[tuple[str, ...]]] = frozenset()
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+        self.checking = "set-up"
+        self.agents_send_keys = False
+        self.keys_sent = 0
+        self.clock = SimulatedClock()
+        self.mirror = StateMirror(self.clock)
+        self.queries_of_invariants: tuple[LiteralString, ...] = ()
+        self.read_ahead: dict[LiteralString, list[tuple[Any, ...]]] | None = None
+        with ExitStack() as opened:
+            engine = make_engine(opened.enter_context(run.databases.clone()))
+            opened.callback(engine.dispose)
+            app = create_app(engine, self.clock, SeededIds(run.seed))
+            self.client = opened.enter_context(TestClient(app))
+            self.observer = opened.enter_context(connect_past_the_platform(engine.url))
+            self.resources = opened.pop_all()
+        run.trace.append("a new example")
+
+    def teardown(self) -> None:
+        """Ask for what must come about in the end, record what the tables hold then, and give everything back."""
+        with self.resources:
+            if sys.exception() is None:  # else a step has failed, and nothing may be said over it
+                self._check_the_end()
+            self._trace_tables()
+
+    def check_invariants(self, settings: Any, output: Any, runtimes: Any) -> None:  # noqa: ARG002  printing is left out
+        """Check all invariants, without a line for each after every step: a failure says which of them it is."""
+        __tracebackhide__ = True
+        with self._reading_ahead():
+            super().check_invariants(settings, lambda _line: None, runtimes)
+
+    def sometimes(self, name: str, condition: bool) -> None:
+        """Count in the run's ledger that a state was reached; its name stands in SOMETIMES."""
+        self.run.ledger.sometimes(name, condition)
+        if condition:
+            event(name)
+
+    # Requests.
+
+    def read(self, path: str) -> Answer:
+        """Read something without a key."""
+        return self.send("GET", path)
+
+    def send_as(
+        self, agent: str, method: str, path: str, body: object = None, *, idempotency_key: str | None = None
+    ) -> Answer:
+        """Send a request with an agent's key."""
+        key = self.mirror.agents[agent].api_key
+        return self.send(method, path, client=agent, key=key, body=body, idempotency_key=idempotency_key)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        client: str = NOBODY,
+        key: str | None = None,
+        body: object = None,
+        written: Callable[[object], str] = json.dumps,
+        idempotency_key: str | None = None,
+    ) -> Answer:
+        """Send a request and record it with its answer. A body of None is no body; `written` lays it out as JSON.
+
+        Where agents send idempotency keys, a POST that was given none gets a new one.
+        """
+        if idempotency_key is None and method == "POST" and self.agents_send_keys:
+            self.keys_sent += 1
+            idempotency_key = f"idempotency-key-{self.keys_sent}"
+        named = {"Content-Type": "application/json", "X-API-Key": key, "Idempotency-Key": idempotency_key}
+        headers = {name.encode(): value.encode() for name, value in named.items() if value is not None}
+        content = written(body) if body is not None else None
+        with acting_as(client):
+            response = self.client.request(method, path, headers=headers, content=content)
+        self.run.trace.append(
+            f"{client} {method} {path} {key} {idempotency_key} {content} -> {response.status_code} {response.text}"
+        )
+        answer = Answer(response.status_code, response.json(), response.text)
+        if idempotency_key is not None:
+            sent = KeyedRequest(client, key, method, path, body, idempotency_key, answer.status, answer.text)
+            self.mirror.answered(sent, answer.code)
+        return answer
+
+    # Expectations.
+
+    def expect(self, answer: Answer, status: int, code: str | None = None) -> None:
+        """Assert the exact status and error code."""
+        __tracebackhide__ = True
+        self.expect_equal("status and code", (status, code), (answer.status, answer.code), f"in {answer.body}")
+
+    def expect_body(self, answer: Answer, body: object) -> None:
+        """Assert the exact body."""
+        __tracebackhide__ = True
+        self.expect_equal("body", body, answer.body)
+
+    def expect_equal(self, what: str, expected: object, found: object, where: str = "") -> None:
+        """Assert that the platform did as the mirror predicted; the failure begins with the check's name."""
+        __tracebackhide__ = True
+        assert expected == found, f"{self.checking}: expected {what} {expected}, found {found} {where}"
+
+    def expect_rows(self, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
+        """Assert that what the database holds is what the mirror predicts; both by id."""
+        __tracebackhide__ = True
+        if expected == found:
+            return
+        keys = [*expected, *(key for key in found if key not in expected)]
+        absent = "nothing"
+        wrong = [
+            f"{self.mirror.called(key)}: expected {expected.get(key, absent)!r}, found {found.get(key, absent)!r}"
+            for key in keys
+            if expected.get(key, absent) != found.get(key, absent)
+        ]
+        raise AssertionError(f"{self.checking}: " + "; ".join(wrong))
+
+    # The database, past the platform.
+
+    def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        """Return what the database answers to a query with a total order."""
+        if self.read_ahead is None:
+            return self.observer.execute(query).fetchall()
+        if query not in self.read_ahead:  # an invariant asks it for the first time in this example
+            self.read_ahead[query] = self.observer.execute(query).fetchall()
+        return self.read_ahead[query]
+
+    def rows_by_id(self, query: LiteralString) -> dict[Any, Any]:
+        """Return the rows of a query by their first column; of two columns, the second alone is the value."""
+        return {key: values[0] if len(values) == 1 else tuple(values) for key, *values in self.rows(query)}
+
+    @contextmanager
+    def _reading_ahead(self) -> Iterator[None]:
+        """Ask in one go what the invariants asked after the step before: waiting for each took most of their time."""
+        with self.observer.pipeline():
+            cursors = {query: self.observer.execute(query) for query in self.queries_of_invariants}
+        self.read_ahead = {query: cursor.fetchall() for query, cursor in cursors.items()}
+        try:
+            yield
+        finally:
+            self.queries_of_invariants, self.read_ahead = tuple(self.read_ahead), None
+
+    # The end of an example.
+
+    def _check_the_end(self) -> None:
+        for _id, method in sorted(liveness_of(type(self)).items()):
+            getattr(self, method)()
+        with self._reading_ahead():
+            for _id, method in sorted(invariants_of(type(self)).items()):
+                getattr(self, method)()
+
+    def _trace_tables(self) -> None:
+        # to_jsonb writes every type, times in the session's zone; locale C sorts the same everywhere.
+        for (table,) in self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"):
+            query = SQL("SELECT to_jsonb(t)::text FROM {} t ORDER BY 1").format(Identifier(table))
+            for (row,) in self.observer.execute(query):
+                self.run.trace.append(f"{table} {row}")
+
+
+def collected(machine: type[Harness], attribute: str) -> list[Any]:
+    """Return what the classes that make up a machine each say in a class attribute, sorted."""
+    return sorted(entry for part in machine.__mro__ for entry in vars(part).get(attribute, ()))
+
+
+def connect_past_the_platform(url: URL) -> psycopg.Connection:
+    """Return a connection that sees each commit at once and has nothing of the platform's in it."""
+    libpq_url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    # The same few queries after every step: the server plans each of them once.
+    return psycopg.connect(libpq_url, autocommit=True, prepare_threshold=0, options="-c timezone=UTC")

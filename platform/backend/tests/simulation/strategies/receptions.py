@@ -1,0 +1,21 @@
+"""What was told and said before an example begins, and how it was received."""
+
+from typing import Final
+
+from hypothesis import strategies as st
+
+# What reviewers thought of a story, one after the other, and whether the author has responded. The simplest first, as
+# shrinking likes it.
+RECEPTIONS: Final[dict[str, tuple[tuple[bool, bool], ...]]] = {
+    "unread": (),
+    "panned": ((False, False),),
+    "recommended": ((True, False),),
+    "answered": ((True, True),),
+    "about to be acclaimed": ((True, True), (True, False)),
+    "acclaimed": ((True, True), (True, True)),
+}
+ANY_RECEPTIONS: Final = st.lists(st.sampled_from(tuple(RECEPTIONS)), max_size=2)
+# In most examples somebody tells a story, if somebody holds a dweller.
+STORIES: Final = st.one_of(ANY_RECEPTIONS, st.lists(st.sampled_from(tuple(RECEPTIONS)), min_size=1, max_size=2))
+# How many agree with each feedback.
+FEEDBACK: Final = st.lists(st.sampled_from([0, 1, 2]), max_size=1)

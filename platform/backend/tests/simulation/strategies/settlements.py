@@ -1,0 +1,66 @@
+"""Who lives in a world before an example begins, and what has happened to them."""
+
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from hypothesis import strategies as st
+
+from simulation.mirror.claims import CLAIM_LASTS, MAX_HELD
+from simulation.mirror.deeds import TOKEN_LASTS
+from simulation.strategies.agents import FIRST_USERNAMES, SLEEPER
+
+Events = tuple[str, ...]
+
+
+class Fortune(NamedTuple):
+    """What was done to a dweller: so long ago that claims have just lapsed, or tokens have just expired, and now."""
+
+    a_day_ago: Events = ()
+    ten_minutes_ago: Events = ()
+    now: Events = ()
+
+
+# The simplest first, as shrinking likes it.
+FORTUNES: Final = {
+    "free": Fortune(),
+    "held": Fortune(now=("claim",)),
+    "about to act": Fortune(now=("claim", "look")),
+    "torn between two contexts": Fortune(now=("claim", "look", "look")),
+    "about to act again": Fortune(now=("claim", "look", "act", "look")),
+    "held again": Fortune(now=("claim", "look", "release", "claim", "look")),
+    "busy": Fortune(now=("claim", "look", "act", "look", "act")),
+    "released": Fortune(now=("claim", "look", "act", "release")),
+    "too late to act": Fortune(ten_minutes_ago=("claim", "look", "look", "act"), now=("look",)),
+    "lost in thought": Fortune(ten_minutes_ago=("claim", "look")),
+    "lapsed": Fortune(a_day_ago=("claim", "look")),
+    "lapsed before it acted": Fortune(a_day_ago=("claim",), ten_minutes_ago=("look",)),
+    "kept by acting": Fortune(a_day_ago=("claim",), ten_minutes_ago=("look", "act")),
+    "claimed again after the lapse": Fortune(a_day_ago=("claim", "look"), now=("claim", "look")),
+    "in other hands": Fortune(a_day_ago=("claim", "look", "act"), now=("change hands", "claim", "look", "act")),
+}
+HELD: Final = ("held", "about to act", "about to act again", "too late to act", "kept by acting")
+
+
+class Resident(NamedTuple):
+    """Somebody who lives in a world: who held it first, and what has happened."""
+
+    holder: str
+    fortune: str
+
+
+def _a_crowd(holder: str, fortunes: list[str], another: Resident) -> list[Resident]:
+    # As many as one agent may hold, and one more.
+    held = [Resident(holder, fortune) for fortune in fortunes]
+    return [another, *held, *[Resident(holder, "held")] * (MAX_HELD - len(held))]
+
+
+A_HOLDER: Final = st.sampled_from(FIRST_USERNAMES)
+RESIDENTS: Final = st.builds(Resident, A_HOLDER, st.sampled_from(tuple(FORTUNES)))
+NOT_HELD: Final = st.builds(Resident, A_HOLDER, st.sampled_from(["free", "lapsed", "released"]))
+CROWDS: Final = st.builds(_a_crowd, A_HOLDER, st.lists(st.sampled_from(HELD), max_size=2), NOT_HELD)
+# In most examples somebody is held, in a third of them one agent holds as many as it may.
+SETTLEMENTS: Final = st.one_of(st.lists(RESIDENTS, max_size=3), st.lists(RESIDENTS, min_size=3, max_size=4), CROWDS)
+# How long it is from each time of a fortune to the next one.
+PAUSES: Final = (CLAIM_LASTS - TOKEN_LASTS, TOKEN_LASTS, timedelta())
+# Who falls asleep meanwhile, with a dweller in its hands.
+A_DOZING_HOLDER: Final = Resident(SLEEPER, "lost in thought")

@@ -1,0 +1,18 @@
+"""What no rule would notice that it was forgotten."""
+
+import psycopg
+from simulation.harness import collected
+from simulation.machine import DeepSciFi
+
+EVERY_TIME = """
+SELECT table_name, column_name FROM information_schema.columns
+WHERE table_schema = 'public' AND data_type = 'timestamp with time zone' ORDER BY 1, 2
+"""
+
+
+def test_the_invariant_of_time_reads_every_column_that_holds_one(database: str) -> None:
+    """Whoever adds a column with a time says in STORED_TIMES what happens then."""
+    with psycopg.connect(database.replace("+psycopg", "")) as connection:
+        columns = connection.execute(EVERY_TIME).fetchall()
+    stored = collected(DeepSciFi, "STORED_TIMES")
+    assert columns == sorted({(table, column) for _event, table, column, *_key in stored})

@@ -1,0 +1,55 @@
+"""What a run must have reached at least once, and how often it did."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+
+class Ledger:
+    """Counts of names that were declared before anything was counted.
+
+    A check that never ran looks like one that always passes, and a rare state that no run comes to is not tested. Both
+    are declared: moves, each of which must succeed, and states, each of which must sometimes be so.
+    """
+
+    def __init__(self) -> None:
+        self._states: set[str] = set()
+        self._moves: set[str] = set()
+        self._counts: Counter[str] = Counter()
+
+    def declare(self, *, states: Iterable[str] = (), moves: Iterable[str] = ()) -> None:
+        """Expect these to be reached. Declaring them again changes nothing.
+
+        Raises: ValueError, when a name would be a state and a move.
+        """
+        self._states.update(states)
+        self._moves.update(moves)
+        both = sorted(self._states & self._moves)
+        if both:
+            raise ValueError(f"Declared as states and as moves: {both}. Give the states other names.")
+
+    def sometimes(self, name: str, condition: bool) -> None:
+        """Count the name if the condition is true.
+
+        Raises: ValueError, when it was not declared: nobody would notice that it is never reached.
+        """
+        if name not in self._states and name not in self._moves:
+            raise ValueError(f"Nobody declared {name!r}. Declare it, so that it is missed where it is never reached.")
+        self._counts[name] += condition
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each declared name was reached, in the order of the names."""
+        return {name: self._counts[name] for name in sorted(self._states | self._moves)}
+
+    def unreached(self) -> list[str]:
+        """Return what was never reached, in the order of the names."""
+        return [name for name, count in self.counts().items() if count == 0]
+
+    def lines(self) -> list[str]:
+        """Return the table of the states with their counts; of the moves, those that never succeeded."""
+        counts = self.counts()
+        width = max((len(str(counts[name])) for name in self._states), default=0)
+        never = [name for name in self.unreached() if name in self._moves]
+        return [
+            *(f"{counts[name]:>{width}} times {name}" for name in sorted(self._states)),
+            *([f"never {', '.join(never)}"] if never else []),
+        ]
