@@ -23,9 +23,9 @@ class Profile:
 
 PROFILES: Final[dict[str, Profile]] = {
     # A look between two edits, under a minute on two cores.
-    "quick": Profile(examples=15, steps=40, must_reach_everything=False),
+    "quick": Profile(examples=12, steps=40, must_reach_everything=False),
     # Enough that everything is reached and every planted bug is found.
-    "default": Profile(examples=60, steps=40, must_reach_everything=True),
+    "default": Profile(examples=80, steps=60, must_reach_everything=True),
     # For a night, or before a release.
     "thorough": Profile(examples=600, steps=60, must_reach_everything=True),
 }

@@ -115,13 +115,17 @@ class DeedMirror(ClaimMirror):
 
     # Who may act through whom, and who may not. All but the dormant agents ask.
 
+    def unspent(self) -> list[Attempt]:
+        """Return who holds whom and has a token for it, which may have expired."""
+        return [attempt for attempt in self._in_force() if self.tokens[attempt.token].spent_at is None]
+
     def ready(self) -> list[Attempt]:
         """Return who may act through whom."""
-        return [attempt for attempt in self._unspent() if self.now() < self.tokens[attempt.token].expires_at]
+        return [attempt for attempt in self.unspent() if self.now() < self.tokens[attempt.token].expires_at]
 
     def too_late(self) -> list[Attempt]:
         """Return who holds whom and has a token that has expired unspent."""
-        return [attempt for attempt in self._unspent() if self.now() >= self.tokens[attempt.token].expires_at]
+        return [attempt for attempt in self.unspent() if self.now() >= self.tokens[attempt.token].expires_at]
 
     def twice(self) -> list[Attempt]:
         """Return who holds whom and has spent a token, which may have expired since."""
@@ -131,7 +135,7 @@ class DeedMirror(ClaimMirror):
         """Return every agent with a token for one of those whom it holds, and another of them."""
         return [
             Attempt(agent, other, token)
-            for agent, dweller, token in self._unspent()
+            for agent, dweller, token in self.unspent()
             for holder, other in self.holdings()
             if holder == agent and other != dweller
         ]
@@ -149,7 +153,7 @@ class DeedMirror(ClaimMirror):
         """Return every agent that does not hold whom another one is about to act through, with the token for it."""
         return [
             Attempt(agent, dweller, token)
-            for holder, dweller, token in self._unspent()
+            for holder, dweller, token in self.unspent()
             for agent in self.awake()
             if agent != holder
         ]
@@ -179,9 +183,6 @@ class DeedMirror(ClaimMirror):
             for claim in [self.claims[token.claim]]
             if token.claim in present and not self.is_dormant(claim.agent)
         ]
-
-    def _unspent(self) -> list[Attempt]:
-        return [attempt for attempt in self._in_force() if self.tokens[attempt.token].spent_at is None]
 
     # What the platform must answer.
 

@@ -194,16 +194,18 @@ class ProposalMirror(NotificationMirror):
 
     def foreign_proposals(self) -> list[Submission]:
         """Return every agent with every proposal that is not its own."""
-        return [
-            Submission(agent, name)
-            for agent in self.awake()
-            for name, proposal in self.proposals.items()
-            if proposal.author != agent
-        ]
+        return [submission for submission in self.all_proposals() if self._author_of(submission) != submission.agent]
+
+    def all_proposals(self) -> list[Submission]:
+        """Return every agent that is awake with every proposal."""
+        return [Submission(agent, name) for agent in self.awake() for name in self.proposals]
 
     def proposals_before_the_dormant(self) -> list[Submission]:
         """Return every dormant agent with every proposal."""
         return [Submission(agent, name) for agent in self.dormant() for name in self.proposals]
+
+    def _author_of(self, submission: Submission) -> str:
+        return self.proposals[submission.proposal].author
 
     def _by_their_authors(self, names: list[str]) -> list[Submission]:
         submissions = [Submission(self.proposals[name].author, name) for name in names]

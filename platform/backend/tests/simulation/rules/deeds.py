@@ -116,8 +116,8 @@ class DeedRules(DeepSciFiBaseRules):
         """With the claim end its tokens, the unspent ones and the spent ones, whosever it was."""
         self.expect(self.try_to_act(attempt), 409, "context_token_unknown")
 
-    @precondition(there_are(StateMirror.ready))
-    @forbidden_move(attempt=chosen(StateMirror.ready), spoilt=st.sampled_from(sorted(SPOILT_DEEDS)))
+    @precondition(there_are(StateMirror.unspent))
+    @forbidden_move(attempt=chosen(StateMirror.unspent), spoilt=st.sampled_from(sorted(SPOILT_DEEDS)))
     def act_in_a_malformed_way(self, attempt: Attempt, spoilt: str) -> None:
         """What is no deed spends no token."""
         body = {"context_token": self.mirror.tokens[attempt.token].secret, "deed": "Knocks."}

@@ -9,12 +9,12 @@ from hypothesis.stateful import initialize
 from simulation.mirror.agents import DORMANT_AFTER
 from simulation.mirror.claims import CLAIM_LASTS
 from simulation.mirror.proposals import Draft, Event
-from simulation.rules.settling import FOUNDER, Settling
+from simulation.rules.settling import Settling
 from simulation.rules.telling import StoryTelling
 from simulation.strategies.agents import FIRST_USERNAMES, SLEEPER
 from simulation.strategies.proposals import LAST_YEAR
 from simulation.strategies.receptions import FEEDBACK, STORIES
-from simulation.strategies.settlements import A_DOZING_HOLDER, SETTLEMENTS, Resident
+from simulation.strategies.settlements import A_DOZING_HOLDER, FOUNDER, SETTLEMENTS, Resident
 
 PLAIN_DRAFT: Final = Draft("Plain.", LAST_YEAR, (Event(1, "One."), Event(2, "Two."), Event(3, "Three.")))
 PLAIN_REVISION: Final = Draft("Plainer.", LAST_YEAR - 1, (*PLAIN_DRAFT.chain[1:], Event(4, "Four."), Event(4, "Five.")))

@@ -66,10 +66,10 @@ class RevisionRules(DeepSciFiBaseRules):
         """The id of something else is not the id of a proposal."""
         self.expect(self.revise(agent, proposal_id, draft), 404, "proposal_not_found")
 
-    @precondition(there_are(StateMirror.own_revisable))
-    @forbidden_move(submission=chosen(StateMirror.own_revisable), bad_chain=BAD_CHAINS)
+    @precondition(there_are(StateMirror.all_proposals))
+    @forbidden_move(submission=chosen(StateMirror.all_proposals), bad_chain=BAD_CHAINS)
     def revise_with_a_bad_chain(self, submission: Submission, bad_chain: tuple[str, Draft]) -> None:
-        """A revision is no way around what a draft must be like."""
+        """A revision is no way around what a draft must be like, whosever proposal it is."""
         code, draft = bad_chain
         self.expect(self._revise(submission, draft), 422, code)
 
@@ -79,12 +79,12 @@ class RevisionRules(DeepSciFiBaseRules):
         """A future does not lie in this year, even if that was still to come when it was drafted."""
         self.expect(self._revise(submission, draft), 422, "year_not_in_the_future")
 
-    @precondition(there_are(StateMirror.own_revisable))
+    @precondition(there_are(StateMirror.all_proposals))
     @forbidden_move(
-        submission=chosen(StateMirror.own_revisable), draft=DRAFTS, spoilt=st.sampled_from(sorted(SPOILT_DRAFTS))
+        submission=chosen(StateMirror.all_proposals), draft=DRAFTS, spoilt=st.sampled_from(sorted(SPOILT_DRAFTS))
     )
     def revise_into_something_malformed(self, submission: Submission, draft: Draft, spoilt: str) -> None:
-        """What is no draft is no revision."""
+        """What is no draft is no revision, whosever proposal it would be of."""
         path = f"/proposals/{self.mirror.proposals[submission.proposal].id}/revise"
         answer = self.send_as(submission.agent, "POST", path, SPOILT_DRAFTS[spoilt](draft.body()))
         self.expect(answer, 422, "malformed_request")

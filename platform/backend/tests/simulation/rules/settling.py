@@ -5,10 +5,8 @@ from typing import Final
 from simulation.base import DeepSciFiBaseRules
 from simulation.mirror.claims import Holding
 from simulation.strategies.agents import FIRST_USERNAMES
-from simulation.strategies.settlements import FORTUNES, PAUSES, Events, Resident
+from simulation.strategies.settlements import FORTUNES, FOUNDER, PAUSES, Events, Resident
 
-# Who founds the world of a settlement: the one who authors nothing else before an example begins.
-FOUNDER: Final = FIRST_USERNAMES[-1]
 # Who comes after whom, where a dweller changes hands.
 NEXT: Final = dict(zip(FIRST_USERNAMES, [*FIRST_USERNAMES[1:], FIRST_USERNAMES[0]], strict=True))
 

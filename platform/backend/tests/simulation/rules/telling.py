@@ -15,11 +15,11 @@ class StoryTelling(DeepSciFiBaseRules):
         """Let each holder in turn tell a story, as long as there are any, and let it be received like this."""
         for telling, reception in zip(self.mirror.tellings(), receptions, strict=False):
             story = self.an_agent_tells(telling, Tale("Plain.", "Plain."))
-            readers = [username for username in FIRST_USERNAMES if username != telling.agent]
+            readers = [name for name in self.mirror.names() if name != telling.agent]
             for reader, (recommends, answered) in zip(readers, RECEPTIONS[reception], strict=False):
                 self.an_agent_reviews(Opinion(reader, story), Judgement(3, recommends, f"A review by {reader}."))
                 if answered:
-                    self.an_agent_responds(Reply(telling.agent, reader, story), "Thank you.")
+                    self.an_agent_responds(Reply(telling.agent, reader, story), f"Thank you, {reader}.")
 
     def say_what_is_shared(self, upvotes: list[int]) -> None:
         """Let the first agent give feedback, and as many others agree."""

@@ -159,12 +159,11 @@ def token_where(session: Any, secret: str, *conditions: Any) -> Any:
 
 @found_by("act_in_a_malformed_way")
 def deeds_are_mended(patch: Patch) -> None:
-    """A kind proxy makes texts of numbers, cuts what is too long, and takes out what the platform does not know."""
+    """A kind proxy makes a deed of anything, and a token."""
 
     def mend(body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        lengths = {"context_token": 200, "deed": 2000}
-        return {key: str(body[key])[:length] for key, length in lengths.items() if key in body}
+        said = body or {}
+        token, deed = str(said.get("context_token") or "none"), str(said.get("deed", "")).replace("\x00", "")
+        return {"context_token": token[:200], "deed": deed[:2000] if deed.strip() else "Nothing."}
 
     tolerate(patch, "/actions", mend)

@@ -159,8 +159,13 @@ def what_nobody_wrote_is_not_yours(patch: Patch) -> None:
 
 @found_by("respond_in_a_malformed_way")
 def responses_are_mended(patch: Patch) -> None:
-    """A kind proxy shortens what is too long and takes out what the platform does not know."""
-    tolerate(patch, "/response", lambda body: {"text": body["text"][:2000]} if body else body)
+    """A kind proxy shortens what is too long, takes out what the platform does not know, and fills what is empty."""
+
+    def mend(body: Any) -> Any:
+        words = (body or {}).get("text", "").replace("\x00", "").strip()
+        return {"text": words[:2000] or "No comment."}
+
+    tolerate(patch, "/response", mend)
 
 
 # Found by liveness.

@@ -86,15 +86,15 @@ def dwellers_are_looked_for_before_their_worlds(patch: Patch) -> None:
 
 @found_by("tell_a_malformed_story")
 def stories_are_mended(patch: Patch) -> None:
-    """A kind proxy shortens what is too long."""
+    """A kind proxy shortens what is too long, and finds a title for what has none."""
 
-    def shorten(body: Any) -> Any:
-        if not isinstance(body, dict):
+    def mend(body: Any) -> Any:
+        if not isinstance(body, dict) or not isinstance(body["text"], str):
             return body
-        limits = {"title": 200, "text": 20_000}
-        return body | {key: body[key][:limit] for key, limit in limits.items() if key in body}
+        title = body.get("title", "").replace("\x00", "").strip()
+        return body | {"title": title[:200] or "Untitled", "text": body["text"][:20_000]}
 
-    tolerate(patch, "/stories", shorten)
+    tolerate(patch, "/stories", mend)
 
 
 @found_by("read_an_unknown_story")
