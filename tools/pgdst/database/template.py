@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from pgdst.database.lock import advisory_lock
 from pgdst.errors import ServerNotReadyError
 from pgdst.server.address import Server, require_ours
 
+OTHERS_LEAVE_SECONDS = 15  # Postgres itself waits for five before it refuses
 LOCK = 0x7067647374  # "pgdst": one advisory lock, so that several workers make the template once
 
 
@@ -61,10 +63,19 @@ class Template:
         statement = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
             Identifier(name), Identifier(source)
         )
-        try:
-            self.connection.execute(statement)
-        except psycopg.errors.ObjectInUse as error:
-            raise ServerNotReadyError(
-                f"The database {source} cannot be copied while somebody is connected to it: {error}. "
-                "Close that connection: an env.py with a pooled engine keeps one, and wants poolclass=NullPool."
-            ) from error
+        deadline = time.monotonic() + OTHERS_LEAVE_SECONDS
+        while True:
+            try:
+                self.connection.execute(statement)
+                return
+            except psycopg.errors.ObjectInUse as error:
+                # Another worker of this run may still be comparing it with the models.
+                if time.monotonic() > deadline:
+                    raise ServerNotReadyError(_in_use(source, error)) from error
+
+
+def _in_use(source: str, error: psycopg.Error) -> str:
+    return (
+        f"The database {source} cannot be copied while somebody is connected to it: {error}. "
+        "Close that connection: an env.py with a pooled engine keeps one, and wants poolclass=NullPool."
+    )
