@@ -79,9 +79,13 @@ serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is
 
 ##@ Development
 .PHONY: test
-test: $(STAMP) ## Run all tests of the kit and of the backend
+test: $(STAMP) ## Run all tests of the kit and of the backend, but for the planted bugs
 	@$(RUN) -m pytest tools/tests $(ARGS)
 	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests -n 2 --durations=10 $(ARGS)
+
+.PHONY: test-planted-bugs
+test-planted-bugs: $(STAMP) ## See the simulation find each bug that is planted for it (half an hour or more)
+	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests/simulation_checks -m planted_bug -n 2 --durations=20 $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## Check format, style, types and shell
@@ -106,7 +110,7 @@ lock: ## Write tools/requirements.lock anew
 
 .PHONY: help
 help: ## Show the targets
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' Makefile
 	@awk 'BEGIN { printf "\nKnobs\n" } /^# / { about = substr($$0, 3) } /^[A-Z_]+ \?=/ { printf "  %-14s %s\n", $$1, about }' Makefile
 
 $(STAMP): tools/requirements.lock

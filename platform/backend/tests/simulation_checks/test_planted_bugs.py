@@ -34,6 +34,7 @@ def with_nothing_looking_but(check: str) -> type[Harness]:
     return type("DeepSciFi", (DeepSciFi,), others)
 
 
+@pytest.mark.planted_bug
 @pytest.mark.parametrize("bug", PLANTED_BUGS, ids=lambda bug: f"{bug.found_by}-{bug.name}")
 def test_the_machine_finds_the_bug_within_its_default_budget(
     bug: PlantedBug, clean_databases: CleanDatabases, monkeypatch: pytest.MonkeyPatch
