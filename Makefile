@@ -78,10 +78,12 @@ serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is
 	exec ../../.venv/bin/uvicorn --factory deepsci.main:app_from_environment --host 127.0.0.1 --port $(PORT)
 
 ##@ Development
+# seed 1 unless told otherwise: a gate judges the change and not the dice; `make test-dst` explores
 .PHONY: test
 test: $(STAMP) ## Run all tests of the kit and of the backend, but for the planted bugs
 	@$(RUN) -m pytest tools/tests $(ARGS)
-	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests -n 2 --durations=10 $(ARGS)
+	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests \
+	-n 2 --durations=10 --pgdst-seed=$(or $(SEED),1) $(ARGS)
 
 .PHONY: test-planted-bugs
 test-planted-bugs: $(STAMP) ## See the simulation find each bug that is planted for it (half an hour or more)
