@@ -81,6 +81,8 @@ class DockerEngine:
             except ImageNotFound:  # another checkout's `make clean` took it away at this very moment
                 container = self._create(order, self._image())
             return self._run(order, container)
+        except AlreadyStartingError:  # somebody else's, perhaps another thread's: nothing of it is ours to remove
+            raise
         except BaseException:
             with undisturbed():
                 self._remove_own(order)
