@@ -22,7 +22,7 @@ class Profile:
 
 
 PROFILES: Final[dict[str, Profile]] = {
-    # A look between two edits, under a minute on two cores.
+    # A look between two edits.
     "quick": Profile(examples=12, steps=40, must_reach_everything=False),
     # Enough that everything is reached and every planted bug is found.
     "default": Profile(examples=80, steps=60, must_reach_everything=True),

@@ -17,7 +17,7 @@ def lapsed_claims_on_the_dweller_stay_open(patch: Patch) -> None:
     """The index was lost in a migration, and only the claimer's own lapsed claims are settled."""
     execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
 
-    def settle_lapsed(original: Any, session: Any, now: Any, *, agent_id: Any = None, dweller_id: Any = None) -> None:  # noqa: ARG001
+    def settle_lapsed(original: Any, session: Any, now: Any, *, agent_id: Any = None, dweller_id: Any = None) -> None:  # noqa: ARG001  the bug
         original(session, now, agent_id=agent_id)
 
     wrap(patch, claims, "settle_lapsed", settle_lapsed)
