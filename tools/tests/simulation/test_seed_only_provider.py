@@ -7,19 +7,19 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
-from pgdst.simulation.randomness import SEED_ONLY
+from pgdst.simulation.randomness import SEED_ONLY, only_examples
 
 ODD_CONSTANT = 54_321
 HYPOTHESIS_OWN = "hypothesis"
 
 
-def drawn_integers(backend: str, seed_value: int = 7) -> list[int]:
-    """Return what Hypothesis draws for one seed."""
+def drawn_integers(backend: str, seed_value: int = 7, examples: int = 200) -> list[int]:
+    """Return what Hypothesis draws for one seed, the simplest first."""
     numbers: list[int] = []
 
     @seed(seed_value)
     @settings(
-        backend=backend, database=None, max_examples=200, phases=[Phase.generate], derandomize=False, deadline=None
+        backend=backend, database=None, max_examples=examples, phases=[Phase.generate], derandomize=False, deadline=None
     )
     @given(st.sampled_from(range(100_000)))
     def draw(number: int) -> None:
@@ -44,6 +44,13 @@ def test_the_same_seed_draws_the_same() -> None:
     """And another seed draws something else."""
     assert drawn_integers(SEED_ONLY) == drawn_integers(SEED_ONLY)
     assert drawn_integers(SEED_ONLY) != drawn_integers(SEED_ONLY, seed_value=8)
+
+
+def test_an_example_can_be_made_again_without_those_before_it() -> None:
+    """By its number, in any order; example 0, the simplest, is always tried first."""
+    whole = drawn_integers(SEED_ONLY, examples=10)
+    with only_examples([7, 3, 7]):
+        assert [whole[number] for number in (0, 7, 3, 7)] == drawn_integers(SEED_ONLY, examples=4)
 
 
 @pytest.mark.usefixtures("module_with_an_odd_constant")

@@ -2,21 +2,23 @@
 
 import inspect
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+from pgdst.simulation.ledger import Ledger
+from pgdst.simulation.randomness import only_examples
 from pgdst.simulation.trace import Trace
 from simulation.checks import forbidden_moves_of, invariants_of, liveness_of, type_of_check
 from simulation.harness import CleanDatabases, Harness, Run
 from simulation.machine import DeepSciFi
-from simulation.profiles import PROFILES, run_machine, settings_of
+from simulation.profiles import PROFILES, declare, run_machine, settings_of
 
 from simulation_checks.planted_bugs import PLANTED_BUGS, PlantedBug
 
 # What the default profile does until it finds something; making it smaller afterwards would only take time.
 DEFAULT_BUDGET = settings(settings_of(), phases=[Phase.generate])
-
 
 # One for all, so that this passes or fails alike whenever it is run; tried with many others when it was written.
 SEED = 1
@@ -34,15 +36,45 @@ def with_nothing_looking_but(check: str) -> type[Harness]:
     return type("DeepSciFi", (DeepSciFi,), others)
 
 
+@pytest.fixture(scope="session")
+def ledgers(clean_databases: CleanDatabases) -> list[Ledger]:
+    """What each example of the default budget reaches where no bug is planted; the first is the simplest of all."""
+    found: list[Ledger] = []
+
+    class Noting(DeepSciFi):
+        """The machine with a ledger an example."""
+
+        def __init__(self, run: Run) -> None:
+            super().__init__(replace(run, ledger=Ledger()))
+            declare(DeepSciFi, self.run)
+            found.append(self.run.ledger)
+
+    run_machine(Noting, Run(clean_databases, SEED, Trace()), DEFAULT_BUDGET)
+    return found
+
+
+def likeliest_first(check: str, ledgers: list[Ledger]) -> list[int]:
+    """Return the numbers of all drawn examples of the budget, at the head those in which a move is made."""
+    numbers = range(1, len(ledgers))
+    return sorted(numbers, key=lambda number: ledgers[number].counts().get(check, 0) == 0)
+
+
 @pytest.mark.planted_bug
 @pytest.mark.parametrize("bug", PLANTED_BUGS, ids=lambda bug: f"{bug.found_by}-{bug.name}")
 def test_the_machine_finds_the_bug_within_its_default_budget(
-    bug: PlantedBug, clean_databases: CleanDatabases, monkeypatch: pytest.MonkeyPatch
+    bug: PlantedBug, clean_databases: CleanDatabases, ledgers: list[Ledger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And it is the intended check that finds it."""
+    """And it is the intended check that finds it.
+
+    The examples are those of the default profile. None knows of the others, so it does not matter for what is found
+    that they are made in another order: the likely ones first, or it would take half an hour.
+    """
     bug.plant(monkeypatch)
     run = Run(clean_databases, SEED, Trace())
-    with pytest.raises(AssertionError, match=f"^{bug.found_by}: expected|^{bug.found_by}: .*: expected"):
+    with (
+        only_examples(likeliest_first(bug.found_by, ledgers)),
+        pytest.raises(AssertionError, match=f"^{bug.found_by}: expected|^{bug.found_by}: .*: expected"),
+    ):
         run_machine(with_nothing_looking_but(bug.found_by), run, DEFAULT_BUDGET)
 
 

@@ -8,7 +8,7 @@ from deepsci.models import Proposal, ProposalStatus, World
 from deepsci.proposals import service as proposals
 from sqlalchemy import text
 
-from simulation_checks.planted_bugs.planting import Patch, after, found_by, tolerate, without, wrap
+from simulation_checks.planted_bugs.planting import Patch, after, found_by, tolerate, within, without, wrap
 
 # Found by the invariants.
 
@@ -85,19 +85,20 @@ def two_events_make_a_chain(patch: Patch) -> None:
 @found_by("draft_a_chain_out_of_order")
 def only_the_ends_of_a_chain_are_compared(patch: Patch) -> None:
     """The middle is not looked at."""
-    patch.setattr(proposals, "pairwise", lambda chain: [(chain[0], chain[-1])])
+    within(patch, proposals, "draft", "pairwise", lambda _original, chain: [(chain[0], chain[-1])])
 
 
 @found_by("draft_a_chain_that_ends_after_its_future")
 def chains_may_end_a_year_late(patch: Patch) -> None:
     """Off by one."""
-    wrap(patch, proposals, "refuse_bad_chain", lambda original, chain, year: original(chain, year + 1))
+    within(patch, proposals, "draft", "refuse_bad_chain", lambda original, chain, year: original(chain, year + 1))
 
 
 @found_by("draft_a_year_that_is_no_future")
 def this_year_is_the_future(patch: Patch) -> None:
     """Off by one, and noticed only by who tries this very year."""
-    wrap(patch, proposals, "refuse_year_not_in_the_future", lambda original, year, now: original(year + 1, now))
+    rule = "refuse_year_not_in_the_future"
+    within(patch, proposals, "draft", rule, lambda original, year, now: original(year + 1, now))
 
 
 @found_by("draft_something_malformed")

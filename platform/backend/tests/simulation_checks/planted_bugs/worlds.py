@@ -26,12 +26,12 @@ def a_rejected_proposal_gets_a_world_too(patch: Patch) -> None:
 
 
 @found_by("W2")
-def worlds_begin_a_year_early(patch: Patch) -> None:
-    """Off by one."""
+def older_worlds_begin_a_year_early(patch: Patch) -> None:
+    """Off by one, and for all but the world that was just founded."""
 
     def found_world(original: Any, session: Any, *arguments: Any) -> Any:
         world = original(session, *arguments)
-        session.execute(text("UPDATE worlds SET year = year - 1 WHERE id = :id"), {"id": world.id})
+        session.execute(text("UPDATE worlds SET year = year - 1 WHERE id <> :id"), {"id": world.id})
         return world
 
     wrap(patch, proposals, "found_world", found_world)
