@@ -33,6 +33,10 @@ class ForeignServerError(PgdstError):
     """The server did not answer with this run's id, so nothing may be changed in it."""
 
 
+class SharedStateError(PgdstError):
+    """What all databases of a server share, such as a role, was changed by a test and not put back."""
+
+
 class MigrationError(PgdstError):
     """The migrations could not be applied, or the models differ from the database."""
 

@@ -14,7 +14,7 @@ import pytest
 from pgdst import project
 from pgdst.cli import ENGINES, make_engine, order
 from pgdst.database.migrations import upgrade
-from pgdst.database.template import Template
+from pgdst.database.pool import Databases
 from pgdst.errors import PgdstError
 from pgdst.server import address, lease
 from pgdst.server.address import Server
@@ -114,18 +114,18 @@ def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Ser
 
 
 @pytest.fixture(scope="session")
-def clean_databases(migrated_server: Server) -> Iterator[Template]:
-    """The migrated template: `with clean_databases.clone() as url` gives a database of one's own."""
+def clean_databases(migrated_server: Server) -> Iterator[Databases]:
+    """Clean, migrated databases: `with clean_databases.lend() as url` gives one of one's own."""
     with _readable_failure():
-        template = Template(migrated_server)
-    yield template
-    template.close()
+        databases = Databases(migrated_server)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def database(clean_databases: Template) -> Iterator[str]:
+def database(clean_databases: Databases) -> Iterator[str]:
     """The SQLAlchemy URL of a clean, migrated database for this test alone."""
-    with clean_databases.clone() as url:
+    with _readable_failure(), clean_databases.lend() as url:
         yield url
 
 

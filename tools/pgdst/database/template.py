@@ -1,10 +1,7 @@
-"""A clean database for every test or example: clones of a migrated template."""
+"""The migrated template, and clones of it."""
 
-import itertools
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
@@ -17,42 +14,40 @@ OTHERS_LEAVE_SECONDS = 15  # Postgres itself waits for five before it refuses
 LOCK = 0x7067647374  # "pgdst": one advisory lock, so that several workers make the template once
 
 
+@dataclass(frozen=True)
 class Template:
-    """A copy of a server's migrated database that nobody connects to, so that it can be cloned at any time."""
+    """A copy of a server's migrated database that nobody connects to, so that it can be cloned at any time.
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.name = f"{server.database}_template"
-        self.numbers = itertools.count(1)
-        self.connection = server.with_database("postgres").connect()
-        require_ours(self.connection, server.run_id)
-        self._make()
+    `connection` is to the server's maintenance database, and the caller's: one thread at a time.
+    """
 
-    def close(self) -> None:
-        """Close the template's own connection; the template goes with its server."""
-        self.connection.close()
+    server: Server
+    connection: psycopg.Connection
 
-    @contextmanager
-    def clone(self) -> Iterator[str]:
-        """Yield the SQLAlchemy URL of a new database with the template's contents; it is dropped at the end.
+    @property
+    def name(self) -> str:
+        """The name of its database."""
+        return f"{self.server.database}_template"
 
-        Connections to it that are still open then are ended.
+    def make(self) -> None:
+        """Make it, unless another worker has.
+
+        Raises: ForeignServerError before anything is changed; ServerNotReadyError while the database is in use.
         """
-        name = f"{self.server.database}_{os.getpid()}_{next(self.numbers)}"
-        self._create(name, self.name)
-        try:
-            yield self.server.with_database(name).url
-        finally:
-            self.connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
-
-    def _make(self) -> None:
+        require_ours(self.connection, self.server.run_id)
         with advisory_lock(self.connection, LOCK, "making the template"):
             if not self._is_complete():
-                self.connection.execute(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(self.name)))
+                self._execute("DROP DATABASE IF EXISTS {}", self.name)
                 self._create(self.name, self.server.database)
-                self.connection.execute(
-                    SQL("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false").format(Identifier(self.name))
-                )
+                self._execute("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false", self.name)
+
+    def clone(self, name: str) -> None:
+        """Make the database `name` with the template's contents."""
+        self._create(name, self.name)
+
+    def drop(self, name: str) -> None:
+        """Drop a clone, ending connections to it; one that is gone already is none."""
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
     def _is_complete(self) -> bool:
         """Tell whether somebody has finished the template: it is marked as one only then."""
@@ -60,18 +55,19 @@ class Template:
         return self.connection.execute(query).fetchone() is not None
 
     def _create(self, name: str, source: str) -> None:
-        statement = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
-            Identifier(name), Identifier(source)
-        )
         deadline = time.monotonic() + OTHERS_LEAVE_SECONDS
         while True:
             try:
-                self.connection.execute(statement)
+                self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, source)
                 return
             except psycopg.errors.ObjectInUse as error:
                 # Another worker of this run may still be comparing it with the models.
                 if time.monotonic() > deadline:
                     raise ServerNotReadyError(_in_use(source, error)) from error
+
+    def _execute(self, statement: str, *databases: str) -> None:
+        # The kit's own statements, whose names come from the server's coordinates.
+        self.connection.execute(SQL(statement).format(*map(Identifier, databases)))  # type: ignore[arg-type]
 
 
 def _in_use(source: str, error: psycopg.Error) -> str:

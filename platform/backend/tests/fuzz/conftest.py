@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 import pytest
-from pgdst.database.template import Template
+from pgdst.database.pool import Databases
 
 from fuzz.fuzzing import Fuzz, fuzz
 from fuzz.serving import last_words, serving
@@ -25,12 +25,12 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def fuzzed(
-    clean_databases: Template, seed: int, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    clean_databases: Databases, seed: int, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Fuzz:
     """What came of a fuzz of Deep Sci-Fi on a clean database."""
     directory = tmp_path_factory.mktemp("fuzz")
     log = directory / "service.log"
-    with clean_databases.clone() as database:
+    with clean_databases.lend() as database:
         variables = {"DATABASE_URL": database, "PGDST_SEED": str(seed)}
         with serving("fuzz.served:deep_sci_fi", log, variables) as url:
             settlement = settle(url)

@@ -28,8 +28,8 @@ from simulation.state_mirror import StateMirror
 class CleanDatabases(Protocol):
     """Where an example gets its database from: the fixture `clean_databases`."""
 
-    def clone(self) -> AbstractContextManager[str]:
-        """Lend the URL of a new, migrated, empty database, which is dropped at exit."""
+    def lend(self) -> AbstractContextManager[str]:
+        """Lend the URL of a migrated, empty database, which is taken back at exit."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Harness(RuleBasedStateMachine):
         self.queries_of_invariants: tuple[LiteralString, ...] = ()
         self.read_ahead: dict[LiteralString, list[tuple[Any, ...]]] | None = None
         with ExitStack() as opened:
-            engine = make_engine(opened.enter_context(run.databases.clone()))
+            engine = make_engine(opened.enter_context(run.databases.lend()))
             opened.callback(engine.dispose)
             app = create_app(engine, self.clock, SeededIds(run.seed))
             self.client = opened.enter_context(TestClient(app))

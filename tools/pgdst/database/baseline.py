@@ -1,0 +1,229 @@
+"""What a clone holds before anybody has used it, and the statements that compare it and bring it back.
+
+How equality is proved: a row of Postgres is never changed in place, a change makes another version of it, which carries
+the id of the transaction that made it (`xmin`). So a table whose visible versions are all older than the moment at which
+it was known to be equal, and are as many as then, is still equal, byte by byte. That holds for the catalogues as it does
+for the application's tables. Source: Postgres 16, storage/page layout, "tuple header"; functions `age(xid)`.
+
+Of the six largest catalogues, only what users made is looked at in this way, as reading them through takes longer than
+everything else together. For what came with Postgres in them, its own counters of written rows are compared: exact once
+all other sessions have ended, as a session hands in its counts when it ends. What escapes is a superuser's session that
+sets track_counts off and then changes something in them that came with Postgres.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+FIRST_OF_USERS = 16384  # FirstNormalObjectId: what has a lower oid came with Postgres
+# The catalogues with thousands of rows that came with Postgres; the leading column of an index says whose a row is.
+LARGE = {
+    "pg_amop": "oid",
+    "pg_amproc": "oid",
+    "pg_attribute": "attrelid",
+    "pg_description": "objoid",
+    "pg_operator": "oid",
+    "pg_proc": "oid",
+}
+# Rows in them belong to one database or to all; only those of this one are its contents.
+SHARED = {
+    "pg_database": "oid = $2",
+    "pg_db_role_setting": "setdatabase = $2",
+    "pg_shdescription": "classoid = 'pg_database'::regclass AND objoid = $2",
+    "pg_shseclabel": "classoid = 'pg_database'::regclass AND objoid = $2",
+    "pg_shdepend": "dbid = $2",
+    "pg_subscription": "subdbid = $2",
+}
+# The others that all databases share: no clone can undo a change of them.
+OF_THE_SERVER = ("pg_auth_members", "pg_authid", "pg_parameter_acl", "pg_replication_origin", "pg_tablespace")
+# Row versions, of at most a page (8 KiB) each, that may be written to a clone before a new one is cheaper than what is
+# dead in it: nothing is vacuumed, as autovacuum is off.
+MOST_WRITTEN_ROWS = 10_000
+# Bytes of a seeded table that are kept here, to put back rows that were changed or deleted.
+MOST_COPY_BYTES = 1024 * 1024
+
+LOCAL_CATALOGUES = """
+    SELECT relname FROM pg_class
+    WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r' AND NOT relisshared
+        AND relname NOT IN ('pg_largeobject', 'pg_largeobject_metadata') ORDER BY relname
+"""
+TABLES = """
+    SELECT c.oid, format('%I.%I', n.nspname, c.relname), c.relkind = 'm', pg_table_size(c.oid)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.oid >= $1 ORDER BY n.nspname, c.relname
+"""
+SEQUENCES = """
+    SELECT format('%I.%I', n.nspname, c.relname), quote_literal(format('%I.%I', n.nspname, c.relname))
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND c.relpersistence <> 't' ORDER BY n.nspname, c.relname
+"""
+# Tables of which the statements below count the writes: what came with Postgres and is not read through.
+COUNTED = f"""
+    SELECT c.oid FROM pg_class c WHERE c.relkind = 'r' AND c.oid < {FIRST_OF_USERS} AND (
+        c.relnamespace = 'information_schema'::regnamespace
+        OR c.relnamespace = 'pg_catalog'::regnamespace AND c.relname = ANY($1))
+"""
+# Tables, their TOAST tables and catalogues that grow without being different in the end: temporary tables, rollbacks.
+GROWING = f"""
+    SELECT c.oid FROM pg_class c WHERE c.relkind IN ('r', 'm', 't') AND c.oid >= {FIRST_OF_USERS}
+        OR c.oid = ANY('{{pg_attribute, pg_class, pg_depend, pg_largeobject, pg_type}}'::regclass[])
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the application, or a materialized view: its quoted name and its rows in the template.
+
+    `copy` has them as COPY writes them; it is None where there are none, or too many to be kept.
+    """
+
+    oid: int
+    name: str
+    materialized: bool
+    rows: int
+    copy: bytes | None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The statements for one template's clones, with what is expected in them.
+
+    Their parameters: $1 the id of the first transaction after the clone was known to be equal, $2 the database's oid.
+
+    `look` returns what differs in anything but rows and sequences, in words. `state` returns counters of this clone and
+    what all databases of the server share (`reset.State`). `rewind` deletes rows and sets sequences
+    back; `verify` returns the tables, by name, that are not as in the template.
+    """
+
+    tables: tuple[Table, ...]
+    look: bytes
+    state: bytes
+    rewind: tuple[bytes, ...]
+    verify: bytes
+
+
+def read_baseline(connection: psycopg.Connection) -> Baseline:
+    """Read what is in a new clone, over a connection with RawCursor, before anybody else is connected to it."""
+    tables = _tables(connection)
+    return Baseline(
+        tables=tables,
+        look=_look(connection),
+        state=_state(connection),
+        rewind=_rewind(connection, tables),
+        verify=_verify(connection, tables),
+    )
+
+
+def _tables(connection: psycopg.Connection) -> tuple[Table, ...]:
+    return tuple(
+        Table(oid, name, materialized, rows, _copy(connection, name) if rows and size <= MOST_COPY_BYTES else None)
+        for oid, name, materialized, size in _all(connection, TABLES, FIRST_OF_USERS)
+        for rows in [_one(connection, f"SELECT count(*) FROM ONLY {name}")]  # noqa: S608  quoted by the server
+    )
+
+
+def _copy(connection: psycopg.Connection, table: str) -> bytes:
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} TO STDOUT".encode()) as copy:
+        return b"".join(bytes(block) for block in copy)
+
+
+def _look(connection: psycopg.Connection) -> bytes:
+    local = {
+        name: f"{LARGE[name]} >= {FIRST_OF_USERS}" if name in LARGE else "true"
+        for (name,) in _all(connection, LOCAL_CATALOGUES)
+    }
+    return _with_since(
+        [
+            *(_unlike(connection, name, f"pg_catalog.{name}", where) for name, where in {**local, **SHARED}.items()),
+            "SELECT 'a replication slot' FROM pg_get_replication_slots() WHERE datoid = $2",
+        ]
+    )
+
+
+def _unlike(connection: psycopg.Connection, what: str, relation: str, where: str) -> str:
+    """Return a SELECT that yields `what` where the visible row versions are not those of the template."""
+    # VACUUM and ANALYZE write what the planner goes by into pg_class, and it alone, in place.
+    sums = "count(*), sum(relpages), sum(reltuples::bigint)" if what == "pg_class" else "count(*)"
+    where_now = where.replace("$2", _own_oid(connection))
+    [expected] = _all(connection, f"SELECT {sums} FROM ONLY {relation} WHERE {where_now}")  # noqa: S608
+    return (
+        f"SELECT {_literal(what)} FROM ONLY {relation} WHERE {where} "  # noqa: S608
+        f"HAVING ({sums}) <> ({', '.join(map(str, expected))}) OR min(age(xmin)) <= (SELECT age FROM since)"
+    )
+
+
+def _state(connection: psycopg.Connection) -> bytes:
+    counted = _column(connection, COUNTED, list(LARGE))
+    growing = _column(connection, GROWING)
+    of_the_server = " UNION ALL ".join(
+        f"SELECT '{name}' AS name, xmin, ctid FROM pg_catalog.{name} {where}"  # noqa: S608
+        for name, where in [*((name, "") for name in OF_THE_SERVER), ("pg_db_role_setting", "WHERE setdatabase = 0")]
+    )
+    return f"""
+        SELECT {_sum(counted, "inserted", "updated", "deleted")}, pg_stat_get_db_stat_reset_time($1)::text,
+            {_sum(growing, "inserted", "updated")},
+            (SELECT string_agg(concat_ws(' ', name, xmin, ctid), ', ') FROM ({of_the_server}) AS of_the_server)
+    """.encode()  # noqa: S608
+
+
+def _sum(oids: Iterable[int], *counters: str) -> str:
+    """Return an expression: how many rows were written in these ways to these tables, since the clone was made."""
+    each = " + ".join(f"pg_stat_get_tuples_{counter}(oid)" for counter in counters)
+    return f"(SELECT sum({each}) FROM unnest(ARRAY[{', '.join(map(str, oids))}]::oid[]) AS oid)"  # noqa: S608
+
+
+def _rewind(connection: psycopg.Connection, tables: Iterable[Table]) -> tuple[bytes, ...]:
+    new = "age(xmin) <= (SELECT age FROM since)"
+    deletes = [
+        f"t{number} AS (DELETE FROM ONLY {table.name} WHERE {new})"  # noqa: S608
+        for number, table in enumerate(tables)
+        if not table.materialized
+    ]
+    since = "since AS MATERIALIZED (SELECT age($1::xid) AS age)"
+    statements = [f"WITH {', '.join([since, *deletes])} SELECT"]
+    statements.append(f"WITH {since} SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE {new}")  # noqa: S608
+    resets = [_reset(connection, *names) for names in _all(connection, SEQUENCES)]
+    statements += [" UNION ALL ".join(resets)] if resets else []
+    return tuple(statement.encode() for statement in statements)
+
+
+def _reset(connection: psycopg.Connection, name: str, literal: str) -> str:
+    last, called = _all(connection, f"SELECT last_value, is_called FROM {name}")[0]  # noqa: S608
+    return (
+        f"SELECT setval({literal}::regclass, {last}, {called}) FROM {name} "  # noqa: S608
+        f"WHERE (last_value, is_called) <> ({last}, {called})"
+    )
+
+
+def _verify(connection: psycopg.Connection, tables: Iterable[Table]) -> bytes:
+    objects = [_unlike(connection, name, name, "true") for name in ("pg_largeobject", "pg_largeobject_metadata")]
+    return _with_since([*objects, *(_unlike(connection, table.name, table.name, "true") for table in tables)])
+
+
+def _with_since(selects: Iterable[str]) -> bytes:
+    # One scan a table, in one statement: the age is computed once, and the server plans all of it once.
+    every = " UNION ALL ".join(f"({select})" for select in selects)
+    return f"WITH since AS MATERIALIZED (SELECT age($1::xid) AS age) {every}".encode()
+
+
+def _literal(text: str) -> str:
+    return psycopg.sql.Literal(text).as_string()
+
+
+def _own_oid(connection: psycopg.Connection) -> str:
+    return str(_one(connection, "SELECT oid FROM pg_database WHERE datname = current_database()"))
+
+
+def _all(connection: psycopg.Connection, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    return connection.execute(query.encode(), parameters).fetchall()
+
+
+def _column(connection: psycopg.Connection, query: str, *parameters: Any) -> list[Any]:
+    return [value for (value,) in _all(connection, query, *parameters)]
+
+
+def _one(connection: psycopg.Connection, query: str) -> Any:
+    [(value,)] = _all(connection, query)
+    return value

@@ -1,0 +1,98 @@
+"""Clean databases for tests and examples: lent, brought back by a rewind, and replaced where that cannot be proved."""
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+
+from pgdst.database.baseline import Baseline, read_baseline
+from pgdst.database.reset import SETTINGS, Clone
+from pgdst.database.template import Template
+from pgdst.server.address import Server
+
+MAINTENANCE = "postgres"
+
+
+class Databases:
+    """Clones of a server's migrated database, each lent to one borrower at a time.
+
+    A clone that was used is brought back to exactly the template's contents. Where it cannot be proved equal, it is
+    dropped, behind the borrower's back, and the next borrower gets a new one; `given_up` counts why.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.given_up: Counter[str] = Counter()
+        self._template = Template(server, server.with_database(MAINTENANCE).connect())
+        self._template.make()
+        self._baseline: Baseline | None = None
+        self._numbers = itertools.count(1)
+        self._idle: list[Clone] = []
+        self._dropper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pgdst-drop")
+        self._drops: list[Future[None]] = []
+
+    @contextmanager
+    def lend(self) -> Iterator[str]:
+        """Yield the SQLAlchemy URL of a database with exactly the template's contents, for this block alone.
+
+        Sessions in it that are still open at the end are ended.
+
+        Raises: SharedStateError at the end where what all databases share was changed.
+        """
+        clone = self._idle.pop() if self._idle else self._new()
+        try:
+            yield clone.server.url
+        finally:
+            self._take_back(clone)
+
+    def close(self) -> None:
+        """Drop all clones; the template goes with its server.
+
+        Raises: whatever dropping one of them has raised.
+        """
+        while self._idle:
+            self._drop(self._idle.pop())
+        self._dropper.shutdown(wait=True)
+        self._template.connection.close()
+        for drop in self._drops:
+            drop.result()
+
+    def _new(self) -> Clone:
+        name = f"{self.server.database}_{os.getpid()}_{next(self._numbers)}"
+        self._template.clone(name)
+        server = self.server.with_database(name)
+        connection = server.connect()
+        connection.execute(SETTINGS)
+        connection.cursor_factory, connection.prepare_threshold = psycopg.RawCursor, 0
+        self._baseline = self._baseline or read_baseline(connection)
+        return Clone(server, connection, self._baseline)
+
+    def _take_back(self, clone: Clone) -> None:
+        kept = False
+        try:
+            different = clone.rewind()
+            self.given_up.update(different)
+            kept = not different
+        except psycopg.OperationalError as error:
+            if not clone.connection.broken:
+                raise
+            # Whoever used it has ended our session too, so nothing is known about it.
+            self.given_up[f"the kit's session was ended: {error}"] += 1
+        finally:
+            if kept:
+                self._idle.append(clone)
+            else:
+                self._drop(clone)
+
+    def _drop(self, clone: Clone) -> None:
+        clone.close()
+        self._drops.append(self._dropper.submit(_drop, self.server, clone.server.database))
+
+
+def _drop(server: Server, name: str) -> None:
+    with server.with_database(MAINTENANCE).connect() as connection:
+        Template(server, connection).drop(name)
