@@ -12,10 +12,16 @@ from pathlib import Path
 import docker
 import psutil
 import pytest
+import shop
 import tiny_backend
 from machine import MARK, Machine
 from pgdst import project
-from pgdst.server.address import libpq_variables
+from pgdst.database.pool import Databases
+from pgdst.server import lease
+from pgdst.server.address import Server, libpq_variables
+from pgdst.server.docker import DockerEngine
+from pgdst.server.engine import Order
+from pgdst.server.settings import merged
 
 KIT = tiny_backend.KIT
 PYTHON = KIT / ".venv" / "bin" / "python"
@@ -116,6 +122,31 @@ def new_sandbox(tmp_path: Path, docker_client: docker.DockerClient) -> Iterator[
 def sandbox(new_sandbox: Callable[[Path | None], Sandbox]) -> Sandbox:
     """A tiny backend's folder to run things in."""
     return new_sandbox(None)
+
+
+@pytest.fixture(scope="session")
+def shop_server() -> Iterator[Server]:
+    """A server whose database is the shop's; two-phase transactions and logical replication are allowed."""
+    held, descriptor = lease.new()
+    engine = DockerEngine()
+    allowed = merged({"max_prepared_transactions": "5", "wal_level": "logical"})
+    try:
+        server = engine.start(Order(project.load(start=KIT).checkout, held, allowed))
+        with server.connect() as connection:
+            connection.execute(shop.SCHEMA)
+        yield server
+        engine.remove_run(held, log_lines=0)
+    finally:
+        lease.release(held, descriptor)
+
+
+@pytest.fixture(scope="module")
+def databases(shop_server: Server) -> Iterator[Databases]:
+    """Clean copies of the shop's database; none of them may be left afterwards."""
+    made = Databases(shop_server)
+    yield made
+    made.close()
+    assert [] == shop.clones(shop_server)
 
 
 def tidy(made: Sandbox) -> None:

@@ -55,7 +55,7 @@ class Databases:
         Raises: whatever dropping one of them has raised.
         """
         while self._idle:
-            self._drop(self._idle.pop())
+            self._give_up(self._idle.pop())
         self._dropper.shutdown(wait=True)
         self._template.connection.close()
         for drop in self._drops:
@@ -64,12 +64,22 @@ class Databases:
     def _new(self) -> Clone:
         name = f"{self.server.database}_{os.getpid()}_{next(self._numbers)}"
         self._template.clone(name)
-        server = self.server.with_database(name)
+        try:
+            return self._watched(self.server.with_database(name))
+        except BaseException:
+            self._drop(name)
+            raise
+
+    def _watched(self, server: Server) -> Clone:
         connection = server.connect()
-        connection.execute(SETTINGS)
-        connection.cursor_factory, connection.prepare_threshold = psycopg.RawCursor, 0
-        self._baseline = self._baseline or read_baseline(connection)
-        return Clone(server, connection, self._baseline)
+        try:
+            connection.execute(SETTINGS)
+            connection.cursor_factory, connection.prepare_threshold = psycopg.RawCursor, 0
+            self._baseline = self._baseline or read_baseline(connection)
+            return Clone(server, connection, self._baseline)
+        except BaseException:
+            connection.close()
+            raise
 
     def _take_back(self, clone: Clone) -> None:
         kept = False
@@ -86,11 +96,14 @@ class Databases:
             if kept:
                 self._idle.append(clone)
             else:
-                self._drop(clone)
+                self._give_up(clone)
 
-    def _drop(self, clone: Clone) -> None:
+    def _give_up(self, clone: Clone) -> None:
         clone.close()
-        self._drops.append(self._dropper.submit(_drop, self.server, clone.server.database))
+        self._drop(clone.server.database)
+
+    def _drop(self, name: str) -> None:
+        self._drops.append(self._dropper.submit(_drop, self.server, name))
 
 
 def _drop(server: Server, name: str) -> None:

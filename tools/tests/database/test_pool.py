@@ -1,0 +1,74 @@
+"""Databases that are lent: to many borrowers, for long, and nothing is left of them."""
+
+import psycopg
+import pytest
+import shop
+from pgdst.database.pool import Databases
+from pgdst.server.address import Server
+
+MANY = 300
+MIB = 1024 * 1024
+
+USED_BY_THE_SERVER = """
+    SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database), (SELECT count(*) FROM pg_database),
+        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
+"""
+WORK = """
+    INSERT INTO accounts."Users" (name) SELECT 'user ' || n FROM generate_series(1, 50) n;
+    INSERT INTO plain_1 (text) SELECT repeat('x', 5000) || n FROM generate_series(1, 30) n;
+    UPDATE countries SET name = name || '!' WHERE id = 1
+"""
+
+
+def used(server: Server) -> tuple[int, int, int]:
+    """Return the bytes of all databases, and how many databases and sessions there are."""
+    with server.with_database("postgres").connect() as connection:
+        [(size, databases, sessions)] = connection.execute(USED_BY_THE_SERVER)
+        return int(size), databases, sessions
+
+
+def test_many_examples_leave_disk_and_connections_flat(shop_server: Server, databases: Databases) -> None:
+    """What is dead in a clone goes with it, before it is much."""
+    sizes = []
+    for _ in range(MANY):
+        with databases.lend() as url, shop.connect(url) as session:
+            session.execute(WORK)
+        sizes.append(used(shop_server))
+    first, last = sizes[10], sizes[-1]
+    assert last[0] - first[0] < 32 * MIB
+    assert last[1] <= first[1] + 1  # one may just be being dropped
+    assert last[2] <= first[2] + 1
+    assert any("row versions" in reason for reason in databases.given_up)
+
+
+def test_databases_that_are_lent_at_the_same_time_are_apart(databases: Databases) -> None:
+    """What is written to one is not in the other."""
+    with databases.lend() as one, databases.lend() as another:
+        with shop.connect(one) as session:
+            session.execute("INSERT INTO plain_1 (text) VALUES ('a')")
+        with shop.connect(another) as session:
+            assert [] == session.execute("SELECT * FROM plain_1").fetchall()
+
+
+def test_a_borrower_that_fails_gives_its_database_back(databases: Databases) -> None:
+    """Its own failure is what is reported."""
+    with pytest.raises(ZeroDivisionError), databases.lend() as url:
+        with shop.connect(url) as session:
+            session.execute("INSERT INTO plain_1 (text) VALUES ('a')")
+        raise ZeroDivisionError
+    with databases.lend() as another, shop.connect(another) as session:
+        assert url == another
+        assert [] == session.execute("SELECT * FROM plain_1").fetchall()
+
+
+def test_a_database_that_cannot_be_dropped_is_an_error(shop_server: Server) -> None:
+    """It is dropped in the background, but what goes wrong there is not lost."""
+    databases = Databases(shop_server)
+    with databases.lend() as url, shop.connect(url) as session:
+        name = session.info.dbname
+        session.execute(f"ALTER DATABASE {name} IS_TEMPLATE true".encode())
+    with pytest.raises(psycopg.errors.WrongObjectType, match="cannot drop a template database"):
+        databases.close()
+    with shop_server.connect() as connection:
+        connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE false".encode())
+        connection.execute(f"DROP DATABASE {name}".encode())

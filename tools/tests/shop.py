@@ -1,0 +1,153 @@
+"""A database of twenty tables with whatever a rewind has to bring back, and statements that change it."""
+
+import psycopg
+from pgdst.server.address import Server
+
+SCHEMA = b"""
+CREATE SCHEMA accounts;
+CREATE TABLE countries (id int PRIMARY KEY, name text NOT NULL UNIQUE, half numeric GENERATED ALWAYS AS (id / 2.0) STORED);
+INSERT INTO countries SELECT n, 'country ' || n FROM generate_series(1, 5) n;
+CREATE TABLE roles (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text, parent int REFERENCES roles);
+INSERT INTO roles (name, parent) VALUES ('owner', NULL), (E'a\\ttab, \\\\ and a\\nline', 1), (NULL, 2);
+CREATE TABLE accounts."Users" (id bigserial PRIMARY KEY, name text UNIQUE, country int REFERENCES countries);
+CREATE TABLE orders (id bigserial, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE orders_2025 PARTITION OF orders FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE orders_2026 PARTITION OF orders FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+INSERT INTO orders (at) VALUES ('2025-02-01');
+CREATE TABLE parents (id int PRIMARY KEY, name text);
+CREATE TABLE children (toy text) INHERITS (parents);
+CREATE UNLOGGED TABLE sessions (id int PRIMARY KEY, data jsonb);
+CREATE MATERIALIZED VIEW names AS SELECT name FROM countries;
+CREATE VIEW everybody AS SELECT name FROM accounts."Users";
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE SEQUENCE lonely START 7 INCREMENT 3;
+SELECT nextval('lonely');
+CREATE TABLE log (id bigserial PRIMARY KEY, what text);
+CREATE FUNCTION logged() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO log (what) VALUES (TG_OP); RETURN NULL; END $$;
+CREATE TRIGGER logged AFTER INSERT OR DELETE ON accounts."Users" FOR EACH ROW EXECUTE FUNCTION logged();
+CREATE RULE kept AS ON DELETE TO sessions DO INSTEAD NOTHING;
+SELECT lo_from_bytea(0, 'in the template');
+DO $$ BEGIN
+    FOR n IN 1..9 LOOP EXECUTE format('CREATE TABLE plain_%s (id bigserial PRIMARY KEY, text text, number int)', n); END LOOP;
+END $$;
+"""
+
+# After these a clone must come back by a rewind.
+WRITES = {
+    "insert": "INSERT INTO plain_1 (text) SELECT repeat('x', 3000) || n FROM generate_series(1, 30) n",
+    "insert by a trigger": "INSERT INTO accounts.\"Users\" (name) VALUES ('a'), ('b')",
+    "update": "INSERT INTO plain_2 (text) VALUES ('a'); UPDATE plain_2 SET text = 'b'",
+    "delete": "INSERT INTO plain_3 (text) VALUES ('a'); DELETE FROM plain_3",
+    "insert under a rule": "INSERT INTO sessions VALUES (1, '{}')",
+    "insert into a partition": "INSERT INTO orders (at) VALUES ('2025-03-01'), ('2026-03-01')",
+    "insert into a child": "INSERT INTO parents VALUES (1, 'p'); INSERT INTO children VALUES (2, 'c', 't')",
+    "insert a seeded row": "INSERT INTO countries VALUES (77, 'new')",
+    "change a seeded row": "UPDATE countries SET name = 'changed' WHERE id = 2",
+    "change a seeded row and back": "UPDATE countries SET name = 'x' WHERE id = 2; UPDATE countries SET name = 'country 2' WHERE id = 2",
+    "delete a seeded row": "DELETE FROM countries WHERE id = 3",
+    "delete all seeded rows": "DELETE FROM orders; UPDATE roles SET parent = NULL; DELETE FROM roles",
+    "nextval": "SELECT nextval('lonely'), nextval('plain_9_id_seq')",
+    "setval": "SELECT setval('lonely', 1000, false)",
+    "large object": "SELECT lo_from_bytea(0, 'mine'), lo_create(0)",
+    "lock": "SELECT * FROM countries FOR UPDATE",
+    "rollback": "BEGIN; INSERT INTO plain_4 (text) VALUES ('a'); ROLLBACK",
+    "notify": "LISTEN channel; NOTIFY channel",
+}
+
+# After these it must not.
+CHANGES = {
+    "create a table": "CREATE TABLE another (id int)",
+    "drop a table": "DROP TABLE plain_5",
+    "truncate": "INSERT INTO plain_6 (text) VALUES ('a'); TRUNCATE plain_6",
+    "rename a table": "ALTER TABLE plain_5 RENAME TO renamed",
+    "add a column": "ALTER TABLE plain_5 ADD COLUMN more int DEFAULT 3",
+    "drop a column": "ALTER TABLE plain_5 DROP COLUMN number",
+    "alter a column's type": "ALTER TABLE plain_5 ALTER COLUMN number TYPE bigint",
+    "set a default": "ALTER TABLE plain_5 ALTER COLUMN number SET DEFAULT 5",
+    "drop a default": "ALTER TABLE plain_5 ALTER COLUMN id DROP DEFAULT",
+    "set not null": "ALTER TABLE plain_5 ALTER COLUMN number SET NOT NULL",
+    "set a storage parameter": "ALTER TABLE plain_5 SET (fillfactor = 70)",
+    "set statistics": "ALTER TABLE plain_5 ALTER COLUMN number SET STATISTICS 7",
+    "set unlogged": "ALTER TABLE plain_5 SET UNLOGGED",
+    "create an index": "CREATE INDEX another ON plain_5 (number)",
+    "drop an index": "ALTER TABLE accounts.\"Users\" DROP CONSTRAINT \"Users_name_key\"",
+    "reindex": "REINDEX TABLE plain_5",
+    "cluster": "CLUSTER plain_5 USING plain_5_pkey",
+    "add a constraint": "ALTER TABLE plain_5 ADD CONSTRAINT positive CHECK (number > 0)",
+    "drop a constraint": "ALTER TABLE accounts.\"Users\" DROP CONSTRAINT \"Users_country_fkey\"",
+    "create a function": "CREATE FUNCTION two() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+    "replace a function": "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 3'",
+    "alter a function": "ALTER FUNCTION one() STABLE",
+    "alter a function of Postgres": "ALTER FUNCTION pg_catalog.random() COST 7",
+    "comment on a function of Postgres": "COMMENT ON FUNCTION pg_catalog.random() IS 'mine'",
+    "drop a function": "DROP FUNCTION one()",
+    "create a view": "CREATE VIEW another AS SELECT 1 AS one",
+    "replace a view": "CREATE OR REPLACE VIEW everybody AS SELECT name || '!' AS name FROM accounts.\"Users\"",
+    "drop a view": "DROP VIEW everybody",
+    "refresh a materialized view": "REFRESH MATERIALIZED VIEW names",
+    "create a type": "CREATE TYPE another AS (a int, b text)",
+    "add an enum's value": "ALTER TYPE mood ADD VALUE 'so so'",
+    "rename an enum's value": "ALTER TYPE mood RENAME VALUE 'bad' TO 'worse'",
+    "create a domain": "CREATE DOMAIN another AS int CHECK (VALUE > 0)",
+    "create a sequence": "CREATE SEQUENCE another",
+    "alter a sequence": "ALTER SEQUENCE lonely INCREMENT 5",
+    "restart a sequence": "ALTER SEQUENCE lonely RESTART WITH 50",
+    "own a sequence": "ALTER SEQUENCE lonely OWNED BY plain_5.number",
+    "drop a sequence": "DROP SEQUENCE lonely",
+    "create a trigger": "CREATE TRIGGER more AFTER INSERT ON plain_5 FOR EACH ROW EXECUTE FUNCTION logged()",
+    "disable a trigger": "ALTER TABLE accounts.\"Users\" DISABLE TRIGGER logged",
+    "create a rule": "CREATE RULE more AS ON INSERT TO plain_5 DO INSTEAD NOTHING",
+    "drop a rule": "DROP RULE kept ON sessions",
+    "create a schema": "CREATE SCHEMA another",
+    "create a policy": "ALTER TABLE plain_5 ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON plain_5 USING (false)",
+    "create statistics": "CREATE STATISTICS another ON text, number FROM plain_5",
+    "analyze": "INSERT INTO plain_5 (text) VALUES ('a'); ANALYZE plain_5",
+    "vacuum": "VACUUM countries",
+    "attach a partition": "CREATE TABLE orders_2027 PARTITION OF orders FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')",
+    "detach a partition": "ALTER TABLE orders DETACH PARTITION orders_2026",
+    "create an event trigger": "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; "
+    "CREATE EVENT TRIGGER another ON ddl_command_start EXECUTE FUNCTION e()",
+    "create an operator": "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq)",
+    "create a cast": "CREATE FUNCTION c(int) RETURNS mood LANGUAGE sql AS $$SELECT 'good'::mood$$; "
+    "CREATE CAST (int AS mood) WITH FUNCTION c(int)",
+    "create a publication": "CREATE PUBLICATION another FOR ALL TABLES",
+    "create a foreign server": "CREATE FOREIGN DATA WRAPPER another; CREATE SERVER another FOREIGN DATA WRAPPER another",
+    "create a text search configuration": "CREATE TEXT SEARCH CONFIGURATION another (COPY = simple)",
+    "comment on a table": "COMMENT ON TABLE plain_5 IS 'mine'",
+    "comment on a column": "COMMENT ON COLUMN plain_5.number IS 'mine'",
+    "comment on the database": "DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS ''mine''', current_database()); END $$",
+    "grant on a table": "GRANT SELECT ON plain_5 TO PUBLIC",
+    "grant on a column": "GRANT SELECT (number) ON plain_5 TO PUBLIC",
+    "revoke on a schema": "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+    "grant on the database": "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database()); END $$",
+    "alter default privileges": "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+    "change an owner": "ALTER TABLE plain_5 OWNER TO pg_monitor",
+    "set a setting of the database": "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = ''7MB''', current_database()); END $$",
+    "set a setting of a role in the database": "DO $$ BEGIN EXECUTE format('ALTER ROLE %I IN DATABASE %I SET work_mem = ''7MB''', "
+    "current_user, current_database()); END $$",
+    "limit the database's connections": "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 50', current_database()); END $$",
+    "write a catalogue": "UPDATE pg_class SET relhasrules = true WHERE relname = 'plain_5'",
+    "write a catalogue of Postgres": "UPDATE pg_proc SET procost = 9 WHERE proname = 'pi'",
+    "write the information schema": "DELETE FROM information_schema.sql_features",
+    "change a large object of the template": "SELECT lo_put(oid, 0, 'IN') FROM pg_largeobject_metadata",
+    "drop a large object of the template": "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
+    "grant on a large object": "DO $$ DECLARE o oid; BEGIN SELECT oid INTO o FROM pg_largeobject_metadata; "
+    "EXECUTE format('GRANT SELECT ON LARGE OBJECT %s TO PUBLIC', o); END $$",
+}
+
+
+def connect(url: str) -> psycopg.Connection:
+    """Open an autocommit session, as the test of an application does."""
+    return psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True)
+
+
+def clones(server: Server) -> list[str]:
+    """Return the databases that are neither Postgres's own, nor the template, nor what it was made from."""
+    with server.connect() as connection:
+        rows = connection.execute(
+            "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname NOT IN ('postgres', %s)",
+            (server.database,),
+        )
+        return [name for (name,) in rows]
