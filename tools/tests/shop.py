@@ -5,7 +5,8 @@ from pgdst.server.address import Server
 
 SCHEMA = b"""
 CREATE SCHEMA accounts;
-CREATE TABLE countries (id int PRIMARY KEY, name text NOT NULL UNIQUE, half numeric GENERATED ALWAYS AS (id / 2.0) STORED);
+CREATE TABLE countries (
+    id int PRIMARY KEY, name text NOT NULL UNIQUE, half numeric GENERATED ALWAYS AS (id / 2.0) STORED);
 INSERT INTO countries SELECT n, 'country ' || n FROM generate_series(1, 5) n;
 CREATE TABLE roles (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text, parent int REFERENCES roles);
 INSERT INTO roles (name, parent) VALUES ('owner', NULL), (E'a\\ttab, \\\\ and a\\nline', 1), (NULL, 2);
@@ -30,7 +31,9 @@ CREATE TRIGGER logged AFTER INSERT OR DELETE ON accounts."Users" FOR EACH ROW EX
 CREATE RULE kept AS ON DELETE TO sessions DO INSTEAD NOTHING;
 SELECT lo_from_bytea(0, 'in the template');
 DO $$ BEGIN
-    FOR n IN 1..9 LOOP EXECUTE format('CREATE TABLE plain_%s (id bigserial PRIMARY KEY, text text, number int)', n); END LOOP;
+    FOR n IN 1..9 LOOP
+        EXECUTE format('CREATE TABLE plain_%s (id bigserial PRIMARY KEY, text text, number int)', n);
+    END LOOP;
 END $$;
 """
 
@@ -45,7 +48,8 @@ WRITES = {
     "insert into a child": "INSERT INTO parents VALUES (1, 'p'); INSERT INTO children VALUES (2, 'c', 't')",
     "insert a seeded row": "INSERT INTO countries VALUES (77, 'new')",
     "change a seeded row": "UPDATE countries SET name = 'changed' WHERE id = 2",
-    "change a seeded row and back": "UPDATE countries SET name = 'x' WHERE id = 2; UPDATE countries SET name = 'country 2' WHERE id = 2",
+    "change a seeded row and back": "UPDATE countries SET name = 'x' WHERE id = 2; "
+    "UPDATE countries SET name = 'country 2' WHERE id = 2",
     "delete a seeded row": "DELETE FROM countries WHERE id = 3",
     "delete all seeded rows": "DELETE FROM orders; UPDATE roles SET parent = NULL; DELETE FROM roles",
     "nextval": "SELECT nextval('lonely'), nextval('plain_9_id_seq')",
@@ -55,6 +59,13 @@ WRITES = {
     "rollback": "BEGIN; INSERT INTO plain_4 (text) VALUES ('a'); ROLLBACK",
     "notify": "LISTEN channel; NOTIFY channel",
 }
+
+
+def on_this_database(statement: str) -> str:
+    """Return a statement with the name of the database that it is run in for %1$I, and of the user for %2$I."""
+    quoted = statement.replace("'", "''")
+    return f"DO $$ BEGIN EXECUTE format('{quoted}', current_database(), current_user); END $$"
+
 
 # After these it must not.
 CHANGES = {
@@ -72,11 +83,11 @@ CHANGES = {
     "set statistics": "ALTER TABLE plain_5 ALTER COLUMN number SET STATISTICS 7",
     "set unlogged": "ALTER TABLE plain_5 SET UNLOGGED",
     "create an index": "CREATE INDEX another ON plain_5 (number)",
-    "drop an index": "ALTER TABLE accounts.\"Users\" DROP CONSTRAINT \"Users_name_key\"",
+    "drop an index": 'ALTER TABLE accounts."Users" DROP CONSTRAINT "Users_name_key"',
     "reindex": "REINDEX TABLE plain_5",
     "cluster": "CLUSTER plain_5 USING plain_5_pkey",
     "add a constraint": "ALTER TABLE plain_5 ADD CONSTRAINT positive CHECK (number > 0)",
-    "drop a constraint": "ALTER TABLE accounts.\"Users\" DROP CONSTRAINT \"Users_country_fkey\"",
+    "drop a constraint": 'ALTER TABLE accounts."Users" DROP CONSTRAINT "Users_country_fkey"',
     "create a function": "CREATE FUNCTION two() RETURNS int LANGUAGE sql AS 'SELECT 2'",
     "replace a function": "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 3'",
     "alter a function": "ALTER FUNCTION one() STABLE",
@@ -97,15 +108,16 @@ CHANGES = {
     "own a sequence": "ALTER SEQUENCE lonely OWNED BY plain_5.number",
     "drop a sequence": "DROP SEQUENCE lonely",
     "create a trigger": "CREATE TRIGGER more AFTER INSERT ON plain_5 FOR EACH ROW EXECUTE FUNCTION logged()",
-    "disable a trigger": "ALTER TABLE accounts.\"Users\" DISABLE TRIGGER logged",
+    "disable a trigger": 'ALTER TABLE accounts."Users" DISABLE TRIGGER logged',
     "create a rule": "CREATE RULE more AS ON INSERT TO plain_5 DO INSTEAD NOTHING",
     "drop a rule": "DROP RULE kept ON sessions",
     "create a schema": "CREATE SCHEMA another",
-    "create a policy": "ALTER TABLE plain_5 ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON plain_5 USING (false)",
+    "create a policy": "CREATE POLICY another ON plain_5 USING (false)",
     "create statistics": "CREATE STATISTICS another ON text, number FROM plain_5",
     "analyze": "INSERT INTO plain_5 (text) VALUES ('a'); ANALYZE plain_5",
     "vacuum": "VACUUM countries",
-    "attach a partition": "CREATE TABLE orders_2027 PARTITION OF orders FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')",
+    "attach a partition": "CREATE TABLE orders_2027 PARTITION OF orders "
+    "FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')",
     "detach a partition": "ALTER TABLE orders DETACH PARTITION orders_2026",
     "create an event trigger": "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; "
     "CREATE EVENT TRIGGER another ON ddl_command_start EXECUTE FUNCTION e()",
@@ -113,21 +125,22 @@ CHANGES = {
     "create a cast": "CREATE FUNCTION c(int) RETURNS mood LANGUAGE sql AS $$SELECT 'good'::mood$$; "
     "CREATE CAST (int AS mood) WITH FUNCTION c(int)",
     "create a publication": "CREATE PUBLICATION another FOR ALL TABLES",
-    "create a foreign server": "CREATE FOREIGN DATA WRAPPER another; CREATE SERVER another FOREIGN DATA WRAPPER another",
+    "create a foreign server": "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER another FOREIGN DATA WRAPPER w",
     "create a text search configuration": "CREATE TEXT SEARCH CONFIGURATION another (COPY = simple)",
     "comment on a table": "COMMENT ON TABLE plain_5 IS 'mine'",
     "comment on a column": "COMMENT ON COLUMN plain_5.number IS 'mine'",
-    "comment on the database": "DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS ''mine''', current_database()); END $$",
+    "comment on the database": on_this_database("COMMENT ON DATABASE %1$I IS 'mine'"),
     "grant on a table": "GRANT SELECT ON plain_5 TO PUBLIC",
     "grant on a column": "GRANT SELECT (number) ON plain_5 TO PUBLIC",
     "revoke on a schema": "REVOKE ALL ON SCHEMA public FROM PUBLIC",
-    "grant on the database": "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database()); END $$",
+    "grant on the database": on_this_database("REVOKE ALL ON DATABASE %1$I FROM PUBLIC"),
     "alter default privileges": "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
     "change an owner": "ALTER TABLE plain_5 OWNER TO pg_monitor",
-    "set a setting of the database": "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = ''7MB''', current_database()); END $$",
-    "set a setting of a role in the database": "DO $$ BEGIN EXECUTE format('ALTER ROLE %I IN DATABASE %I SET work_mem = ''7MB''', "
-    "current_user, current_database()); END $$",
-    "limit the database's connections": "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 50', current_database()); END $$",
+    "set a setting of the database": on_this_database("ALTER DATABASE %1$I SET work_mem = '7MB'"),
+    "set a setting of a role in the database": on_this_database(
+        "ALTER ROLE %2$I IN DATABASE %1$I SET work_mem = '7MB'"
+    ),
+    "limit the database's connections": on_this_database("ALTER DATABASE %1$I CONNECTION LIMIT 50"),
     "write a catalogue": "UPDATE pg_class SET relhasrules = true WHERE relname = 'plain_5'",
     "write a catalogue of Postgres": "UPDATE pg_proc SET procost = 9 WHERE proname = 'pi'",
     "write the information schema": "DELETE FROM information_schema.sql_features",

@@ -10,7 +10,7 @@ from pgdst.database.baseline import MOST_WRITTEN_ROWS, Baseline, Table
 from pgdst.errors import ServerNotReadyError, SharedStateError
 from pgdst.server.address import Server
 
-# For the kit's own session. Replica: deleting rows fires no triggers and rules and checks no foreign keys. Planned once:
+# For the kit's own session. Replica: deleting rows fires no triggers or rules and checks no foreign keys. Planned once:
 # the plans depend on no value. Statistics: as they are now, not as they were when this transaction first asked.
 SETTINGS = b"""
     SET session_replication_role = replica; SET plan_cache_mode = force_generic_plan;
@@ -32,7 +32,7 @@ MARK = b"SELECT (pg_current_xact_id()::text::bigint + 1)::text"
 class State:
     """Counters of this clone, and the versions of the rows that belong to the whole server.
 
-    `written` counts writes to rows that came with Postgres, `grown` row versions in what grows.
+    `written` counts writes to the catalogues, `grown` row versions in what grows.
     """
 
     written: int
@@ -83,7 +83,7 @@ class Clone:
         self.state = _read_state(state)
         different = [what for (what,) in look]
         if (before.written, before.counted_since) != (self.state.written, self.state.counted_since):
-            different.append("rows that came with Postgres")
+            different.append("a catalogue was written")
         if self.state.grown > MOST_WRITTEN_ROWS:
             different.append(f"{self.state.grown} row versions written")
         return different + self._roll_back([gid for (gid,) in prepared])

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
@@ -65,9 +66,8 @@ class Template:
                 if time.monotonic() > deadline:
                     raise ServerNotReadyError(_in_use(source, error)) from error
 
-    def _execute(self, statement: str, *databases: str) -> None:
-        # The kit's own statements, whose names come from the server's coordinates.
-        self.connection.execute(SQL(statement).format(*map(Identifier, databases)))  # type: ignore[arg-type]
+    def _execute(self, statement: LiteralString, *databases: str) -> None:
+        self.connection.execute(SQL(statement).format(*map(Identifier, databases)))
 
 
 def _in_use(source: str, error: psycopg.Error) -> str:

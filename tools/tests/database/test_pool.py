@@ -52,10 +52,8 @@ def test_databases_that_are_lent_at_the_same_time_are_apart(databases: Databases
 
 def test_a_borrower_that_fails_gives_its_database_back(databases: Databases) -> None:
     """Its own failure is what is reported."""
-    with pytest.raises(ZeroDivisionError), databases.lend() as url:
-        with shop.connect(url) as session:
-            session.execute("INSERT INTO plain_1 (text) VALUES ('a')")
-        raise ZeroDivisionError
+    with pytest.raises(psycopg.errors.DivisionByZero), databases.lend() as url, shop.connect(url) as session:
+        session.execute("INSERT INTO plain_1 (text) VALUES ('a')").connection.execute("SELECT 1 / 0")
     with databases.lend() as another, shop.connect(another) as session:
         assert url == another
         assert [] == session.execute("SELECT * FROM plain_1").fetchall()
