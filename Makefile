@@ -12,6 +12,8 @@ SEED ?=
 PROFILE ?=
 # how many runs of the state machine; empty: what the profile says
 EXAMPLES ?=
+# how many processes share the simulation's examples; the same seed and number of workers give the same run
+WORKERS ?= 1
 # arguments for pytest
 ARGS ?=
 # hours after which a database of db-up removes itself
@@ -37,6 +39,7 @@ export PGDST_OFFLINE_IMAGE = $(OFFLINE_IMAGE)
 export PGDST_SEED = $(SEED)
 export PGDST_PROFILE = $(PROFILE)
 export PGDST_EXAMPLES = $(EXAMPLES)
+export PGDST_WORKERS = $(WORKERS)
 export PGDST_TTL_HOURS = $(TTL_HOURS)
 export PGDST_DISK_MIB = $(DISK_MIB)
 export PGDST_PUBLISHED_HOST = $(PUBLISHED_HOST)

@@ -21,6 +21,7 @@ from pgdst.simulation_run import command, environment
 @click.option("--seed", type=click.IntRange(0), envvar="PGDST_SEED", help="The same seed gives the same run.")
 @click.option("--profile", envvar="PGDST_PROFILE", help="How thorough; the names are the simulation's own.")
 @click.option("--examples", type=click.IntRange(1), envvar="PGDST_EXAMPLES", help="How many runs of the machine.")
+@click.option("--workers", type=click.IntRange(1), envvar="PGDST_WORKERS", default=1, help="How many share the run.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def main(
     backend: Path | None,
@@ -29,6 +30,7 @@ def main(
     seed: int | None,
     profile: str | None,
     examples: int | None,
+    workers: int,
     arguments: tuple[str, ...],
 ) -> None:
     """Run the simulation; ARGUMENTS after `--` go to pytest.
@@ -38,7 +40,7 @@ def main(
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     chosen = secrets.randbelow(2**32) if seed is None else seed
     os.chdir(found.backend)
-    os.execve(sys.executable, command(found, chosen, profile, examples, arguments), environment())  # noqa: S606  # no shell wanted
+    os.execve(sys.executable, command(found, chosen, profile, examples, arguments, workers), environment())  # noqa: S606  # no shell wanted
 
 
 if __name__ == "__main__":

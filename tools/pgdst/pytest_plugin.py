@@ -8,24 +8,28 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pgdst import project
 from pgdst.cli import ENGINES, make_engine, order
+from pgdst.database.budget import require_connections
 from pgdst.database.migrations import upgrade
 from pgdst.database.pool import Databases
 from pgdst.errors import PgdstError
 from pgdst.server import address, lease
 from pgdst.server.address import Server
 from pgdst.simulation.ledger import Ledger
+from pgdst.simulation.shares import Share, Sum, summed
 from pgdst.simulation.trace import Trace
 
 DEFAULT_IMAGE = "postgres:16-alpine"
 WAIT_SECONDS = 60
 DISK_MIB = 1024
-TRACE = pytest.StashKey[Trace]()
-LEDGER = pytest.StashKey[Ledger]()
+SHARES = pytest.StashKey[dict[int, Share]]()  # of this process
+RECORDS = pytest.StashKey[dict[int, dict[str, Any]]]()  # of processes that have ended
+SENT = "pgdst"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pgdst-seed", type=int, help="the same seed gives the same run (default: a new one, printed)")
     group.addoption("--pgdst-examples", type=int, help="how many runs of the state machine")
     group.addoption("--pgdst-profile", metavar="NAME", help="how thorough; the names are the backend's own")
+    group.addoption("--pgdst-workers", type=int, default=1, help="how many share the run; with as many in -n of xdist")
     group.addoption(
         "--pgdst-engine",
         choices=ENGINES,
@@ -49,23 +54,61 @@ def pytest_configure(config: pytest.Config) -> None:
         given = config.getoption("hypothesis_seed", None)
         config.option.pgdst_seed = int(given) if given is not None else secrets.randbelow(2**32)
     config.option.hypothesis_seed = str(config.option.pgdst_seed)
-    config.stash[TRACE] = Trace()
-    config.stash[LEDGER] = Ledger()
+    config.stash[SHARES], config.stash[RECORDS] = {}, {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test for each share of a run that workers share."""
+    workers = metafunc.config.option.pgdst_workers
+    if workers > 1 and "run_share" in metafunc.fixturenames:
+        metafunc.parametrize("run_share", range(workers), scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Send the shares of this worker, or judge what all of them have reached."""
+    records = {share: one.as_record() for share, one in session.config.stash[SHARES].items()}
+    if hasattr(session.config, "workeroutput"):
+        if session.config.option.pgdst_workers > 1:  # else it is one of many tests, which nobody sums up
+            session.config.workeroutput[SENT] = list(records.items())
+        return
+    session.config.stash[RECORDS].update(records)
+    if not exitstatus and _never_reached(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:  # noqa: ARG001  xdist's hook
+    """Take over the shares of a worker that has ended."""
+    node.config.stash[RECORDS].update(getattr(node, "workeroutput", {}).get(SENT, []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print the seed, the hash of the run and what it reached; after a failure, the command that makes it again."""
-    trace = config.stash[TRACE]
-    if not trace.lines:
+    run = _sum(config)
+    if not run or not run.lines:
         return
     terminalreporter.section("pgdst")
     terminalreporter.write_line(f"seed: {config.option.pgdst_seed}")
-    terminalreporter.write_line(f"run hash: {trace.hexdigest()} ({len(trace.lines)} lines)")
-    if exitstatus:  # the run was cut short, so what it has not reached says nothing
+    terminalreporter.write_line(f"run hash: {run.hash} ({run.lines} lines)")
+    never = _never_reached(config)
+    if exitstatus or never:
+        if never and not exitstatus:
+            terminalreporter.write_line(f"failed: never once reached in this run: {', '.join(never)}")
         terminalreporter.write_line(f"replay: {replay_command(config)}")
-        return
-    for line in config.stash[LEDGER].lines():
+        return  # a run that was cut short has not reached much, which says nothing
+    for line in run.ledger.lines():
         terminalreporter.write_line(f"reached: {line}")
+
+
+def _sum(config: pytest.Config) -> Sum | None:
+    records = config.stash[RECORDS]
+    return summed(records) if records else None
+
+
+def _never_reached(config: pytest.Config) -> list[str]:
+    run = _sum(config)
+    return run.ledger.unreached() if run and run.ledger.must_reach_everything else []
 
 
 def replay_command(config: pytest.Config) -> str:
@@ -75,6 +118,7 @@ def replay_command(config: pytest.Config) -> str:
     knobs = [f"SEED={config.option.pgdst_seed}"]
     knobs += [f"PROFILE={profile}"] if profile else []
     knobs += [f"EXAMPLES={examples}"] if examples else []
+    knobs += [f"WORKERS={config.option.pgdst_workers}"] if config.option.pgdst_workers > 1 else []
     image = os.environ.get("PGDST_IMAGE") or DEFAULT_IMAGE
     knobs += ["ENGINE=embedded"] if engine == "embedded" else [f"IMAGE={image}"] if image != DEFAULT_IMAGE else []
     return " ".join(["make test-dst", *knobs])
@@ -91,13 +135,15 @@ def pgdst_project() -> project.Project:
 def pgdst_server(pgdst_project: project.Project, request: pytest.FixtureRequest) -> Iterator[Server]:
     """The server of the run that pytest is part of, else one of its own, which dies with this process.
 
-    A server that does not answer with the run's id is refused. DATABASE_URL and libpq's variables lead to it.
+    A server that does not answer with the run's id, or has too few connections for all workers, is refused.
+    DATABASE_URL and libpq's variables lead to it.
     """
     with _readable_failure():
         running = address.from_environment(os.environ)
         if running is not None:
             with running.connect() as connection:
                 address.require_ours(connection, running.run_id)
+                require_connections(connection, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     if running is not None:
         yield running
         return
@@ -130,15 +176,21 @@ def database(clean_databases: Databases) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def run_trace(request: pytest.FixtureRequest) -> Trace:
-    """The trace of the whole run, whose hash is printed at the end."""
-    return request.config.stash[TRACE]
+def run_share() -> int:
+    """The number of the share that this test is, from 0; a run that nobody shares has one."""
+    return 0
 
 
 @pytest.fixture(scope="session")
-def run_ledger(request: pytest.FixtureRequest) -> Ledger:
-    """The ledger of the whole run, which is printed at the end."""
-    return request.config.stash[LEDGER]
+def run_trace(run_share: int, request: pytest.FixtureRequest) -> Trace:
+    """The trace of the whole run or share, whose hash is printed at the end."""
+    return request.config.stash[SHARES].setdefault(run_share, Share()).trace
+
+
+@pytest.fixture(scope="session")
+def run_ledger(run_share: int, request: pytest.FixtureRequest) -> Ledger:
+    """The ledger of the whole run or share, which is printed at the end."""
+    return request.config.stash[SHARES].setdefault(run_share, Share()).ledger
 
 
 @contextmanager

@@ -3,18 +3,23 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from pgdst.errors import ConfigurationError
 from pgdst.project import KIT, Project
 
 
 def command(
-    project: Project, seed: int, profile: str | None, examples: int | None, arguments: Sequence[str]
+    project: Project, seed: int, profile: str | None, examples: int | None, arguments: Sequence[str], workers: int = 1
 ) -> list[str]:
-    """Return the command that runs the simulation from the backend's folder.
+    """Return the command that runs the simulation from the backend's folder, in so many processes at once.
 
-    Raises: ConfigurationError where the simulation's folder does not exist.
+    Raises: ConfigurationError where the simulation's folder does not exist, or pytest-xdist does not.
     """
+    if workers > 1 and find_spec("xdist") is None:
+        raise ConfigurationError(
+            f"{workers} workers need pytest-xdist, which {sys.executable} does not have. Install it, or use WORKERS=1."
+        )
     if not project.simulation.exists():
         raise ConfigurationError(
             f"There is no simulation at {project.simulation}. "
@@ -23,6 +28,7 @@ def command(
     chosen = [f"--pgdst-seed={seed}"]
     chosen += [f"--pgdst-profile={profile}"] if profile else []
     chosen += [f"--pgdst-examples={examples}"] if examples else []
+    chosen += [f"--pgdst-workers={workers}", f"--numprocesses={workers}"] if workers > 1 else []
     pytest = [sys.executable, "-m", "pytest", str(project.simulation), "-x", "--tb=short", "-p", "pgdst.pytest_plugin"]
     return [*pytest, *chosen, *arguments]
 

@@ -1,7 +1,8 @@
 """What a run must have reached at least once, and how often it did."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class Ledger:
@@ -15,6 +16,7 @@ class Ledger:
         self._states: set[str] = set()
         self._moves: set[str] = set()
         self._counts: Counter[str] = Counter()
+        self.must_reach_everything = False
 
     def declare(self, *, states: Iterable[str] = (), moves: Iterable[str] = ()) -> None:
         """Expect these to be reached. Declaring them again changes nothing.
@@ -43,6 +45,21 @@ class Ledger:
     def unreached(self) -> list[str]:
         """Return what was never reached, in the order of the names."""
         return [name for name, count in self.counts().items() if count == 0]
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it in plain types, for another process."""
+        return {
+            "states": sorted(self._states),
+            "moves": sorted(self._moves),
+            "counts": dict(self._counts),
+            "must_reach_everything": self.must_reach_everything,
+        }
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Declare and count what another ledger of the same run has."""
+        self.declare(states=record["states"], moves=record["moves"])
+        self._counts.update(record["counts"])
+        self.must_reach_everything |= record["must_reach_everything"]
 
     def lines(self) -> list[str]:
         """Return the table of the states with their counts; of the moves, those that never succeeded."""

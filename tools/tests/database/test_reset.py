@@ -156,8 +156,11 @@ def test_what_is_left_in_the_whole_server_is_an_error(databases: Databases, leav
 
 def steps() -> st.SearchStrategy[list[tuple[str, str]]]:
     """Return what a borrower does: statements, each committed, rolled back, or left open in a session of its own."""
-    statements = st.sampled_from([*shop.WRITES.values()] * 5 + [*shop.CHANGES.values()])
-    return st.lists(st.tuples(statements, st.sampled_from(["commit", "commit", "roll back", "leave"])), max_size=6)
+    ends = st.sampled_from(["commit", "commit", "roll back", "leave"])
+    writes, changes = st.sampled_from([*shop.WRITES.values()]), st.sampled_from([*shop.CHANGES.values()])
+    return st.one_of(
+        st.lists(st.tuples(writes, ends), max_size=8), st.lists(st.tuples(writes | changes, ends), max_size=6)
+    )
 
 
 def test_whatever_is_done_the_next_one_finds_the_template(databases: Databases, template: full_dump.Dump) -> None:
@@ -176,8 +179,8 @@ def test_whatever_is_done_the_next_one_finds_the_template(databases: Databases, 
             session.close()
 
     examples()
-    assert outcomes[True] >= 10
-    assert outcomes[False] >= 10
+    assert outcomes[True] >= 5
+    assert outcomes[False] >= 5
 
 
 def do(url: str, statement: str, end: str) -> psycopg.Connection:

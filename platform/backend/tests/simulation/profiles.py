@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from pgdst.simulation.randomness import SEED_ONLY
+from pgdst.simulation.shares import part_of
 
 from simulation.checks import liveness_of, moves_of
 from simulation.harness import Harness, Run, collected
@@ -76,6 +77,16 @@ def run_until_everything_was_reached(machine: type[Harness], run: Run, profile: 
         if run.ledger.unreached():
             derived = replace(run, seed=run.seed + (extension << 64))
             run_machine(machine, derived, settings_of(profile, EXAMPLES_AN_EXTENSION))
+
+
+def run_share_of(machine: type[Harness], run: Run, profile: str, examples: int | None, workers: int) -> None:
+    """Run one worker's share of a profile's examples, or of the number given.
+
+    No worker knows what the others have reached, so where all must reach everything, one extension is run at once.
+    """
+    chosen = PROFILES[profile]
+    extra = EXAMPLES_AN_EXTENSION if chosen.must_reach_everything else 0
+    run_machine(machine, run, settings_of(profile, part_of(examples or chosen.examples + extra, workers)))
 
 
 def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:

@@ -2,24 +2,44 @@
 
 import pytest
 from pgdst.simulation.ledger import Ledger
+from pgdst.simulation.shares import seed_of
 from pgdst.simulation.trace import Trace
 
 from simulation.harness import CleanDatabases, Run
 from simulation.machine import DeepSciFi
-from simulation.profiles import PROFILES, chosen_profile, run_machine, run_until_everything_was_reached, settings_of
+from simulation.profiles import (
+    PROFILES,
+    chosen_profile,
+    run_machine,
+    run_share_of,
+    run_until_everything_was_reached,
+    settings_of,
+)
 
 
 @pytest.fixture
-def run(clean_databases: CleanDatabases, run_trace: Trace, run_ledger: Ledger, pytestconfig: pytest.Config) -> Run:
-    """The run that the seed stands for."""
-    return Run(clean_databases, pytestconfig.getoption("--pgdst-seed"), run_trace, run_ledger)
+def run(
+    clean_databases: CleanDatabases,
+    run_share: int,
+    run_trace: Trace,
+    run_ledger: Ledger,
+    pytestconfig: pytest.Config,
+) -> Run:
+    """The run that the seed stands for, or one worker's share of it."""
+    seed = seed_of(pytestconfig.getoption("--pgdst-seed"), run_share, pytestconfig.getoption("--pgdst-workers"))
+    return Run(clean_databases, seed, run_trace, run_ledger)
 
 
 def test_no_sequence_of_moves_breaks_the_platform(run: Run, pytestconfig: pytest.Config) -> None:
     """Whatever agents do, in whatever order, the answers and the database are as predicted."""
     profile = chosen_profile(pytestconfig)
     examples = pytestconfig.getoption("--pgdst-examples")
-    if examples is None and PROFILES[profile].must_reach_everything:
+    workers = pytestconfig.getoption("--pgdst-workers")
+    must_reach_everything = examples is None and PROFILES[profile].must_reach_everything
+    if workers > 1:
+        run_share_of(DeepSciFi, run, profile, examples, workers)
+        run.ledger.must_reach_everything = must_reach_everything  # judged when all shares have come together
+    elif must_reach_everything:
         run_until_everything_was_reached(DeepSciFi, run, profile)
         assert [] == run.ledger.unreached(), "these were never once reached in this run"
     else:
