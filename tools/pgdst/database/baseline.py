@@ -48,6 +48,9 @@ MOST_WRITTEN_ROWS = 10_000
 # Bytes of a seeded table that are kept here, to put back rows that were changed or deleted.
 MOST_COPY_BYTES = 1024 * 1024
 
+SINCE = "since AS MATERIALIZED (SELECT age($1::xid) AS age)"
+# The first transaction that is later than all that was done so far, this one included.
+NEXT = "(pg_current_xact_id()::text::bigint + 1)::text"
 TABLES = """
     SELECT format('%I.%I', n.nspname, c.relname), c.relkind = 'm', pg_table_size(c.oid)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -89,15 +92,15 @@ class Baseline:
 
     Their parameters: $1 the id of the first transaction after the clone was known to be equal, $2 the database's oid.
 
-    `look` returns what differs in anything but rows and sequences, in words. `state` returns counters of this clone and
-    what all databases of the server share (`reset.State`). `rewind` deletes rows and sets sequences
-    back; `verify` returns the tables, by name, that are not as in the template.
+    `look` returns what differs in anything but rows and sequences, in words. `state` returns one row
+    (`reset.State`). `rewind` deletes rows and large objects, sets sequences back, and returns the next $1. `verify`
+    returns the tables, by name, that are not as in the template.
     """
 
     tables: tuple[Table, ...]
     look: bytes
     state: bytes
-    rewind: tuple[bytes, ...]
+    rewind: bytes
     verify: bytes
 
 
@@ -154,7 +157,9 @@ def _state(connection: psycopg.Connection) -> bytes:
         for name, where in [*((name, "") for name in OF_THE_SERVER), ("pg_db_role_setting", "WHERE setdatabase = 0")]
     )
     return f"""
-        SELECT {_sum(counted, "inserted", "updated", "deleted")}, pg_stat_get_db_stat_reset_time($1)::text,
+        SELECT ARRAY(SELECT pid FROM pg_stat_get_activity(NULL) WHERE datid = $1 AND pid <> pg_backend_pid()),
+            ARRAY(SELECT gid FROM pg_prepared_xact() WHERE dbid = $1),
+            {_sum(counted, "inserted", "updated", "deleted")}, pg_stat_get_db_stat_reset_time($1)::text,
             {_sum(growing, "inserted", "updated")},
             (SELECT string_agg(concat_ws(' ', name, xmin, ctid), ', ') FROM ({of_the_server}) AS of_the_server)
     """.encode()
@@ -166,19 +171,18 @@ def _sum(oids: Iterable[int], *counters: str) -> str:
     return f"(SELECT sum({each}) FROM unnest(ARRAY[{', '.join(map(str, oids))}]::oid[]) AS oid)"
 
 
-def _rewind(connection: psycopg.Connection, tables: Iterable[Table]) -> tuple[bytes, ...]:
+def _rewind(connection: psycopg.Connection, tables: Iterable[Table]) -> bytes:
     new = "age(xmin) <= (SELECT age FROM since)"
     deletes = [
         f"t{number} AS (DELETE FROM ONLY {table.name} WHERE {new})"
         for number, table in enumerate(tables)
         if not table.materialized
     ]
-    since = "since AS MATERIALIZED (SELECT age($1::xid) AS age)"
-    statements = [f"WITH {', '.join([since, *deletes])} SELECT"]
-    statements.append(f"WITH {since} SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE {new}")
+    objects = f"SELECT lo_unlink(oid)::bigint FROM pg_largeobject_metadata WHERE {new}"
     resets = [_reset(connection, *names) for names in _all(connection, SEQUENCES)]
-    statements += [" UNION ALL ".join(resets)] if resets else []
-    return tuple(statement.encode() for statement in statements)
+    parts = [SINCE, *deletes, f"others AS ({' UNION ALL '.join([objects, *resets])})"]
+    # A query in WITH runs as far as it is read, hence the count.
+    return f"WITH {', '.join(parts)} SELECT count(*), {NEXT} FROM others".encode()
 
 
 def _reset(connection: psycopg.Connection, name: str, literal: str) -> str:
@@ -197,7 +201,7 @@ def _verify(connection: psycopg.Connection, tables: Iterable[Table]) -> bytes:
 def _with_since(selects: Iterable[str]) -> bytes:
     # One scan a table, in one statement: the age is computed once, and the server plans all of it once.
     every = " UNION ALL ".join(f"({select})" for select in selects)
-    return f"WITH since AS MATERIALIZED (SELECT age($1::xid) AS age) {every}".encode()
+    return f"WITH {SINCE} {every}".encode()
 
 
 def _literal(text: str) -> str:

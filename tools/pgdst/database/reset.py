@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from pgdst.database.baseline import MOST_WRITTEN_ROWS, Baseline, Table
+from pgdst.database.baseline import MOST_WRITTEN_ROWS, NEXT, Baseline, Table
 from pgdst.errors import ServerNotReadyError, SharedStateError
 from pgdst.server.address import Server
 
@@ -23,18 +23,19 @@ SESSIONS = b"SELECT pid FROM pg_stat_get_activity(NULL) WHERE datid = $1 AND pid
 END_SESSIONS = b"""
     SELECT pid, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL) WHERE datid = $1 AND pid <> pg_backend_pid()
 """
-PREPARED = b"SELECT gid FROM pg_prepared_xact() WHERE dbid = $1"
-# The first transaction that is later than all that was done so far, this one included.
-MARK = b"SELECT (pg_current_xact_id()::text::bigint + 1)::text"
+MARK = f"SELECT {NEXT}".encode()
 
 
 @dataclass(frozen=True)
 class State:
-    """Counters of this clone, and the versions of the rows that belong to the whole server.
+    """Who else is in a clone, its counters, and the versions of the rows that belong to the whole server.
 
-    `written` counts writes to the catalogues, `grown` row versions in what grows.
+    `sessions` are the processes of the other sessions, `prepared` the names of two-phase transactions; `written` counts
+    writes to the catalogues, `grown` row versions in what grows.
     """
 
+    sessions: list[int]
+    prepared: list[str]
     written: int
     counted_since: str | None
     grown: int
@@ -76,31 +77,25 @@ class Clone:
     def _look(self) -> list[str]:
         """Return what differs in anything but rows and sequences, or is too much, in words."""
         before = self.state
-        sessions, prepared, state, look = self._look_at_once()
-        if sessions:  # what was seen was before their end
+        self.state, different = self._look_at_once()
+        if self.state.sessions:  # what was seen was before their end
             self._end_sessions()
-            _, prepared, state, look = self._look_at_once()
-        self.state = _read_state(state)
-        different = [what for (what,) in look]
+            self.state, different = self._look_at_once()
         if (before.written, before.counted_since) != (self.state.written, self.state.counted_since):
             different.append("a catalogue was written")
         if self.state.grown > MOST_WRITTEN_ROWS:
             different.append(f"{self.state.grown} row versions written")
-        return different + self._roll_back([gid for (gid,) in prepared])
+        return different + self._roll_back(self.state.prepared)
 
-    def _look_at_once(self) -> list[list[tuple[Any, ...]]]:
-        """Return the answers about sessions, prepared transactions, the state and the catalogues, in one round trip.
+    def _look_at_once(self) -> tuple[State, list[str]]:
+        """Return the state and what differs in the catalogues, in one round trip.
 
         Nothing in it waits for a lock that a session could hold on a table.
         """
         with self.connection.pipeline():
-            cursors = [
-                self._send(SESSIONS, self.oid),
-                self._send(PREPARED, self.oid),
-                self._send(self.baseline.state, self.oid),
-                self._send(self.baseline.look, self.mark, self.oid),
-            ]
-        return [cursor.fetchall() for cursor in cursors]
+            state = self._send(self.baseline.state, self.oid)
+            look = self._send(self.baseline.look, self.mark, self.oid)
+        return _read_state(state.fetchall()), [what for (what,) in look.fetchall()]
 
     def _end_sessions(self) -> None:
         deadline = time.monotonic() + SESSIONS_END_SECONDS
@@ -121,16 +116,11 @@ class Clone:
         return [f"the prepared transaction {gid}" for gid in gids]
 
     def _restore(self) -> list[str]:
-        rows, objects, *sequences = self.baseline.rewind
         with self.connection.pipeline():
-            self._send(rows, self.mark)
-            self._send(objects, self.mark)
-            for reset in sequences:
-                self._send(reset)
+            rewound = self._send(self.baseline.rewind, self.mark)
             verified = self._send(self.baseline.verify, self.mark)
-            marked = self._send(MARK)
+        [(_, mark)] = rewound.fetchall()
         different = {name for (name,) in verified.fetchall()}
-        [(mark,)] = marked.fetchall()
         missing = [table for table in self.baseline.tables if table.name in different]
         lost = sorted(different - {table.name for table in missing if table.copy is not None})
         if lost:
@@ -161,8 +151,8 @@ class Clone:
 
 
 def _read_state(rows: list[tuple[Any, ...]]) -> State:
-    [(written, since, grown, of_the_server)] = rows
-    return State(int(written), since, int(grown), of_the_server)
+    [(sessions, prepared, written, since, grown, of_the_server)] = rows
+    return State(sessions, prepared, int(written), since, int(grown), of_the_server)
 
 
 def _shared(before: str, after: str) -> str:
