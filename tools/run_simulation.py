@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from pgdst import project
 from pgdst.cli import project_options, script
-from pgdst.simulation_run import command, environment
+from pgdst.simulation_run import check_connections, command, environment
 
 
 @script
@@ -39,6 +39,7 @@ def main(
     """
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     chosen = secrets.randbelow(2**32) if seed is None else seed
+    check_connections(workers)
     os.chdir(found.backend)
     os.execve(sys.executable, command(found, chosen, profile, examples, arguments, workers), environment())  # noqa: S606  # no shell wanted
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from pgdst.errors import ConfigurationError
 from pgdst.project import KIT, Project
+from pgdst.server import address
 
 
 def command(
@@ -31,6 +32,20 @@ def command(
     chosen += [f"--pgdst-workers={workers}", f"--numprocesses={workers}"] if workers > 1 else []
     pytest = [sys.executable, "-m", "pytest", str(project.simulation), "-x", "--tb=short", "-p", "pgdst.pytest_plugin"]
     return [*pytest, *chosen, *arguments]
+
+
+def check_connections(workers: int) -> None:
+    """Return only if the run's server, where there is one already, allows connections enough for the workers.
+
+    Raises: ConfigurationError, once and before any worker starts.
+    """
+    running = address.from_environment(os.environ)
+    if running is None or workers == 1:
+        return
+    from pgdst.database.budget import require_connections  # the driver takes time to import, and one worker needs none
+
+    with running.connect() as connection:
+        require_connections(connection, workers)
 
 
 def environment() -> dict[str, str]:
