@@ -29,7 +29,9 @@ WAIT_SECONDS = 60
 DISK_MIB = 1024
 SHARES = pytest.StashKey[dict[int, Share]]()  # of this process
 RECORDS = pytest.StashKey[dict[int, dict[str, Any]]]()  # of processes that have ended
+KEPT = pytest.StashKey[list[str]]()  # URLs
 SENT = "pgdst"
+SENT_KEPT = "pgdst_kept"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
         given = config.getoption("hypothesis_seed", None)
         config.option.pgdst_seed = int(given) if given is not None else secrets.randbelow(2**32)
     config.option.hypothesis_seed = str(config.option.pgdst_seed)
-    config.stash[SHARES], config.stash[RECORDS] = {}, {}
+    config.stash[SHARES], config.stash[RECORDS], config.stash[KEPT] = {}, {}, []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -69,6 +71,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Send the shares of this worker, or judge what all of them have reached."""
     records = {share: one.as_record() for share, one in session.config.stash[SHARES].items()}
     if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[SENT_KEPT] = session.config.stash[KEPT]
         if session.config.option.pgdst_workers > 1:  # else it is one of many tests, which nobody sums up
             session.config.workeroutput[SENT] = list(records.items())
         return
@@ -80,12 +83,18 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object | None) -> None:  # noqa: ARG001  xdist's hook
     """Take over the shares of a worker that has ended."""
-    node.config.stash[RECORDS].update(getattr(node, "workeroutput", {}).get(SENT, []))
+    sent = getattr(node, "workeroutput", {})
+    node.config.stash[RECORDS].update(sent.get(SENT, []))
+    node.config.stash[KEPT].extend(sent.get(SENT_KEPT, []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print the seed, the hash of the run and what it reached; after a failure, the command that makes it again."""
     run = _sum(config)
+    if exitstatus:
+        for url in config.stash[KEPT]:
+            terminalreporter.write_line(f"database of the failure: {url}")
+            terminalreporter.write_line(f"psql '{url.replace('+psycopg', '')}'")
     if not run or not run.lines:
         return
     terminalreporter.section("pgdst")
@@ -160,11 +169,13 @@ def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Ser
 
 
 @pytest.fixture(scope="session")
-def clean_databases(migrated_server: Server) -> Iterator[Databases]:
+def clean_databases(migrated_server: Server, request: pytest.FixtureRequest) -> Iterator[Databases]:
     """Clean, migrated databases: `with clean_databases.lend() as url` gives one of one's own."""
     with _readable_failure():
-        databases = Databases(migrated_server)
+        databases = Databases(migrated_server, keep_last=os.environ.get("PGDST_KEEP", "0") not in ("", "0"))
     yield databases
+    if databases.last and request.session.testsfailed:
+        request.config.stash[KEPT].append(databases.last.url)
     databases.close()
 
 

@@ -22,10 +22,15 @@ class Databases:
 
     A clone that was used is brought back to exactly the template's contents. Where it cannot be proved equal, it is
     dropped, behind the borrower's back, and the next borrower gets a new one; `given_up` counts why.
+
+    With `keep_last` the clone that was used last stays as it is until the next one is lent, also when all is over:
+    after a run that stops at its first failure it is the failure's.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, keep_last: bool = False) -> None:
         self.server = server
+        self.keep_last = keep_last
+        self._last: Clone | None = None
         self.given_up: Counter[str] = Counter()
         self._template = Template(server, server.with_database(MAINTENANCE).connect())
         self._template.make()
@@ -43,17 +48,29 @@ class Databases:
 
         Raises: SharedStateError at the end where what all databases share was changed.
         """
+        self._take_back_last()
         clone = self._idle.pop() if self._idle else self._new()
         try:
             yield clone.server.url
         finally:
-            self._take_back(clone)
+            self._take_back_last()
+            if self.keep_last:
+                self._last = clone
+            else:
+                self._take_back(clone)
+
+    @property
+    def last(self) -> Server | None:
+        """The clone that is kept as it was used last, if one is."""
+        return self._last.server if self._last else None
 
     def close(self) -> None:
-        """Drop all clones; the template goes with its server.
+        """Drop all clones but one that is kept; it and the template go with their server.
 
         Raises: whatever dropping one of them has raised.
         """
+        if self._last:
+            self._last.close()
         while self._idle:
             self._give_up(self._idle.pop())
         self._dropper.shutdown(wait=True)
@@ -80,6 +97,11 @@ class Databases:
         except BaseException:
             connection.close()
             raise
+
+    def _take_back_last(self) -> None:
+        last, self._last = self._last, None
+        if last:
+            self._take_back(last)
 
     def _take_back(self, clone: Clone) -> None:
         kept = False

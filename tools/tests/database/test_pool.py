@@ -70,3 +70,19 @@ def test_a_database_that_cannot_be_dropped_is_an_error(shop_server: Server) -> N
     with shop_server.connect() as connection:
         connection.execute(f"ALTER DATABASE {name} IS_TEMPLATE false".encode())
         connection.execute(f"DROP DATABASE {name}".encode())
+
+
+def test_the_database_that_was_used_last_is_kept_as_it_was(shop_server: Server) -> None:
+    """Until the next one is lent, and when all is over; none before it is."""
+    databases = Databases(shop_server, keep_last=True)
+    with databases.lend() as first, shop.connect(first) as session:
+        session.execute("INSERT INTO plain_1 (text) VALUES ('a')")
+    with databases.lend() as url, shop.connect(url) as session:
+        assert (first, []) == (url, session.execute("SELECT text FROM plain_1").fetchall())
+        session.execute("INSERT INTO plain_1 (text) VALUES ('b')")
+    databases.close()
+    assert databases.last is not None
+    with databases.last.connect() as session:
+        assert [("b",)] == session.execute("SELECT text FROM plain_1").fetchall()
+    with shop_server.with_database("postgres").connect() as connection:
+        connection.execute(f"DROP DATABASE {databases.last.database}")
