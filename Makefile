@@ -48,6 +48,7 @@ unexport CDPATH PYTHONSAFEPATH # they would lead the scripts astray
 
 RUN := .venv/bin/python
 STAMP := .venv/.complete
+BENCH_STAMP := .venv-bench/.complete
 
 ##@ Simulation
 .PHONY: test-dst
@@ -96,6 +97,10 @@ test-planted-bugs: $(STAMP) ## See the simulation find each bug that is planted 
 lint: $(STAMP) ## Check format, style, types and shell
 	@tools/lint.sh
 
+.PHONY: bench
+bench: $(STAMP) $(BENCH_STAMP) ## Measure it beside what one would use instead; ARGS go to tools/bench.py
+	@$(RUN) tools/bench.py $(ARGS)
+
 .PHONY: doctor
 doctor: $(STAMP) ## Say whether this machine can run it, and what to do where it cannot
 	@$(RUN) tools/doctor.py
@@ -103,14 +108,14 @@ doctor: $(STAMP) ## Say whether this machine can run it, and what to do where it
 .PHONY: clean
 clean: ## Remove leftovers of dead runs, cached images, caches and the virtual environment
 	@if [ -e $(STAMP) ]; then $(RUN) tools/sweep.py; fi
-	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis platform/backend/.hypothesis
+	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .hypothesis platform/backend/.hypothesis
 	@find tools platform -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: venv
 venv: $(STAMP) ## Make the virtual environment from the hashed lock
 
 .PHONY: lock
-lock: ## Write tools/requirements.lock anew
+lock: ## Write the locks anew
 	@tools/lock.sh $(PYTHON)
 
 .PHONY: help
@@ -121,3 +126,7 @@ help: ## Show the targets
 $(STAMP): tools/requirements.lock
 	@tools/venv.sh "$(PYTHON)"
 	@touch $(STAMP)
+
+$(BENCH_STAMP): tools/benchmark/requirements.lock
+	@tools/venv.sh "$(PYTHON)" .venv-bench tools/benchmark/requirements.lock
+	@touch $(BENCH_STAMP)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Write tools/requirements.lock anew from both pyproject.toml files, for every platform. Usage: tools/lock.sh [PYTHON]
+# Write tools/requirements.lock and tools/benchmark/requirements.lock anew from both pyproject.toml files, for every
+# platform. Usage: tools/lock.sh [PYTHON]
 set -euo pipefail
 unset CDPATH # or cd goes elsewhere
 
@@ -10,7 +11,12 @@ trap 'rm -rf "$scratch"' EXIT
 "$python" -m venv "$scratch"
 # uv resolves for all platforms at once, which pip-tools does not; it is needed here only.
 "$scratch/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
-"$scratch/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-  --group pyproject.toml:dev --group platform/backend/pyproject.toml:dev \
+compile() {
+  "$scratch/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade "$@"
+}
+compile --group pyproject.toml:dev --group platform/backend/pyproject.toml:dev \
   pyproject.toml platform/backend/pyproject.toml --output-file tools/requirements.lock
-echo "Wrote tools/requirements.lock; make installs it at the next call." >&2
+# The benchmark's peers, on the same versions of what both use.
+compile --group pyproject.toml:bench --group platform/backend/pyproject.toml:dev --constraint tools/requirements.lock \
+  platform/backend/pyproject.toml --output-file tools/benchmark/requirements.lock
+echo "Wrote tools/requirements.lock and tools/benchmark/requirements.lock; make installs them at the next call." >&2

@@ -1,0 +1,96 @@
+"""Contestants that do the same, side by side: one round after another, in each round every one of them."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import click
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A command that does the work once or more and prints its times, milliseconds in a JSON list, on stdout.
+
+    The times are taken inside the command: what a Python needs to start and to import is nobody's merit here.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self) -> list[float]:
+        """Return the milliseconds of one run. Raises: click.ClickException, with what the command said."""
+        ran = subprocess.run(
+            self.command, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
+        )
+        if ran.returncode != 0:
+            raise click.ClickException(f"{self.name} failed with status {ran.returncode}:\n{ran.stderr[-4000:]}")
+        return [float(time) for time in json.loads(ran.stdout.splitlines()[-1])]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is compared, and by whom; ratios are to `measure`, one of the names."""
+
+    title: str
+    contestants: tuple[Contestant, ...]
+    measure: str
+
+    def hold(self, rounds: int) -> dict[str, list[float]]:
+        """Return the milliseconds of each contestant. The round before the first warms caches and is thrown away."""
+        times: dict[str, list[float]] = {one.name: [] for one in self.contestants}
+        for number, one in _in_turn(self.contestants, rounds):
+            found = one.run()
+            if number > 0:
+                times[one.name] += found
+        return times
+
+
+def table(contest: Contest, times: Mapping[str, list[float]]) -> Iterable[str]:
+    """Yield the lines of a table: the median, the spread from the 5th to the 95th percentile, the ratio."""
+    width = max(len(name) for name in times)
+    yield f"{contest.title}"
+    yield f"  {'':<{width}}  {'median':>10}  {'5 % to 95 %':>19}  {'runs':>5}  ratio"
+    measure = statistics.median(times[contest.measure])
+    for name, found in times.items():
+        low, high = _spread(found)
+        median = statistics.median(found)
+        ratio = median / measure
+        yield f"  {name:<{width}}  {median:>7.1f} ms  {low:>7.1f} to {high:>7.1f}  {len(found):>5}  {ratio:>5.2f}"
+
+
+def facts(contest: Contest, times: Mapping[str, list[float]]) -> dict[str, object]:
+    """Return the contest as JSON has it; times in milliseconds."""
+    measure = statistics.median(times[contest.measure])
+    return {
+        "title": contest.title,
+        "ratios are to": contest.measure,
+        "contestants": {
+            name: {
+                "median_ms": round(statistics.median(found), 3),
+                "ratio": round(statistics.median(found) / measure, 3),
+                "times_ms": [round(time, 3) for time in found],
+            }
+            for name, found in times.items()
+        },
+    }
+
+
+def _in_turn(contestants: tuple[Contestant, ...], rounds: int) -> Iterable[tuple[int, Contestant]]:
+    turns = [(number, one) for number in range(rounds + 1) for one in contestants]
+    with click.progressbar(turns, file=sys.stderr, item_show_func=_name) as shown:
+        yield from shown
+
+
+def _name(turn: tuple[int, Contestant] | None) -> str:
+    return turn[1].name if turn else ""
+
+
+def _spread(found: list[float]) -> tuple[float, float]:
+    in_order = sorted(found)
+    last = len(in_order) - 1
+    return in_order[round(last * 0.05)], in_order[round(last * 0.95)]

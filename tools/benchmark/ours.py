@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""What pgdst does, as the benchmark's peers.py has its peers do it.
+
+Runs in the kit's environment. Prints the milliseconds of what it did as a JSON list on stdout.
+Example: tools/with_postgres.sh -- .venv/bin/python tools/benchmark/ours.py clean rewind
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import schema
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from pgdst.database.pool import Databases
+from pgdst.database.template import Template
+from pgdst.server.address import Server, from_environment
+
+
+@click.group()
+def main() -> None:
+    """Do it with pgdst."""
+
+
+@main.command()
+@click.argument("way", type=click.Choice(["rewind", "clone"]))
+@click.option("--times", type=int, default=30, show_default=True, help="How often.")
+def clean(way: str, times: int) -> None:
+    """From a database with a test's rows in it to the clean one, again and again, on the run's server."""
+    server = from_environment(os.environ)
+    assert server is not None, "with_postgres.sh names it"
+    with schema.made_database(server.url, f"bench_{os.getpid()}") as own:
+        there = server.with_database(own.rpartition("/")[2])
+        took = list({"rewind": rewinds, "clone": clones}[way](there, times))
+    click.echo(json.dumps([seconds * 1000 for seconds in took]))
+
+
+def rewinds(server: Server, times: int) -> Iterator[float]:
+    """Yield the seconds from giving a written database back to having it, or another, lent again."""
+    databases = Databases(server)
+    lent = databases.lend()
+    url = lent.__enter__()
+    for _ in range(times):
+        schema.make_dirty(libpq(url))
+        begin = time.perf_counter()
+        lent.__exit__(None, None, None)
+        lent = databases.lend()
+        url = lent.__enter__()
+        yield time.perf_counter() - begin
+        schema.check_clean(libpq(url))
+    lent.__exit__(None, None, None)
+    databases.close()
+    assert not databases.given_up, f"not rewound, but cloned: {databases.given_up}"
+
+
+def clones(server: Server, times: int) -> Iterator[float]:
+    """Yield the seconds that a new clone takes; a used one is dropped behind the test's back."""
+    with server.with_database("postgres").connect() as connection:
+        template = Template(server, connection)
+        template.make()
+        for number in range(times):
+            name = f"{server.database}_{number}"
+            begin = time.perf_counter()
+            template.clone(name)
+            yield time.perf_counter() - begin
+            schema.make_dirty(libpq(server.with_database(name).url))
+            template.drop(name)
+        template.connection.execute(f"ALTER DATABASE {template.name} IS_TEMPLATE false")
+        template.drop(template.name)
+
+
+def libpq(url: str) -> str:
+    """Return a SQLAlchemy URL as libpq takes it."""
+    return url.replace("+psycopg", "")
+
+
+if __name__ == "__main__":
+    main()
