@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pgdst import project
+from pgdst import project, timings
 from pgdst.errors import ConfigurationError, PgdstError
 from pgdst.server import address, lease
 from pgdst.server.engine import Engine, Order, TimeToLive
@@ -106,9 +106,28 @@ def make_engine(engine: str, image: str, offline_image: str) -> Engine:
     return DockerEngine(image, offline_image)
 
 
-def order(found: project.Project, lifetime: lease.Lease | TimeToLive, disk_mib: int, wait_seconds: float) -> Order:
-    """Return the order of a server for this project."""
-    return Order(found.checkout, lifetime, merged(found.settings), disk_mib, wait_seconds)
+def order(
+    found: project.Project,
+    lifetime: lease.Lease | TimeToLive,
+    disk_mib: int,
+    wait_seconds: float,
+    snapshot: str = "auto",
+) -> Order:
+    """Return the order of a server for this project; it starts from a snapshot unless that is `off`."""
+    from pgdst.database.snapshot_contents import recipe
+
+    made_by = None if snapshot == "off" else recipe(found)
+    return Order(found.checkout, lifetime, merged(found.settings), disk_mib, wait_seconds, made_by)
+
+
+def migrated(found: project.Project, server: address.Server) -> str:
+    """Return the head revision, to which the server's database is brought where it did not start from a snapshot."""
+    if server.manifest is not None:
+        return server.manifest.head
+    from pgdst.database.migrations import upgrade
+
+    with timings.stage("migrate"):
+        return upgrade(found, server)
 
 
 def target(found: project.Project, make: Callable[[], Engine]) -> address.Server:

@@ -152,7 +152,8 @@ def _own_server(found: project.Project, engine_name: str) -> Iterator[Server]:
         held, descriptor = lease.new()
     try:
         with _readable_failure():
-            server = engine.start(order(found, held, DISK_MIB, WAIT_SECONDS))
+            snapshot = os.environ.get("PGDST_SNAPSHOT") or "auto"
+            server = engine.start(order(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
         yield server
         engine.remove_run(held, log_lines=0)
     finally:
