@@ -27,8 +27,5 @@ def report(name: str, seconds: float) -> None:
 
 
 def report_start_up(name: str) -> None:
-    """Report the time since this process was started: the interpreter and its imports."""
-    if are_wanted():
-        import psutil
-
-        report(name, time.time() - psutil.Process().create_time())
+    """Report the processor time that this process has used so far: the interpreter and its imports."""
+    report(name, time.process_time())

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -44,8 +45,7 @@ STRAGGLER_SECONDS = 1  # a container that is being created when its creator is k
 PROGRAM = """
 trap 'exit 143' TERM
 exec 3<&0
-UNPACK
-docker-entrypoint.sh "$@" </dev/null 3<&- &
+{ SERVER "$@"; } </dev/null 3<&- &
 server=$!
 { WATCH; kill -TERM $$; } &
 wait "$server"
@@ -58,12 +58,22 @@ STAY = '[ $? -ne 0 ] || wait'  # stopped cleanly, as its data is wanted: the con
 
 @dataclass(frozen=True)
 class Source:
-    """What a container is created from: an image with its volumes, and where it is a snapshot, what is in that."""
+    """What a container is created from: an image and its volumes; a snapshot has the rest, `user` being uid:gid."""
 
     reference: str
     volumes: tuple[str, ...]
     manifest: Manifest | None = None
     initial_password: str | None = None
+    user: str | None = None
+
+    @property
+    def server(self) -> str:
+        """The shell's words that start Postgres.
+
+        A snapshot's container runs as the owner of the data directory, which then needs nothing that the image's
+        entrypoint does; on a data directory that is there, that would only start Postgres too.
+        """
+        return "docker-entrypoint.sh" if self.manifest is None else f"{snapshot_image.UNPACK} && exec"
 
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -189,7 +199,7 @@ class DockerEngine:
                 found = snapshot_image.find(self.client, order.recipe, self.wanted, self.offline)
             if found is not None:
                 click.echo(f"Snapshot {found.name}, made from {found.base_name}.", err=True)
-                return Source(found.reference, found.volumes, found.manifest, found.password)
+                return Source(found.reference, found.volumes, found.manifest, found.password, found.user)
             try:
                 self._make_snapshot(order, order.recipe)
             except AlreadyStartingError:
@@ -240,6 +250,7 @@ class DockerEngine:
     def _create(self, order: Order, source: Source) -> str:
         """Create the container and return its id; nothing of it runs yet."""
         name = _name(order)
+        threading.Thread(target=_import_driver, daemon=True).start()
         with _marked(order), stage("create"):
             try:
                 with uninterrupted():
@@ -265,7 +276,7 @@ class DockerEngine:
         lifetime = order.lifetime
         watch = WATCH_CLOCK.format(seconds=lifetime.seconds) if isinstance(lifetime, TimeToLive) else WATCH_LEASE
         program = PROGRAM.replace("WATCH", watch).replace("END", STAY if order.makes_snapshot else "")
-        program = program.replace("UNPACK", snapshot_image.UNPACK if source.manifest else "")
+        program = program.replace("SERVER", source.server)
         environment = {"PGDST_INITIAL_PASSWORD": source.initial_password} if source.initial_password else {}
         made: dict[str, Any] = self.api.create_container(
             source.reference,
@@ -273,6 +284,7 @@ class DockerEngine:
             entrypoint=["sh", "-c", program, "pgdst"],
             command=["postgres", *settings.arguments(order.settings, order.run_id)],
             stdin_open=isinstance(lifetime, Lease),
+            user=source.user,
             labels=_labels(order),
             environment={
                 "POSTGRES_USER": USER,
@@ -376,6 +388,11 @@ def _marked(order: Order) -> Iterator[None]:
     mark.unlink()
 
 
+def _import_driver() -> None:
+    """Import what is needed once the server answers, while Docker is busy: that takes as long as a quarter of it."""
+    import psycopg  # noqa: F401
+
+
 def _name(order: Order) -> str:
     """Return the container's name; where only one may be started at a time, the same for all."""
     names = {"run": f"pgdst-run-{order.run_id}", "dev": f"pgdst-{order.run_id}"}
@@ -384,7 +401,11 @@ def _name(order: Order) -> str:
 
 def _tmpfs(source: Source, disk_mib: int) -> dict[str, str]:
     """Lay a tmpfs over PGDATA and every VOLUME of the image: an anonymous volume would outlive a crashed daemon."""
-    return dict.fromkeys({PGDATA, *source.volumes}, f"rw,size={disk_mib}m")
+    options = f"rw,size={disk_mib}m"
+    if source.user is not None:
+        uid, gid = source.user.split(":")
+        options += f",uid={uid},gid={gid},mode=0700"
+    return dict.fromkeys({PGDATA, *source.volumes}, options)
 
 
 def _labels(order: Order) -> dict[str, str]:

@@ -20,13 +20,14 @@ BASE_NAME = "pgdst.snapshot.base-name"
 PASSWORD = "pgdst.snapshot.password"  # noqa: S105  # the name of a label
 MANIFEST = "pgdst.snapshot.manifest"
 VOLUMES = "pgdst.snapshot.volumes"  # the image's, in JSON
+USER = "pgdst.snapshot.user"  # uid:gid of the data directory
 CHECKOUT = "pgdst.snapshot.checkout"
 REPOSITORY = "pgdst/snapshot"
 NO_NAME = "<none>:<none>"
 RUN_LABELS = ("pgdst.run", "pgdst.kind", "pgdst.checkout", "pgdst.owner")
 ARCHIVE = "/pgdst/data.tar"  # one file: copying some 1,500 files out of an image takes six times as long
 
-# Stops Postgres cleanly and packs its data directory; run inside the container by `exec`.
+# Stops Postgres cleanly, packs its data directory and prints its owner; run inside the container by `exec`.
 PACK = f"""
 set -e
 read -r server <"$PGDATA/postmaster.pid"
@@ -34,8 +35,12 @@ kill -INT "$server"
 while kill -0 "$server" 2>/dev/null; do sleep 0.02; done
 mkdir -p /pgdst
 tar -cf {ARCHIVE} -C "$PGDATA" .
+set -- $(ls -ldn "$PGDATA")
+echo "$3:$4"
 """
-UNPACK = f'tar -xpf {ARCHIVE} -C "$PGDATA" || exit 1\n'
+# What a container of a snapshot starts instead of the image's entrypoint, which for a data directory that is there
+# comes to the same. It runs as the directory's owner, so nothing has to change hands.
+UNPACK = f'tar -xpf {ARCHIVE} -C "$PGDATA" || exit 1'
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Found(Content):
     reference: str
     name: str
     base_name: str
+    user: str
 
 
 def find(client: docker.DockerClient, recipe: Recipe, wanted: str, offline: str) -> Found | None:
@@ -72,7 +78,8 @@ def find(client: docker.DockerClient, recipe: Recipe, wanted: str, offline: str)
         manifest = from_json(labels[MANIFEST])
         if manifest is not None and manifest.is_current():
             volumes = tuple(json.loads(labels[VOLUMES]))
-            return Found(labels[PASSWORD], manifest, volumes, image["Id"], _name(image), labels[BASE_NAME])
+            name, base_name, user = _name(image), labels[BASE_NAME], labels[USER]
+            return Found(labels[PASSWORD], manifest, volumes, image["Id"], name, base_name, user)
     return None
 
 
@@ -96,6 +103,7 @@ def commit(
         PASSWORD: content.password,
         MANIFEST: content.manifest.to_json(),
         VOLUMES: json.dumps(content.volumes),
+        USER: talk.strip(),
         CHECKOUT: checkout,
         **dict.fromkeys(RUN_LABELS, ""),
     }
