@@ -77,7 +77,8 @@ def main(
         run = lease.take(run_dir, engine)
         server = chosen.start(order(found, run, disk_mib, wait_seconds, snapshot))
         migrated(found, server)
-        run.write_environment(f"{server.shell()}{found.shell()}export PGDST_ENGINE={engine}\n")
+        kept = f"export PGDST_MANIFEST={run.write_manifest(server.manifest.to_json())}\n" if server.manifest else ""
+        run.write_environment(f"{server.shell()}{found.shell()}{kept}export PGDST_ENGINE={engine}\n")
         return
     lifetime = TimeToLive(round(ttl_hours * 3600))
     server, new = up(chosen, order(found, lifetime, disk_mib, wait_seconds, snapshot))

@@ -13,9 +13,9 @@ import pytest
 
 from pgdst import project
 from pgdst.cli import ENGINES, make_engine, order
-from pgdst.database.migrations import upgrade
 from pgdst.database.template import Template
 from pgdst.errors import PgdstError
+from pgdst.manifest import Manifest, from_json
 from pgdst.server import address, lease
 from pgdst.server.address import Server
 from pgdst.simulation.ledger import Ledger
@@ -107,10 +107,23 @@ def pgdst_server(pgdst_project: project.Project, request: pytest.FixtureRequest)
 
 @pytest.fixture(scope="session")
 def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Server:
-    """The same server, its database at the migrations' head and equal to the models."""
-    with _readable_failure():
-        upgrade(pgdst_project, pgdst_server)
+    """The same server, its database at the migrations' head and equal to the models.
+
+    One that started from a snapshot is so already, unless a file that the migrations read was changed meanwhile.
+    """
+    manifest = pgdst_server.manifest or _manifest_of_the_run()
+    if manifest is None or not manifest.is_current():
+        from pgdst.database.migrations import upgrade
+
+        with _readable_failure():
+            upgrade(pgdst_project, pgdst_server)
     return pgdst_server
+
+
+def _manifest_of_the_run() -> Manifest | None:
+    """Return what the run's database was migrated from, where it started from a snapshot."""
+    file = os.environ.get("PGDST_MANIFEST")
+    return from_json(Path(file).read_text(encoding="utf-8")) if file else None
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ END
 """
 WATCH_LEASE = "cat <&3 >/dev/null"  # end of file when the holder of the attached stream has gone
 WATCH_CLOCK = "sleep {seconds}"
-STAY = '[ $? -ne 0 ] || wait'  # stopped cleanly, as its data is wanted: the container waits for the end of its lease
+STAY = "[ $? -ne 0 ] || wait"  # stopped cleanly, as its data is wanted: the container waits for the end of its lease
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,11 @@ class DockerEngine:
         return dict(self.client.info())
 
     @_named_failure
+    def snapshots(self) -> list[str]:
+        """Return a line for each cached snapshot."""
+        return snapshot_image.listed(self.client)
+
+    @_named_failure
     def leftovers(self) -> list[str]:
         """Return the names of containers of ours whose run is dead: not running, and their maker is gone."""
         return [one["Names"][0].lstrip("/") for one in self._list() if self._is_leftover(one)]
@@ -197,15 +202,16 @@ class DockerEngine:
         while True:
             with stage("look for a snapshot"):
                 found = snapshot_image.find(self.client, order.recipe, self.wanted, self.offline)
-            if found is not None:
-                click.echo(f"Snapshot {found.name}, made from {found.base_name}.", err=True)
-                return Source(found.reference, found.volumes, found.manifest, found.password, found.user)
             try:
-                self._make_snapshot(order, order.recipe)
+                # One that was made now is used even if a file was changed meanwhile; it is not found again.
+                found = found or self._make_snapshot(order, order.recipe)
             except AlreadyStartingError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_SECONDS)
+                continue
+            click.echo(f"Snapshot {found.name}, made from {found.base_name}.", err=True)
+            return Source(found.reference, found.volumes, found.manifest, found.password, found.user)
 
     def _image(self) -> image.Image:
         with stage("image"):
@@ -217,21 +223,21 @@ class DockerEngine:
         declared = self.client.images.get(chosen.reference).attrs["Config"].get("Volumes") or {}
         return Source(chosen.reference, tuple(declared))
 
-    def _make_snapshot(self, order: Order, recipe: Recipe) -> None:
+    def _make_snapshot(self, order: Order, recipe: Recipe) -> snapshot_image.Found:
         """Make the snapshot in a container of its own, which lives by the run's lease, else by this process's."""
         base = self._image()
         own = None if isinstance(order.lifetime, Lease) else lease.new()
         making = replace(order, lifetime=own[0] if own else order.lifetime, recipe=None, makes_snapshot=True)
         try:
             with stage("make a snapshot"):
-                self._fill_and_commit(making, recipe, base)
+                return self._fill_and_commit(making, recipe, base)
         finally:
             with undisturbed():
                 self._remove_own(making)
                 if own:
                     lease.release(*own)
 
-    def _fill_and_commit(self, order: Order, recipe: Recipe, base: image.Image) -> None:
+    def _fill_and_commit(self, order: Order, recipe: Recipe, base: image.Image) -> snapshot_image.Found:
         source = self._plain(base)
         container = self._create(order, source)
         server = self._run(order, container, source)
@@ -245,7 +251,7 @@ class DockerEngine:
         with server.connect() as connection:
             set_password(connection, server.user, password)
         made = snapshot_image.Content(password, manifest, source.volumes)
-        snapshot_image.commit(self.client, container, recipe.key_on(self.wanted), base, order.checkout, made)
+        return snapshot_image.commit(self.client, container, recipe.key_on(self.wanted), base, order.checkout, made)
 
     def _create(self, order: Order, source: Source) -> str:
         """Create the container and return its id; nothing of it runs yet."""

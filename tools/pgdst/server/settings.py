@@ -75,4 +75,3 @@ def verify(connection: "psycopg.Connection", expected: Mapping[str, str]) -> Non
             f"The server does not run with pgdst's settings ({'; '.join(differing)}). "
             "Something in the image overrides them: use IMAGE=postgres:16-alpine, or set them in [tool.pgdst.settings]."
         )
-

@@ -85,8 +85,8 @@ def find(client: docker.DockerClient, recipe: Recipe, wanted: str, offline: str)
 
 def commit(
     client: docker.DockerClient, container: str, key: str, base: Image, checkout: str, content: Content
-) -> None:
-    """Pack the data directory of a running container and make an image of it; old ones are removed.
+) -> Found:
+    """Pack the data directory of a running container, make an image of it and return that; old ones are removed.
 
     What the image would inherit of the container is overwritten: its labels, which say that it is a run's, and its
     password.
@@ -109,8 +109,10 @@ def commit(
     }
     tag = digest(f"{key} {base.reference} {labels[MANIFEST]}".encode())[:12]
     conf = {"Labels": labels, "Env": ["POSTGRES_PASSWORD="]}
-    client.api.commit(container, REPOSITORY, tag, pause=False, conf=conf)
+    made = client.api.commit(container, REPOSITORY, tag, pause=False, conf=conf)
     prune(client, checkout)
+    name, user = f"{REPOSITORY}:{tag}", labels[USER]
+    return Found(content.password, content.manifest, content.volumes, made["Id"], name, base.name, user)
 
 
 def prune(client: docker.DockerClient, checkout: str) -> None:
