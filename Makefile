@@ -48,6 +48,8 @@ export PGDST_DISK_MIB = $(DISK_MIB)
 export PGDST_PUBLISHED_HOST = $(PUBLISHED_HOST)
 
 unexport CDPATH PYTHONSAFEPATH # they would lead the scripts astray
+# Or pytest would rewrite the assertions of all Hypothesis at each start, for most of a second. `make clean` removes it.
+unexport PYTHONDONTWRITEBYTECODE
 
 RUN := .venv/bin/python
 STAMP := .venv/.complete

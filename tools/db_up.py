@@ -70,9 +70,10 @@ def main(
 
     Example: url=$(db_up.py --ttl-hours 2)
     """
-    timings.report_start_up("start db_up.py")
+    timings.report_start_up("start db_up.py (processor time)")
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
-    chosen = make_engine(engine, image, offline_image)
+    with timings.stage("connect to the engine"):
+        chosen = make_engine(engine, image, offline_image)
     if run_dir:
         run = lease.take(run_dir, engine)
         server = chosen.start(order(found, run, disk_mib, wait_seconds, snapshot))

@@ -5,13 +5,14 @@ Use: `pytest_plugins = ["pgdst.pytest_plugin"]` in the backend's tests/conftest.
 
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from pgdst import project
+from pgdst import project, timings
 from pgdst.cli import ENGINES, make_engine, order
 from pgdst.database.template import Template
 from pgdst.errors import PgdstError
@@ -51,6 +52,30 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.hypothesis_seed = str(config.option.pgdst_seed)
     config.stash[TRACE] = Trace()
     config.stash[LEDGER] = Ledger()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Tell how long it took until the first test could start."""
+    result = yield
+    _report(session.config, lambda: timings.report_start_up("start pytest and collect (processor time)"))
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """Tell how long the tests took."""
+    begin = time.monotonic()
+    result = yield
+    _report(session.config, lambda: timings.report("tests", time.monotonic() - begin))
+    return result
+
+
+def _report(config: pytest.Config, tell: Callable[[], None]) -> None:
+    """Call `tell` with pytest's capturing suspended; a worker of xdist says nothing."""
+    if not hasattr(config, "workerinput"):
+        with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            tell()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
