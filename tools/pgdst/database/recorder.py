@@ -9,6 +9,7 @@ import os
 import site
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,10 +102,13 @@ def _watch_environment(recorder: Recorder) -> Callable[[], None]:
     """Have `os.environ` tell the recorder which names it is asked for; return what ends that."""
     kind = type(os.environ)
     get, iterate = kind.__getitem__, kind.__iter__
-    copied = [""]  # the name that an iteration has just yielded: asking for its value copies, and asks no question
+    yielded: deque[str] = deque()  # by the last iteration: whoever reads them in this order copies, and asks nothing
 
     def noting_get(self: Any, name: str) -> str:
-        if recorder.is_on and name != copied[0]:
+        if yielded and name == yielded[0]:
+            yielded.popleft()
+        elif recorder.is_on:
+            yielded.clear()
             recorder.is_on = False
             try:
                 recorder.note_variable(name, sys._getframe(1))
@@ -113,9 +117,10 @@ def _watch_environment(recorder: Recorder) -> Callable[[], None]:
         return get(self, name)
 
     def noting_iterate(self: Any) -> Iterator[str]:
-        for copied[0] in iterate(self):
-            yield copied[0]
-        copied[0] = ""
+        yielded.clear()
+        for name in iterate(self):
+            yielded.append(name)
+            yield name
 
     kind.__getitem__, kind.__iter__ = noting_get, noting_iterate  # type: ignore[method-assign]
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryFile
 
 from pgdst.errors import MigrationError
 from pgdst.manifest import Manifest, digest, from_json
@@ -47,20 +47,23 @@ def fill(project: Project, server: Server) -> Manifest:
     """
     from pgdst.database.template import Template
 
-    with NamedTemporaryFile(prefix="pgdst-manifest-") as written:
-        _migrate(project, server, written.name)
-        manifest = from_json(Path(written.name).read_text(encoding="utf-8"))
+    with TemporaryFile("w+", encoding="utf-8") as written:  # without a name: a killed process leaves none
+        _migrate(project, server, written.fileno())
+        written.seek(0)
+        manifest = from_json(written.read())
     if manifest is None:
         raise MigrationError(f"{MIGRATE.name} ended well and left no manifest.")
     Template(server).close()
     return manifest
 
 
-def _migrate(project: Project, server: Server, manifest: str) -> None:
+def _migrate(project: Project, server: Server, manifest: int) -> None:
     paths = {"BACKEND": project.backend, "ALEMBIC_INI": project.alembic_ini, "SIMULATION": project.simulation}
     environment = {**os.environ, **server.environment(), **{f"PGDST_{name}": str(path) for name, path in paths.items()}}
-    command = [sys.executable, str(MIGRATE), "--manifest", manifest]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as run:
+    command = [sys.executable, str(MIGRATE), "--manifest", f"/dev/fd/{manifest}"]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=(manifest,)
+    ) as run:
         try:
             talk = run.communicate()[1]
         except BaseException:

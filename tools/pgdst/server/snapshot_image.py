@@ -94,7 +94,10 @@ def commit(
     command = client.api.exec_create(container, ["sh", "-c", PACK])["Id"]
     talk = client.api.exec_start(command).decode(errors="replace")
     if (code := client.api.exec_inspect(command)["ExitCode"]) != 0:
-        raise ServerNotReadyError(f"The data directory could not be packed: exit code {code}: {talk.strip()}")
+        raise ServerNotReadyError(
+            f"No snapshot could be made of the data directory: exit code {code}: {talk.strip()}. "
+            "The image needs sh, ls, mkdir, sleep and tar for that; start without one: SNAPSHOT=off"
+        )
     labels = {
         LABEL: key,
         offline_image.LABEL: "snapshot",  # not the offline image's own, which would pass it off for that
