@@ -33,9 +33,10 @@ def main(engine: str, image: str, offline_image: str, run_dir: Path | None, log_
     if run_dir:
         run = lease.Lease(run_dir)
         timings.report_start_up("start db_down.py (processor time)")
+        begin = run.fifo.stat().st_mtime if timings.are_wanted() else 0
         with timings.stage("removal"):
             lines = make_engine(run.engine, image, offline_image).remove_run(run, log_lines=log_lines)
-        timings.report("the whole run", time.time() - run.fifo.stat().st_mtime)
+        timings.report("the whole run", time.time() - begin)
         if lines:
             say("\n".join(["The last lines of the server's log:", *(f"  {line}" for line in lines)]))
         return

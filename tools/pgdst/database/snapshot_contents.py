@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -69,12 +70,10 @@ def _migrate(project: Project, server: Server, manifest: int) -> None:
         except BaseException:
             run.terminate()
             raise
-    said, mark, error = talk.rpartition("Error: ")
-    if run.returncode == 0 or not mark:
-        print(talk, end="", file=sys.stderr)  # noqa: T201  # what env.py says, or a traceback
+    said, *error = re.split(r"^Error: ", talk, maxsplit=1, flags=re.MULTILINE)
+    print(said, end="", file=sys.stderr)  # noqa: T201  # what env.py says, or a traceback
     if run.returncode != 0:
-        print(said, end="", file=sys.stderr)  # noqa: T201
-        raise MigrationError(error.strip() if mark else f"{MIGRATE.name} ended with status {run.returncode}.")
+        raise MigrationError(error[0].strip() if error else f"{MIGRATE.name} ended with status {run.returncode}.")
 
 
 def _packages() -> list[tuple[str, int]]:

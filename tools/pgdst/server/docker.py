@@ -53,7 +53,8 @@ END
 """
 WATCH_LEASE = "cat <&3 >/dev/null"  # end of file when the holder of the attached stream has gone
 WATCH_CLOCK = "sleep {seconds}"
-STAY = "[ $? -ne 0 ] || wait"  # stopped cleanly, as its data is wanted: the container waits for the end of its lease
+# A server that was stopped cleanly, as its data is wanted: the container waits for the end of its lease.
+STAY = 'status=$?; [ "$status" -ne 0 ] || wait; exit "$status"'
 
 
 @dataclass(frozen=True)
@@ -288,7 +289,7 @@ class DockerEngine:
             source.reference,
             name=name,
             entrypoint=["sh", "-c", program, "pgdst"],
-            command=["postgres", *settings.arguments(order.settings, order.run_id)],
+            command=["postgres", *settings.arguments(order.server_settings, order.run_id)],
             stdin_open=isinstance(lifetime, Lease),
             user=source.user,
             labels=_labels(order),

@@ -18,7 +18,7 @@ import click
 import psutil
 
 from pgdst.errors import AlreadyStartingError, EmbeddedError, PgdstError, ServerNotReadyError
-from pgdst.server import settings, snapshot_folder, wheel
+from pgdst.server import lease, settings, snapshot_folder, wheel
 from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
 from pgdst.server.lease import PREFIX, Lease, leftover_directories, owner, remove_directory, start_detached, undisturbed
@@ -48,7 +48,7 @@ class EmbeddedEngine:
             found = snapshot_folder.find(key)
         if found is None:
             with stage("make a snapshot"):
-                found = self._make_snapshot(replace(order, makes_snapshot=True), key, order.recipe)
+                found = self._make_snapshot(order, key, order.recipe)
         click.echo(f"Snapshot {found.folder.name}, made from the wheel's Postgres.", err=True)
         return self._start(order, found)
 
@@ -72,24 +72,33 @@ class EmbeddedEngine:
         return server
 
     def _make_snapshot(self, order: Order, key: str, recipe: Recipe) -> snapshot_folder.Found:
-        """Start a server in the folder that the order's own will have, migrate, stop and pack it, and keep that."""
-        server = self._start(order, None)
+        """Make the snapshot with a server of its own, which lives by the run's lease, else by this process's."""
+        own = None if isinstance(order.lifetime, Lease) else lease.new()
+        making = replace(order, lifetime=own[0] if own else order.lifetime, makes_snapshot=True)
+        try:
+            server = self._start(making, None)
+            try:
+                return self._fill_and_store(making, server, key, recipe)
+            finally:
+                with undisturbed():
+                    _remove(Path(server.host))
+        finally:
+            if own:
+                lease.release(*own)
+
+    def _fill_and_store(self, order: Order, server: Server, key: str, recipe: Recipe) -> snapshot_folder.Found:
         directory = Path(server.host)
         try:
-            try:
-                manifest = recipe.fill(server)
-            except PgdstError:
-                log = "".join(f"\n  {line}" for line in _log(directory, SHOWN_LOG_LINES))
-                click.echo(f"The last lines of the server's log:{log}", err=True)
-                raise
-            password = new_password()
-            with server.connect() as connection:
-                set_password(connection, server.user, password)
-            _wait_until_packed(order, directory)
-            return snapshot_folder.store(key, directory / PACKED, order.checkout, password, manifest)
-        finally:
-            with undisturbed():
-                _remove(directory)
+            manifest = recipe.fill(server)
+        except PgdstError:
+            log = "".join(f"\n  {line}" for line in _log(directory, SHOWN_LOG_LINES))
+            click.echo(f"The last lines of the server's log:{log}", err=True)
+            raise
+        password = new_password()
+        with server.connect() as connection:
+            set_password(connection, server.user, password)
+        _wait_until_packed(order, directory)
+        return snapshot_folder.store(key, directory / PACKED, order.checkout, password, manifest)
 
     def find_dev(self, checkout: str) -> Server | None:
         """Return the running database of this checkout; one that is just being started does not count yet."""
@@ -252,7 +261,7 @@ def _write_plan(order: Order, directory: Path, server: Server) -> None:
         "initdb": [*initdb, f"--username={USER}", f"--pwfile={secret}", f"--pgdata={data}"],
         "postgres": [
             *(str(binaries / "postgres"), "-D", str(data), "-k", str(directory), "-c", "listen_addresses="),
-            *settings.arguments(order.settings, order.run_id),
+            *settings.arguments(order.server_settings, order.run_id),
         ],
     }
     if server.manifest is not None:

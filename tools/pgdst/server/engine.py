@@ -46,6 +46,11 @@ class Order:
         return "snapshot" if self.makes_snapshot else "run" if isinstance(self.lifetime, Lease) else "dev"
 
     @property
+    def server_settings(self) -> dict[str, str]:
+        """The settings, and where a snapshot is made, that segments of the log are removed: they would be packed."""
+        return {**self.settings, **({"wal_recycle": "off"} if self.makes_snapshot else {})}
+
+    @property
     def run_id(self) -> str:
         """The run's id; a database of `make db-up` gets one of its own."""
         return self.lifetime.run_id if isinstance(self.lifetime, Lease) else f"dev-{self.checkout}"

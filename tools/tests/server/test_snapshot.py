@@ -178,8 +178,8 @@ def image(docker_client: docker.DockerClient) -> Iterator[Callable[[], str]]:
     yield make
     for one in made:
         for child in docker_client.images.list(filters={"label": f"{snapshot_image.BASE}={one}"}):
-            docker_client.api.remove_image(str(child.id), force=True)
-        docker_client.api.remove_image(one, force=True)
+            docker_client.api.remove_image(str(child.id), force=True, noprune=True)
+        docker_client.api.remove_image(one, force=True, noprune=True)
 
 
 def test_another_image_makes_another_snapshot(sandbox: Sandbox, image: Callable[[], str]) -> None:
