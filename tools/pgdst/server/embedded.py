@@ -58,7 +58,8 @@ class EmbeddedEngine:
             server = Server(order.run_id, str(directory), 5432, new_password())
             if snapshot is not None:
                 server = replace(server, manifest=snapshot.manifest, initial_password=snapshot.password)
-                snapshot.unpack(directory / "data")
+                with stage("unpack"):
+                    snapshot.unpack(directory / "data")
             _write_plan(order, directory, server)
             supervisor = _start_supervisor(order, directory)
             with stage("ready"):
