@@ -6,6 +6,10 @@ ENGINE ?= docker
 IMAGE ?= postgres:16-alpine
 # auto: assemble an image where no registry answers; never: fail then
 OFFLINE_IMAGE ?= auto
+# auto: start from a cached, migrated data directory; off: initialise and migrate each time
+SNAPSHOT ?= auto
+# 1: say on stderr where the time goes, a line a stage
+TIMINGS ?=
 # a whole number: the same seed gives the same run; empty: a new one, which is printed
 SEED ?=
 # how thorough: quick, default, thorough, or what another simulation knows; empty: its default
@@ -36,6 +40,8 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 export PGDST_ENGINE = $(ENGINE)
 export PGDST_IMAGE = $(IMAGE)
 export PGDST_OFFLINE_IMAGE = $(OFFLINE_IMAGE)
+export PGDST_SNAPSHOT = $(SNAPSHOT)
+export PGDST_TIMINGS = $(TIMINGS)
 export PGDST_SEED = $(SEED)
 export PGDST_PROFILE = $(PROFILE)
 export PGDST_EXAMPLES = $(EXAMPLES)
@@ -45,6 +51,8 @@ export PGDST_DISK_MIB = $(DISK_MIB)
 export PGDST_PUBLISHED_HOST = $(PUBLISHED_HOST)
 
 unexport CDPATH PYTHONSAFEPATH # they would lead the scripts astray
+# Or pytest would rewrite the assertions of all Hypothesis at each start, for most of a second. `make clean` removes it.
+unexport PYTHONDONTWRITEBYTECODE
 
 RUN := .venv/bin/python
 STAMP := .venv/.complete

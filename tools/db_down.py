@@ -5,10 +5,11 @@ Exit status: 0 nothing is left, also where nothing was there; 1 the removal fail
 Example: .venv/bin/python tools/db_down.py
 """
 
+import time
 from pathlib import Path
 
 import click
-from pgdst import project
+from pgdst import project, timings
 from pgdst.cli import engine_options, make_engine, say, script
 from pgdst.server import lease
 from pgdst.server.embedded import EmbeddedEngine
@@ -31,7 +32,11 @@ def main(engine: str, image: str, offline_image: str, run_dir: Path | None, log_
     """
     if run_dir:
         run = lease.Lease(run_dir)
-        lines = make_engine(run.engine, image, offline_image).remove_run(run, log_lines=log_lines)
+        timings.report_start_up("start db_down.py (processor time)")
+        begin = run.fifo.stat().st_mtime if timings.are_wanted() else 0
+        with timings.stage("removal"):
+            lines = make_engine(run.engine, image, offline_image).remove_run(run, log_lines=log_lines)
+        timings.report("the whole run", time.time() - begin)
         if lines:
             say("\n".join(["The last lines of the server's log:", *(f"  {line}" for line in lines)]))
         return

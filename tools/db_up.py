@@ -8,8 +8,8 @@ Example: .venv/bin/python tools/db_up.py --ttl-hours 2
 from pathlib import Path
 
 import click
-from pgdst import project
-from pgdst.cli import engine_options, make_engine, order, project_options, say, script
+from pgdst import project, timings
+from pgdst.cli import engine_options, make_engine, migrated, order, project_options, say, script
 from pgdst.server import lease
 from pgdst.server.engine import TimeToLive, up
 
@@ -42,6 +42,14 @@ HOURS = click.FloatRange(1 / 3600, 8760)
     show_default=True,
     help="How long the server may take to answer.",
 )
+@click.option(
+    "--snapshot",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    envvar="PGDST_SNAPSHOT",
+    help="Start from a cached, migrated data directory, made where there is none; or initialise and migrate.",
+)
 @click.option("--run-dir", type=click.Path(path_type=Path), help="The directory of a run: see with_postgres.sh.")
 def main(
     engine: str,
@@ -53,26 +61,30 @@ def main(
     ttl_hours: float,
     disk_mib: int,
     wait_seconds: float,
+    snapshot: str,
     run_dir: Path | None,
 ) -> None:
     """Start this checkout's database, or name the one that is up, migrate it to head, and print its URL on stdout.
 
-    With --run-dir it is a run's server instead: not migrated, and its coordinates go to RUN_DIR/environment.
+    With --run-dir it is a run's server instead, whose coordinates go to RUN_DIR/environment.
 
     Example: url=$(db_up.py --ttl-hours 2)
     """
+    timings.report_start_up("start db_up.py (processor time)")
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
-    chosen = make_engine(engine, image, offline_image)
+    with timings.stage("connect to the engine"):
+        chosen = make_engine(engine, image, offline_image)
     if run_dir:
         run = lease.take(run_dir, engine)
-        server = chosen.start(order(found, run, disk_mib, wait_seconds))
-        run.write_environment(f"{server.shell()}{found.shell()}export PGDST_ENGINE={engine}\n")
+        server = chosen.start(order(found, run, disk_mib, wait_seconds, snapshot))
+        migrated(found, server)
+        kept = f"export PGDST_MANIFEST={run.write_manifest(server.manifest.to_json())}\n" if server.manifest else ""
+        run.write_environment(f"{server.shell()}{found.shell()}{kept}export PGDST_ENGINE={engine}\n")
         return
-    from pgdst.database.migrations import upgrade
-
-    server, new = up(chosen, order(found, TimeToLive(round(ttl_hours * 3600)), disk_mib, wait_seconds))
+    lifetime = TimeToLive(round(ttl_hours * 3600))
+    server, new = up(chosen, order(found, lifetime, disk_mib, wait_seconds, snapshot))
     try:
-        head = upgrade(found, server)
+        head = migrated(found, server)
     except BaseException:
         with lease.undisturbed():
             if new:

@@ -7,16 +7,23 @@ Example: .venv/bin/python tools/migrate.py --backend ../shop
 
 from pathlib import Path
 
+import click
 from pgdst import project
 from pgdst.cli import engine_options, make_engine, project_options, say, script, target
-from pgdst.database.migrations import upgrade
 
 
 @script
 @engine_options
 @project_options
+@click.option("--manifest", type=click.Path(path_type=Path), help="Write down what the migrations have read.")
 def main(
-    engine: str, image: str, offline_image: str, backend: Path | None, alembic_ini: Path | None, simulation: Path | None
+    engine: str,
+    image: str,
+    offline_image: str,
+    backend: Path | None,
+    alembic_ini: Path | None,
+    simulation: Path | None,
+    manifest: Path | None,
 ) -> None:
     """Apply the Alembic migrations up to head and check that the models differ in nothing from the database.
 
@@ -24,6 +31,13 @@ def main(
     """
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     server = target(found, lambda: make_engine(engine, image, offline_image))
+    if manifest:
+        from pgdst.database.recorder import recorded_upgrade
+
+        manifest.write_text(recorded_upgrade(found, server).to_json(), encoding="utf-8")
+        return
+    from pgdst.database.migrations import upgrade
+
     say(f"The database of {found.backend} is at revision {upgrade(found, server)}, and the models agree.")
 
 

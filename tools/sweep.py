@@ -16,11 +16,11 @@ def main() -> None:
 
     Example: sweep.py
     """
-    from pgdst.server import docker, embedded, image
+    from pgdst.server import docker, embedded, image, snapshot_folder
 
     if embedded.EmbeddedEngine().find_dev(project.load().checkout):
         raise ConfigurationError("The embedded database of this checkout is up, and runs from .venv. Run: make db-down")
-    removed = embedded.sweep()
+    removed = embedded.sweep() + snapshot_folder.clear()
     try:
         engine = docker.DockerEngine()
         removed += engine.sweep() + image.remove_unused(engine.client)

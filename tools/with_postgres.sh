@@ -88,7 +88,6 @@ main() { # bash has read all of it before it starts, so an update of this file m
   # shellcheck source=/dev/null
   . "$directory/environment"
   rm "$directory/environment"
-  run "$python" "$tools/migrate.py"
   starting=''
   run "$@"
 }

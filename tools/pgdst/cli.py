@@ -5,15 +5,17 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pgdst import project
+from pgdst import project, timings
 from pgdst.errors import ConfigurationError, PgdstError
-from pgdst.server import address, lease
-from pgdst.server.engine import Engine, Order, TimeToLive
-from pgdst.server.settings import merged
+
+if TYPE_CHECKING:  # a script imports what it needs: the simulation's starts no server
+    from pgdst.server import lease
+    from pgdst.server.address import Server
+    from pgdst.server.engine import Engine, Order, TimeToLive
 
 F = TypeVar("F", bound=Callable[..., Any])
 ENGINES = ("docker", "embedded")
@@ -95,7 +97,7 @@ def project_options(function: F) -> F:
     return function
 
 
-def make_engine(engine: str, image: str, offline_image: str) -> Engine:
+def make_engine(engine: str, image: str, offline_image: str) -> "Engine":
     """Return the engine of that name; Docker has answered then."""
     if engine == "embedded":
         from pgdst.server.embedded import EmbeddedEngine
@@ -106,16 +108,39 @@ def make_engine(engine: str, image: str, offline_image: str) -> Engine:
     return DockerEngine(image, offline_image)
 
 
-def order(found: project.Project, lifetime: lease.Lease | TimeToLive, disk_mib: int, wait_seconds: float) -> Order:
-    """Return the order of a server for this project."""
-    return Order(found.checkout, lifetime, merged(found.settings), disk_mib, wait_seconds)
+def order(
+    found: project.Project,
+    lifetime: "lease.Lease | TimeToLive",
+    disk_mib: int,
+    wait_seconds: float,
+    snapshot: str = "auto",
+) -> "Order":
+    """Return the order of a server for this project; it starts from a snapshot unless that is `off`."""
+    from pgdst.database.snapshot_contents import recipe
+    from pgdst.server.engine import Order
+    from pgdst.server.settings import merged
+
+    made_by = None if snapshot == "off" else recipe(found)
+    return Order(found.checkout, lifetime, merged(found.settings), disk_mib, wait_seconds, made_by)
 
 
-def target(found: project.Project, make: Callable[[], Engine]) -> address.Server:
+def migrated(found: project.Project, server: "Server") -> str:
+    """Return the head revision, to which the server's database is brought where it did not start from a snapshot."""
+    if server.manifest is not None:
+        return server.manifest.head
+    from pgdst.database.migrations import upgrade
+
+    with timings.stage("migrate"):
+        return upgrade(found, server)
+
+
+def target(found: project.Project, make: "Callable[[], Engine]") -> "Server":
     """Return the server that is meant: the run's, which the environment names, else this checkout's `make db-up`.
 
     Raises: ConfigurationError where there is neither.
     """
+    from pgdst.server import address
+
     server = address.from_environment(os.environ) or make().find_dev(found.checkout)
     if server is None:
         raise ConfigurationError(f"No database of this engine is up for {found.root}. Start one: make db-up")

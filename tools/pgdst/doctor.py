@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgdst.errors import ConfigurationError, DockerNotRunningError, EmbeddedError, ImageError
-from pgdst.server import lease
+from pgdst.server import lease, snapshot_folder
 
 if TYPE_CHECKING:
     from pgdst.server.docker import DockerEngine
@@ -45,6 +45,7 @@ def examine(engine: str, image: str, offline_image: str) -> Iterator[Finding]:
     yield _embedded(needed=engine == "embedded")
     if engine == "docker":
         yield from _docker(image, offline_image)
+    yield _cached("folders", snapshot_folder.listed())
     yield _leftovers("run directories", [str(path) for path in lease.leftover_directories()])
 
 
@@ -86,6 +87,7 @@ def _docker(image: str, offline_image: str) -> Iterator[Finding]:
     yield _image(engine)
     if engine.endpoint.is_local and Path(info["DockerRootDir"]).is_dir():
         yield _disk("Docker", info["DockerRootDir"])
+    yield _cached("images", engine.snapshots())
     yield _leftovers("containers", engine.leftovers())
 
 
@@ -105,6 +107,10 @@ def _image(engine: "DockerEngine") -> Finding:
         return Finding("image", examine_image(engine.client, engine.wanted, engine.offline))
     except (ImageError, ConfigurationError) as error:
         return Finding("image", str(error), "set IMAGE, or use ENGINE=embedded")
+
+
+def _cached(what: str, found: list[str]) -> Finding:
+    return Finding(f"snapshot {what}", ", ".join(found) or "none")
 
 
 def _leftovers(what: str, found: list[str]) -> Finding:

@@ -5,19 +5,20 @@ Use: `pytest_plugins = ["pgdst.pytest_plugin"]` in the backend's tests/conftest.
 
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pgdst import project
+from pgdst import project, timings
 from pgdst.cli import ENGINES, make_engine, order
 from pgdst.database.budget import require_connections
-from pgdst.database.migrations import upgrade
 from pgdst.database.pool import Databases
 from pgdst.errors import PgdstError
+from pgdst.manifest import Manifest, from_json
 from pgdst.server import address, lease
 from pgdst.server.address import Server
 from pgdst.simulation.ledger import Ledger
@@ -86,6 +87,30 @@ def pytest_testnodedown(node: Any, error: object | None) -> None:  # noqa: ARG00
     sent = getattr(node, "workeroutput", {})
     node.config.stash[RECORDS].update(sent.get(SENT, []))
     node.config.stash[KEPT].extend(sent.get(SENT_KEPT, []))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Tell how long it took until the first test could start."""
+    result = yield
+    _report(session.config, lambda: timings.report_start_up("start pytest and collect (processor time)"))
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """Tell how long the tests took."""
+    begin = time.monotonic()
+    result = yield
+    _report(session.config, lambda: timings.report("tests", time.monotonic() - begin))
+    return result
+
+
+def _report(config: pytest.Config, tell: Callable[[], None]) -> None:
+    """Call `tell` with pytest's capturing suspended; a worker of xdist says nothing."""
+    if not hasattr(config, "workerinput"):
+        with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            tell()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
@@ -162,10 +187,23 @@ def pgdst_server(pgdst_project: project.Project, request: pytest.FixtureRequest)
 
 @pytest.fixture(scope="session")
 def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Server:
-    """The same server, its database at the migrations' head and equal to the models."""
-    with _readable_failure():
-        upgrade(pgdst_project, pgdst_server)
+    """The same server, its database at the migrations' head and equal to the models.
+
+    One that started from a snapshot is so already, unless a file that the migrations read was changed meanwhile.
+    """
+    manifest = pgdst_server.manifest or _manifest_of_the_run()
+    if manifest is None or not manifest.is_current():
+        from pgdst.database.migrations import upgrade
+
+        with _readable_failure():
+            upgrade(pgdst_project, pgdst_server)
     return pgdst_server
+
+
+def _manifest_of_the_run() -> Manifest | None:
+    """Return what the run's database was migrated from, where it started from a snapshot."""
+    file = os.environ.get("PGDST_MANIFEST")
+    return from_json(Path(file).read_text(encoding="utf-8")) if file else None
 
 
 @pytest.fixture(scope="session")
@@ -215,7 +253,8 @@ def _own_server(found: project.Project, engine_name: str) -> Iterator[Server]:
         held, descriptor = lease.new()
     try:
         with _readable_failure():
-            server = engine.start(order(found, held, DISK_MIB, WAIT_SECONDS))
+            snapshot = os.environ.get("PGDST_SNAPSHOT") or "auto"
+            server = engine.start(order(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
         yield server
         engine.remove_run(held, log_lines=0)
     finally:

@@ -66,13 +66,17 @@ class Sandbox:
         return subprocess.Popen(
             list(map(str, command)),
             cwd=self.root,
-            env={**os.environ, "TMPDIR": str(self.scratch), MARK: self.machine.mark, **self.environment, **environment},
+            env={**os.environ, **self.places(), MARK: self.machine.mark, **self.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
+
+    def places(self) -> dict[str, str]:
+        """Return the variables that keep what a run leaves for a while, and for later, in the sandbox."""
+        return {"TMPDIR": str(self.scratch), "XDG_CACHE_HOME": str(self.scratch / "cache")}
 
     def run(self, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
@@ -158,4 +162,5 @@ def tidy(made: Sandbox) -> None:
             continue
     for name in made.machine.containers():
         made.machine.client.api.remove_container(name.lstrip("/"), force=True, v=True)
+    made.machine.remove_snapshots()
     shutil.rmtree(made.scratch, ignore_errors=True)

@@ -41,6 +41,17 @@ class Machine:
         wanted = {"label": f"pgdst.checkout={self.checkout}"}
         return [name for one in self.client.api.containers(all=True, filters=wanted) for name in one["Names"]]
 
+    def snapshots(self) -> list[str]:
+        """Return the ids of the snapshots of this checkout, which are kept on purpose."""
+        wanted = {"label": f"pgdst.snapshot.checkout={self.checkout}"}
+        return [image["Id"] for image in self.client.api.images(filters=wanted)]
+
+    def remove_snapshots(self) -> None:
+        """Remove them, whatever their names."""
+        for image in self.snapshots():
+            with contextlib.suppress(docker.errors.APIError):  # pruned by another test's run
+                self.client.api.remove_image(image, force=True, noprune=True)
+
     def left(self) -> dict[str, list[str]]:
         """Return everything that is still there, by kind; empty when nothing is."""
         found = {

@@ -164,7 +164,7 @@ def test_no_room_for_the_server_is_said_by_its_log(sandbox: Sandbox) -> None:
 def test_no_room_for_a_migration_names_the_revision(sandbox: Sandbox) -> None:
     """A tmpfs that fills up in a migration is an error of that revision."""
     Backend(sandbox.root).migrate("0002_large", FILL, "0001_things")
-    done = sandbox.with_postgres("--disk-mib", "72", "--", "true")
+    done = sandbox.with_postgres("--disk-mib", "48", "--", "true")
     error = one_error(done.stderr)
     assert done.returncode == 1
     assert "in revision 0002_large" in error

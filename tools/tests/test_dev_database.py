@@ -183,7 +183,7 @@ def test_psql_in_a_terminal_has_the_terminal(sandbox: Sandbox) -> None:
     assert 0 == sandbox.script("db_up.py").returncode
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    environment = {**os.environ, "TMPDIR": str(sandbox.scratch), "TERM": "xterm", "COLUMNS": "", "LINES": ""}
+    environment = {**os.environ, **sandbox.places(), "TERM": "xterm", "COLUMNS": "", "LINES": ""}
     process = subprocess.Popen(
         [str(PYTHON), str(KIT / "tools" / "db_shell.py")], cwd=sandbox.root, env=environment,
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,

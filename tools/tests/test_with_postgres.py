@@ -44,7 +44,7 @@ def test_the_command_keeps_standard_input_and_output(sandbox: Sandbox) -> None:
     """Stdin reaches the command, and stdout holds nothing but what it prints."""
     process = subprocess.run(
         [str(SCRIPT), "--engine", "embedded", "--", "cat"], input="hello", capture_output=True, text=True,
-        cwd=sandbox.root, env={**os.environ, "TMPDIR": str(sandbox.scratch)}, timeout=DEADLINE_SECONDS, check=True,
+        cwd=sandbox.root, env={**os.environ, **sandbox.places()}, timeout=DEADLINE_SECONDS, check=True,
     )  # fmt: skip
     assert process.stdout == "hello"
 
@@ -146,7 +146,7 @@ def test_ctrl_c_at_a_terminal_is_the_commands_to_answer(sandbox: Sandbox) -> Non
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [str(SCRIPT), "--engine", "embedded", "--", str(KIT / ".venv/bin/python"), "-c", program],
-        cwd=sandbox.root, env={**os.environ, "TMPDIR": str(sandbox.scratch)}, stdin=theirs, stdout=theirs,
+        cwd=sandbox.root, env={**os.environ, **sandbox.places()}, stdin=theirs, stdout=theirs,
         stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
     os.close(theirs)

@@ -70,6 +70,14 @@ class Template:
         self.connection.execute(SQL(statement).format(*map(Identifier, databases)))
 
 
+def forget_template(connection: psycopg.Connection, server: Server) -> None:
+    """Drop the template of the server's database, if there is one: the next who needs one makes it anew."""
+    name = f"{server.database}_template"
+    if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+        connection.execute(SQL("ALTER DATABASE {} IS_TEMPLATE false").format(Identifier(name)))
+        connection.execute(SQL("DROP DATABASE {}").format(Identifier(name)))
+
+
 def _in_use(source: str, error: psycopg.Error) -> str:
     return (
         f"The database {source} cannot be copied while somebody is connected to it: {error}. "

@@ -4,11 +4,12 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pgdst.errors import ConfigurationError, ForeignServerError, ServerUnreachableError
+from pgdst.manifest import Manifest
 
 if TYPE_CHECKING:
     import psycopg  # imported where it is used: a script that only removes a container needs no driver
@@ -22,7 +23,8 @@ class Server:
     """A running Postgres of the kit: the run it belongs to and its coordinates.
 
     `host` is a name or address, or the absolute path of the directory with the Unix socket. `port` is a TCP port,
-    or the number in the socket's name.
+    or the number in the socket's name. `manifest` is what its database was migrated from where it started from a
+    snapshot, and `initial_password` the one that it has until it is given its own.
     """
 
     run_id: str
@@ -31,6 +33,8 @@ class Server:
     password: str
     user: str = USER
     database: str = DATABASE
+    manifest: Manifest | None = field(default=None, repr=False, compare=False)
+    initial_password: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def url(self) -> str:

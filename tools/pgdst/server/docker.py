@@ -2,9 +2,11 @@
 
 import functools
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
@@ -13,18 +15,28 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from requests.exceptions import RequestException
 
-from pgdst.errors import AlreadyStartingError, ConfigurationError, DockerNotRunningError, ServerNotReadyError
-from pgdst.server import image, psql, settings
+from pgdst.errors import (
+    AlreadyStartingError,
+    ConfigurationError,
+    DockerNotRunningError,
+    PgdstError,
+    ServerNotReadyError,
+)
+from pgdst.manifest import Manifest
+from pgdst.server import image, lease, psql, settings, snapshot_image
 from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.container_watch import attached, watch
 from pgdst.server.endpoint import Endpoint, choose, connect
-from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
+from pgdst.server.engine import RETRY_SECONDS, Order, TimeToLive, check, new_password, wait_until_ready
 from pgdst.server.lease import Lease, hold, is_alive, owner, undisturbed, uninterrupted
+from pgdst.server.snapshot import Recipe, set_password
+from pgdst.timings import stage
 
 PGDATA = "/var/lib/postgresql/data"
 CREATING = "creating"  # a file in the run's directory while a container is being asked for
 REMOVAL_SECONDS = 15
 POLL_SECONDS = 0.02
+LOG_LINES = 10  # shown where the migrations for a snapshot fail
 STRAGGLER_SECONDS = 1  # a container that is being created when its creator is killed appears a little later
 
 # The container's first process. It ends, and everything in the container with it, when Postgres ends or when WATCH
@@ -33,13 +45,36 @@ STRAGGLER_SECONDS = 1  # a container that is being created when its creator is k
 PROGRAM = """
 trap 'exit 143' TERM
 exec 3<&0
-docker-entrypoint.sh "$@" </dev/null 3<&- &
+{ SERVER "$@"; } </dev/null 3<&- &
 server=$!
 { WATCH; kill -TERM $$; } &
 wait "$server"
+END
 """
 WATCH_LEASE = "cat <&3 >/dev/null"  # end of file when the holder of the attached stream has gone
 WATCH_CLOCK = "sleep {seconds}"
+# A server that was stopped cleanly, as its data is wanted: the container waits for the end of its lease.
+STAY = 'status=$?; [ "$status" -ne 0 ] || wait; exit "$status"'
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a container is created from: an image and its volumes; a snapshot has the rest, `user` being uid:gid."""
+
+    reference: str
+    volumes: tuple[str, ...]
+    manifest: Manifest | None = None
+    initial_password: str | None = None
+    user: str | None = None
+
+    @property
+    def server(self) -> str:
+        """The shell's words that start Postgres.
+
+        A snapshot's container runs as the owner of the data directory, which then needs nothing that the image's
+        entrypoint does; on a data directory that is there, that would only start Postgres too.
+        """
+        return "docker-entrypoint.sh" if self.manifest is None else f"{snapshot_image.UNPACK} && exec"
 
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -74,13 +109,14 @@ class DockerEngine:
     def start(self, order: Order) -> Server:
         """Start a container and return once its Postgres answers SQL; on failure the container is removed."""
         check(order)
-        self.sweep()
         try:
             try:
-                container = self._create(order, self._image())
-            except ImageNotFound:  # another checkout's `make clean` took it away at this very moment
-                container = self._create(order, self._image())
-            return self._run(order, container)
+                source = self._source(order)
+                container = self._create(order, source)
+            except ImageNotFound:  # somebody's `make clean`, or a newer snapshot, took it away at this very moment
+                source = self._source(order)
+                container = self._create(order, source)
+            return self._run(order, container, source)
         except AlreadyStartingError:  # somebody else's, perhaps another thread's: nothing of it is ours to remove
             raise
         except BaseException:
@@ -133,6 +169,11 @@ class DockerEngine:
         return dict(self.client.info())
 
     @_named_failure
+    def snapshots(self) -> list[str]:
+        """Return a line for each cached snapshot."""
+        return snapshot_image.listed(self.client)
+
+    @_named_failure
     def leftovers(self) -> list[str]:
         """Return the names of containers of ours whose run is dead: not running, and their maker is gone."""
         return [one["Names"][0].lstrip("/") for one in self._list() if self._is_leftover(one)]
@@ -151,25 +192,80 @@ class DockerEngine:
         except (KeyError, ValueError, TypeError):
             return False
 
-    def _image(self) -> str:
-        chosen = image.ensure(self.client, self.wanted, self.offline)
-        click.echo(f"Image {chosen.why}.", err=True)
-        if self.endpoint.bind_address != "127.0.0.1":
-            where = f"on all addresses of {self.endpoint.url}, reached at {self.endpoint.database_host}"
-            click.echo(f"The database is published {where}.", err=True)
-        return chosen.reference
+    def _source(self, order: Order) -> Source:
+        """Return the snapshot of the order's recipe, made now where there is none; without a recipe the plain image.
 
-    def _create(self, order: Order, reference: str) -> str:
+        One that is being made by somebody else at this moment is waited for.
+        """
+        if order.recipe is None:
+            return self._plain(self._image())
+        deadline = time.monotonic() + order.wait_seconds
+        while True:
+            with stage("look for a snapshot"):
+                found = snapshot_image.find(self.client, order.recipe, self.wanted, self.offline)
+            try:
+                # One that was made now is used even if a file was changed meanwhile; it is not found again.
+                found = found or self._make_snapshot(order, order.recipe)
+            except AlreadyStartingError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
+                continue
+            click.echo(f"Snapshot {found.name}, made from {found.base_name}.", err=True)
+            return Source(found.reference, found.volumes, found.manifest, found.password, found.user)
+
+    def _image(self) -> image.Image:
+        with stage("image"):
+            chosen = image.ensure(self.client, self.wanted, self.offline)
+        click.echo(f"Image {chosen.why}.", err=True)
+        return chosen
+
+    def _plain(self, chosen: image.Image) -> Source:
+        declared = self.client.images.get(chosen.reference).attrs["Config"].get("Volumes") or {}
+        return Source(chosen.reference, tuple(declared))
+
+    def _make_snapshot(self, order: Order, recipe: Recipe) -> snapshot_image.Found:
+        """Make the snapshot in a container of its own, which lives by the run's lease, else by this process's."""
+        base = self._image()
+        own = None if isinstance(order.lifetime, Lease) else lease.new()
+        making = replace(order, lifetime=own[0] if own else order.lifetime, recipe=None, makes_snapshot=True)
+        try:
+            with stage("make a snapshot"):
+                return self._fill_and_commit(making, recipe, base)
+        finally:
+            with undisturbed():
+                self._remove_own(making)
+                if own:
+                    lease.release(*own)
+
+    def _fill_and_commit(self, order: Order, recipe: Recipe, base: image.Image) -> snapshot_image.Found:
+        source = self._plain(base)
+        container = self._create(order, source)
+        server = self._run(order, container, source)
+        try:
+            manifest = recipe.fill(server)
+        except PgdstError:
+            log = "".join(f"\n  {line}" for line in self._log(container, LOG_LINES))
+            click.echo(f"The last lines of the server's log:{log}", err=True)
+            raise
+        password = new_password()
+        with server.connect() as connection:
+            set_password(connection, server.user, password)
+        made = snapshot_image.Content(password, manifest, source.volumes)
+        return snapshot_image.commit(self.client, container, recipe.key_on(self.wanted), base, order.checkout, made)
+
+    def _create(self, order: Order, source: Source) -> str:
         """Create the container and return its id; nothing of it runs yet."""
-        name = f"pgdst-run-{order.run_id}" if order.kind == "run" else f"pgdst-{order.run_id}"
-        with _marked(order):
+        name = _name(order)
+        threading.Thread(target=_import_driver, daemon=True).start()
+        with _marked(order), stage("create"):
             try:
                 with uninterrupted():
-                    return str(self._request(order, reference, name)["Id"])
+                    return str(self._request(order, source, name)["Id"])
             except ImageNotFound:
                 raise
             except APIError as error:
-                if error.status_code == HTTPStatus.CONFLICT and order.kind == "dev" and not self._is_strange(name):
+                if error.status_code == HTTPStatus.CONFLICT and order.kind != "run" and not self._is_strange(name):
                     raise AlreadyStartingError(f"The container {name} is there already. Run: make db-down") from error
                 raise ServerNotReadyError(_refused("create", error)) from error
 
@@ -183,15 +279,19 @@ class DockerEngine:
         except NotFound:
             return False
 
-    def _request(self, order: Order, reference: str, name: str) -> dict[str, Any]:
+    def _request(self, order: Order, source: Source, name: str) -> dict[str, Any]:
         lifetime = order.lifetime
         watch = WATCH_CLOCK.format(seconds=lifetime.seconds) if isinstance(lifetime, TimeToLive) else WATCH_LEASE
+        program = PROGRAM.replace("WATCH", watch).replace("END", STAY if order.makes_snapshot else "")
+        program = program.replace("SERVER", source.server)
+        environment = {"PGDST_INITIAL_PASSWORD": source.initial_password} if source.initial_password else {}
         made: dict[str, Any] = self.api.create_container(
-            reference,
+            source.reference,
             name=name,
-            entrypoint=["sh", "-c", PROGRAM.replace("WATCH", watch), "pgdst"],
-            command=["postgres", *settings.arguments(order.settings, order.run_id)],
+            entrypoint=["sh", "-c", program, "pgdst"],
+            command=["postgres", *settings.arguments(order.server_settings, order.run_id)],
             stdin_open=isinstance(lifetime, Lease),
+            user=source.user,
             labels=_labels(order),
             environment={
                 "POSTGRES_USER": USER,
@@ -199,24 +299,20 @@ class DockerEngine:
                 "POSTGRES_DB": DATABASE,
                 "POSTGRES_INITDB_ARGS": " ".join((*settings.INITDB_ARGUMENTS, "--no-sync")),
                 "PGDATA": PGDATA,
+                **environment,
                 "TZ": "UTC",  # or initdb compares this machine's time with every time zone, for two seconds
             },
             ports=[5432],
             host_config=self.api.create_host_config(
                 auto_remove=True,
                 port_bindings={5432: (self.endpoint.bind_address, None)},
-                tmpfs=self._tmpfs(reference, order.disk_mib),
+                tmpfs=_tmpfs(source, order.disk_mib),
                 log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m"}),
             ),
         )
         return made
 
-    def _tmpfs(self, reference: str, disk_mib: int) -> dict[str, str]:
-        """Lay a tmpfs over PGDATA and every VOLUME of the image: an anonymous volume would outlive a crashed daemon."""
-        declared = self.client.images.get(reference).attrs["Config"].get("Volumes") or {}
-        return dict.fromkeys({PGDATA, *declared}, f"rw,size={disk_mib}m")
-
-    def _run(self, order: Order, container: str) -> Server:
+    def _run(self, order: Order, container: str, source: Source) -> Server:
         with watch(self.api, container) as watcher:
             try:
                 if isinstance(order.lifetime, Lease):
@@ -224,13 +320,16 @@ class DockerEngine:
                     # end of the container's standard input.
                     with attached(self.api, container, stdin=1) as stream:
                         hold(order.lifetime, stream.fileno())
-                self.api.start(container)
+                with stage("start"):
+                    self.api.start(container)
                 inspected = self.api.inspect_container(container)
             except APIError as error:
                 died = watcher.cause_of_death() if isinstance(error, NotFound) else None
                 raise ServerNotReadyError(died or _refused("start", error)) from error
-            server = self._server(inspected)
-            wait_until_ready(server, order, watcher.cause_of_death)
+            server = replace(self._server(inspected), manifest=source.manifest)
+            self.sweep()  # now, as it costs nothing while Postgres starts
+            with stage("ready"):
+                wait_until_ready(server, order, watcher.cause_of_death)
         return server
 
     def _server(self, inspected: Mapping[str, Any]) -> Server:
@@ -241,6 +340,7 @@ class DockerEngine:
             host=self.endpoint.database_host,
             port=int(published[0]["HostPort"]) if published else 0,
             password=environment["POSTGRES_PASSWORD"],
+            initial_password=environment.get("PGDST_INITIAL_PASSWORD"),
         )
 
     def _list(self, **labels: str) -> list[dict[str, Any]]:
@@ -293,6 +393,26 @@ def _marked(order: Order) -> Iterator[None]:
         mark.unlink()
         raise
     mark.unlink()
+
+
+def _import_driver() -> None:
+    """Import what is needed once the server answers, while Docker is busy: that takes as long as a quarter of it."""
+    import psycopg  # noqa: F401
+
+
+def _name(order: Order) -> str:
+    """Return the container's name; where only one may be started at a time, the same for all."""
+    names = {"run": f"pgdst-run-{order.run_id}", "dev": f"pgdst-{order.run_id}"}
+    return names.get(order.kind) or f"pgdst-snapshot-{order.checkout}"
+
+
+def _tmpfs(source: Source, disk_mib: int) -> dict[str, str]:
+    """Lay a tmpfs over PGDATA and every VOLUME of the image: an anonymous volume would outlive a crashed daemon."""
+    options = f"rw,size={disk_mib}m"
+    if source.user is not None:
+        uid, gid = source.user.split(":")
+        options += f",uid={uid},gid={gid},mode=0700"
+    return dict.fromkeys({PGDATA, *source.volumes}, options)
 
 
 def _labels(order: Order) -> dict[str, str]:

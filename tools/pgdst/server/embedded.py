@@ -4,20 +4,26 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from platform import machine
 
+import click
 import psutil
 
-from pgdst.errors import AlreadyStartingError, EmbeddedError, ServerNotReadyError
-from pgdst.server import settings, wheel
+from pgdst.errors import AlreadyStartingError, EmbeddedError, PgdstError, ServerNotReadyError
+from pgdst.server import lease, settings, snapshot_folder, wheel
 from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
 from pgdst.server.lease import PREFIX, Lease, leftover_directories, owner, remove_directory, start_detached, undisturbed
+from pgdst.server.snapshot import Recipe, set_password
+from pgdst.timings import stage
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 SOCKET_PATH_BYTES = 103  # the shortest limit: macOS
@@ -25,6 +31,8 @@ UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 STOP_SECONDS = 10
 POLL_SECONDS = 0.02
 LOG_LINES = 50
+SHOWN_LOG_LINES = 10  # where the migrations for a snapshot fail
+PACKED = "packed.tar"
 
 
 class EmbeddedEngine:
@@ -33,18 +41,65 @@ class EmbeddedEngine:
     def start(self, order: Order) -> Server:
         """Start a server and return once it answers SQL; on failure neither process nor folder is left."""
         check(order)
+        if order.recipe is None:
+            return self._start(order, None)
+        key = order.recipe.key_on(f"{wheel.PACKAGE} {machine()}")
+        with stage("look for a snapshot"):
+            found = snapshot_folder.find(key)
+        if found is None:
+            with stage("make a snapshot"):
+                found = self._make_snapshot(order, key, order.recipe)
+        click.echo(f"Snapshot {found.folder.name}, made from the wheel's Postgres.", err=True)
+        return self._start(order, found)
+
+    def _start(self, order: Order, snapshot: snapshot_folder.Found | None) -> Server:
         directory = _make_directory(order)
         try:
             server = Server(order.run_id, str(directory), 5432, new_password())
+            if snapshot is not None:
+                server = replace(server, manifest=snapshot.manifest, initial_password=snapshot.password)
+                with stage("unpack"):
+                    snapshot.unpack(directory / "data")
             _write_plan(order, directory, server)
             supervisor = _start_supervisor(order, directory)
-            _wait(order, server, directory, supervisor)
-            (directory / "password").write_text(server.password, encoding="utf-8")
+            with stage("ready"):
+                _wait(order, server, directory, supervisor)
+            if not order.makes_snapshot:
+                (directory / "password").write_text(server.password, encoding="utf-8")
         except BaseException:
             with undisturbed():
                 _remove(directory)
             raise
         return server
+
+    def _make_snapshot(self, order: Order, key: str, recipe: Recipe) -> snapshot_folder.Found:
+        """Make the snapshot with a server of its own, which lives by the run's lease, else by this process's."""
+        own = None if isinstance(order.lifetime, Lease) else lease.new()
+        making = replace(order, lifetime=own[0] if own else order.lifetime, makes_snapshot=True)
+        try:
+            server = self._start(making, None)
+            try:
+                return self._fill_and_store(making, server, key, recipe)
+            finally:
+                with undisturbed():
+                    _remove(Path(server.host))
+        finally:
+            if own:
+                lease.release(*own)
+
+    def _fill_and_store(self, order: Order, server: Server, key: str, recipe: Recipe) -> snapshot_folder.Found:
+        directory = Path(server.host)
+        try:
+            manifest = recipe.fill(server)
+        except PgdstError:
+            log = "".join(f"\n  {line}" for line in _log(directory, SHOWN_LOG_LINES))
+            click.echo(f"The last lines of the server's log:{log}", err=True)
+            raise
+        password = new_password()
+        with server.connect() as connection:
+            set_password(connection, server.user, password)
+        _wait_until_packed(order, directory)
+        return snapshot_folder.store(key, directory / PACKED, order.checkout, password, manifest)
 
     def find_dev(self, checkout: str) -> Server | None:
         """Return the running database of this checkout; one that is just being started does not count yet."""
@@ -195,10 +250,6 @@ def _write_plan(order: Order, directory: Path, server: Server) -> None:
     binaries = _installation(directory) / "bin"
     identity = _identity()
     secret, data = directory / "initial-password", directory / "data"
-    secret.touch(mode=0o600)
-    secret.write_text(server.password, encoding="utf-8")
-    if identity:
-        os.chown(secret, *identity)
     initdb = [
         str(binaries / "initdb"),
         *settings.INITDB_ARGUMENTS,
@@ -207,14 +258,25 @@ def _write_plan(order: Order, directory: Path, server: Server) -> None:
         "--auth=scram-sha-256",
     ]
     leased = isinstance(order.lifetime, Lease)
+    commands = {
+        "initdb": [*initdb, f"--username={USER}", f"--pwfile={secret}", f"--pgdata={data}"],
+        "postgres": [
+            *(str(binaries / "postgres"), "-D", str(data), "-k", str(directory), "-c", "listen_addresses="),
+            *settings.arguments(order.server_settings, order.run_id),
+        ],
+    }
+    if server.manifest is not None:
+        del commands["initdb"]
+    else:
+        secret.touch(mode=0o600)
+        secret.write_text(server.password, encoding="utf-8")
+        if identity:
+            os.chown(secret, *identity)
+    if order.makes_snapshot:  # once Postgres has been stopped cleanly
+        pack = 'tar -cf "$1.new" -C "$2" . && mv "$1.new" "$1" && exec sleep 600'
+        commands["pack"] = ["/bin/sh", "-c", pack, "pack", str(directory / PACKED), str(data)]
     plan = {
-        "commands": {
-            "initdb": [*initdb, f"--username={USER}", f"--pwfile={secret}", f"--pgdata={data}"],
-            "postgres": [
-                *(str(binaries / "postgres"), "-D", str(data), "-k", str(directory), "-c", "listen_addresses="),
-                *settings.arguments(order.settings, order.run_id),
-            ],
-        },
+        "commands": commands,
         "identity": identity,
         # Without TZ initdb compares this machine's time with every time zone, for up to two seconds.
         "environment": {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
@@ -244,9 +306,23 @@ def _wait(order: Order, server: Server, directory: Path, supervisor: "subprocess
 
     first = server.with_database("postgres")  # what initdb makes
     wait_until_ready(first, order, died)
+    if server.manifest is not None:
+        return
     with first.connect() as connection:
         connection.execute(f'CREATE DATABASE "{DATABASE}"')
     (directory / "initial-password").unlink()
+
+
+def _wait_until_packed(order: Order, directory: Path) -> None:
+    """Stop Postgres cleanly and wait for the supervisor's next command. Raises: ServerNotReadyError."""
+    postmaster = int((directory / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+    os.kill(postmaster, signal.SIGINT)
+    deadline = time.monotonic() + order.wait_seconds
+    while not (directory / PACKED).exists():
+        if (directory / "exit").exists() or time.monotonic() > deadline:
+            log = "\n".join(f"  {line}" for line in _log(directory, LOG_LINES))
+            raise ServerNotReadyError(f"The data directory could not be packed. The server's last log lines:\n{log}")
+        time.sleep(POLL_SECONDS)
 
 
 def _log(directory: Path, lines: int) -> list[str]:

@@ -3,15 +3,20 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from pgdst.errors import AlreadyStartingError, ConfigurationError, ServerNotReadyError, ServerUnreachableError
 from pgdst.server import settings
 from pgdst.server.address import Server, require_ours
 from pgdst.server.lease import Lease
+from pgdst.server.snapshot import Recipe, set_password
 
-POLL_SECONDS = 0.02
+if TYPE_CHECKING:
+    import psycopg
+
+POLL_SECONDS = 0.01
+CONNECT_SECONDS = 2
 RETRY_SECONDS = 0.25  # between two attempts to start what somebody else is starting; each says which image it takes
 MINIMUM_DISK_MIB = 8
 
@@ -32,11 +37,18 @@ class Order:
     settings: Mapping[str, str]
     disk_mib: int = 1024
     wait_seconds: float = 60
+    recipe: Recipe | None = None  # of the snapshot to start from, which is made where there is none
+    makes_snapshot: bool = False
 
     @property
     def kind(self) -> str:
-        """`run` where a lease holds it, `dev` where it has a time to live."""
-        return "run" if isinstance(self.lifetime, Lease) else "dev"
+        """`snapshot` for a server that one is made of, `run` where a lease holds it, `dev` for a time to live."""
+        return "snapshot" if self.makes_snapshot else "run" if isinstance(self.lifetime, Lease) else "dev"
+
+    @property
+    def server_settings(self) -> dict[str, str]:
+        """The settings, and where a snapshot is made, that segments of the log are removed: they would be packed."""
+        return {**self.settings, **({"wal_recycle": "off"} if self.makes_snapshot else {})}
 
     @property
     def run_id(self) -> str:
@@ -49,6 +61,8 @@ class Engine(Protocol):
 
     def start(self, order: Order) -> Server:
         """Start a server and return once it answers SQL. On failure nothing is left.
+
+        With a recipe its database is migrated and has its template: it comes from a snapshot.
 
         Raises: ServerNotReadyError and what the engine itself needs (DockerNotRunningError, ImageError, EmbeddedError).
         """
@@ -90,7 +104,8 @@ def check(order: Order) -> None:
 def wait_until_ready(server: Server, order: Order, died: Callable[[], str | None]) -> None:
     """Return once the server answers SQL at its published address and runs with our id and settings.
 
-    `died` returns why the server is no more, or None while it lives; it is asked every 20 ms.
+    One that was started from a snapshot gets its own password. `died` returns why the server is no more, or None while
+    it lives; it is asked every few milliseconds.
 
     Raises: ServerNotReadyError, with what `died` said, or with the last refusal when the deadline has passed.
     Source: docker-library/postgres issue 146: neither log lines nor pg_isready in the container tell, as the image
@@ -101,9 +116,11 @@ def wait_until_ready(server: Server, order: Order, died: Callable[[], str | None
         if (cause := died()) is not None:
             raise ServerNotReadyError(cause)
         try:
-            with server.connect(timeout_seconds=2) as connection:
+            with _first_connection(server) as connection:
                 require_ours(connection, server.run_id)
                 settings.verify(connection, order.settings)
+                if server.initial_password is not None:
+                    set_password(connection, server.user, server.password)
                 return
         except ServerUnreachableError as error:
             refusal = str(error.__cause__).strip()
@@ -114,6 +131,23 @@ def wait_until_ready(server: Server, order: Order, died: Callable[[], str | None
                 "name (a remote daemon, a container with the daemon's socket), set PUBLISHED_HOST."
             )
         time.sleep(POLL_SECONDS)
+
+
+def _first_connection(server: Server) -> "psycopg.Connection":
+    """Log in with the snapshot's password, or with its own where it has been given that already.
+
+    Raises: ServerUnreachableError.
+    """
+    if server.initial_password is None:
+        return server.connect(timeout_seconds=CONNECT_SECONDS)
+    import psycopg
+
+    try:
+        return replace(server, password=server.initial_password).connect(timeout_seconds=CONNECT_SECONDS)
+    except ServerUnreachableError as error:
+        if isinstance(error.__cause__, psycopg.OperationalError) and "password" in str(error.__cause__):
+            return server.connect(timeout_seconds=CONNECT_SECONDS)
+        raise
 
 
 def up(engine: Engine, order: Order) -> tuple[Server, bool]:

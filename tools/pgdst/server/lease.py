@@ -63,6 +63,12 @@ class Lease:
         file.touch(mode=0o600)
         file.write_text(text, encoding="utf-8")
 
+    def write_manifest(self, text: str) -> Path:
+        """Leave what the database was migrated from for the run's tests; return where."""
+        file = self.directory / "manifest.json"
+        file.write_text(text, encoding="utf-8")
+        return file
+
     def sign(self) -> None:
         """Write down which process made this directory, so that a leftover can be told from a live one."""
         (self.directory / "owner").write_text(json.dumps(owner()), encoding="utf-8")

@@ -1,0 +1,159 @@
+"""Noting what a migration run reads, by Python's audit events: for a process of its own, as a hook never goes away.
+
+Every file is hashed just before it is opened. Should it be edited meanwhile, the noted hash is the older one and the
+manifest does not hold: whatever happens, a manifest that holds names the files that were read.
+"""
+
+import importlib.util
+import os
+import site
+import sys
+import sysconfig
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pgdst.manifest import Manifest, file_state, folder_state, variable_state
+from pgdst.project import KIT, Project
+from pgdst.server.address import Server, libpq_variables
+
+SYSTEM = ("/proc", "/dev", "/sys")
+
+
+class Recorder:
+    """What was looked at so far. Packages and Python itself are not noted: their versions are part of the key."""
+
+    def __init__(self, server: Server) -> None:
+        self.files: dict[str, str] = {}
+        self.folders: dict[str, str] = {}
+        self.variables: dict[str, str] = {}
+        self.not_ours = tuple(os.path.join(folder, "") for folder in _installed())  # noqa: PTH118  # with its separator
+        self.given = {*server.environment(), *libpq_variables()}
+        self.is_on = False
+
+    def manifest(self, head: str) -> Manifest:
+        """Return what was noted."""
+        return Manifest(head, self.files, self.folders, self.variables)
+
+    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Note the event: called by the interpreter for all of them."""
+        if not self.is_on or event not in ("open", "os.listdir", "os.scandir", "import"):
+            return
+        self.is_on = False  # hashing opens the file
+        try:
+            if event == "open":
+                self._note(self.files, arguments[0], file_state, is_read=_reads(arguments))
+            elif event == "import":
+                self._note(self.files, arguments[1], file_state, is_read=True)
+            else:
+                self._note(self.folders, "." if arguments[0] is None else arguments[0], folder_state, is_read=True)
+        finally:
+            self.is_on = True
+
+    def _note(self, noted: dict[str, str], path: Any, state: Callable[[str], str], *, is_read: bool) -> None:
+        if not is_read or not isinstance(path, (str, bytes, os.PathLike)):  # a descriptor was opened by its path before
+            return
+        name = os.path.realpath(os.fsdecode(path))
+        if name.endswith(".pyc"):
+            name = _source(name)
+        if name not in noted and not name.startswith(self.not_ours):
+            noted[name] = state(name)
+
+    def note_variable(self, name: str, frame: FrameType | None) -> None:
+        """Note a variable that the backend's own code asks for by name."""
+        while frame is not None and _is_of_environment(frame.f_code.co_filename):
+            frame = frame.f_back
+        if frame is None or name in self.given or name in self.variables:
+            return
+        if not os.path.realpath(frame.f_code.co_filename).startswith(self.not_ours):
+            self.variables[name] = variable_state(name)
+
+
+def recorded_upgrade(project: Project, server: Server) -> Manifest:
+    """Migrate the server's database and return what was read; only the modules of the kit are imported before.
+
+    Raises: as migrations.upgrade does.
+    """
+    from pgdst.database.migrations import upgrade
+
+    with recorded(server) as recorder:
+        head = upgrade(project, server)
+    return recorder.manifest(head)
+
+
+@contextmanager
+def recorded(server: Server) -> Iterator[Recorder]:
+    """Note what is read in the block. Names of variables that only a copy of the environment shows are not noted."""
+    recorder = Recorder(server)
+    sys.addaudithook(recorder.hook)
+    restore = _watch_environment(recorder)
+    recorder.is_on = True
+    try:
+        yield recorder
+    finally:
+        recorder.is_on = False
+        restore()
+
+
+def _watch_environment(recorder: Recorder) -> Callable[[], None]:
+    """Have `os.environ` tell the recorder which names it is asked for; return what ends that."""
+    kind = type(os.environ)
+    get, iterate = kind.__getitem__, kind.__iter__
+    yielded: deque[str] = deque()  # by the last iteration: whoever reads them in this order copies, and asks nothing
+
+    def noting_get(self: Any, name: str) -> str:
+        if yielded and name == yielded[0]:
+            yielded.popleft()
+        elif recorder.is_on:
+            yielded.clear()
+            recorder.is_on = False
+            try:
+                recorder.note_variable(name, sys._getframe(1))
+            finally:
+                recorder.is_on = True
+        return get(self, name)
+
+    def noting_iterate(self: Any) -> Iterator[str]:
+        yielded.clear()
+        for name in iterate(self):
+            yielded.append(name)
+            yield name
+
+    kind.__getitem__, kind.__iter__ = noting_get, noting_iterate  # type: ignore[method-assign]
+
+    def restore() -> None:
+        kind.__getitem__, kind.__iter__ = get, iterate  # type: ignore[method-assign]
+
+    return restore
+
+
+def _installed() -> set[str]:
+    """Return the folders of Python, of installed packages, of the kit itself, and of what is no file at all."""
+    paths = sysconfig.get_paths()
+    folders = {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], *site.getsitepackages()}
+    folders |= {site.getusersitepackages(), str(KIT / "tools"), *SYSTEM}
+    return {os.path.realpath(folder) for folder in folders} | set(SYSTEM)
+
+
+def _reads(arguments: tuple[Any, ...]) -> bool:
+    """Tell whether an `open` reads: it has a mode, or the flags of os.open."""
+    _, mode, flags = arguments
+    if isinstance(mode, str):
+        return not set("wax") & set(mode)
+    return isinstance(flags, int) and (flags & (os.O_WRONLY | os.O_CREAT)) == 0
+
+
+def _source(compiled: str) -> str:
+    """Return the source that a compiled module was made from; one without a source stands for itself."""
+    try:
+        source = importlib.util.source_from_cache(compiled)
+    except ValueError:
+        return compiled
+    return source if Path(source).exists() else compiled
+
+
+def _is_of_environment(file: str) -> bool:
+    return file in (__file__, os.__file__) or file.startswith("<frozen") or Path(file).name == "_collections_abc.py"

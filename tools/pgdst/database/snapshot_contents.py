@@ -1,0 +1,93 @@
+"""What goes into a snapshot of a project, and everything that it depends on."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from pgdst.errors import MigrationError
+from pgdst.manifest import Manifest, digest, from_json
+from pgdst.project import KIT, Project
+from pgdst.server import settings
+from pgdst.server.address import Server
+from pgdst.server.snapshot import Recipe
+
+MIGRATE = KIT / "tools" / "migrate.py"
+PACKAGE_MARKS = (".dist-info", ".egg-info", ".egg-link", ".pth")
+STOP_SECONDS = 5
+
+
+def recipe(project: Project) -> Recipe:
+    """Return how a snapshot of this project's migrated database is made."""
+    return Recipe(key(project, settings.merged(project.settings)), lambda server: fill(project, server))
+
+
+def key(project: Project, values: Mapping[str, str]) -> str:
+    """Return the hash of what a migrated database depends on, beside the files and variables in its manifest."""
+    depends_on = {
+        "settings": dict(values),
+        "initdb": settings.INITDB_ARGUMENTS,
+        "python": [sys.version, sys.prefix],
+        "packages": _packages(),
+        "kit": _kit(),
+        "project": [str(project.root), str(project.backend), str(project.alembic_ini)],
+    }
+    return digest(json.dumps(depends_on, sort_keys=True).encode())
+
+
+def fill(project: Project, server: Server) -> Manifest:
+    """Migrate the server's database in a process of its own, make the template, and return what was read.
+
+    In its own process, as only there nothing was imported before, and so nothing is missed or noted needlessly.
+
+    Raises: MigrationError with the words of that process.
+    """
+    from pgdst.database.template import Template
+
+    with TemporaryFile("w+", encoding="utf-8") as written:  # without a name: a killed process leaves none
+        _migrate(project, server, written.fileno())
+        written.seek(0)
+        manifest = from_json(written.read())
+    if manifest is None:
+        raise MigrationError(f"{MIGRATE.name} ended well and left no manifest.")
+    with server.with_database("postgres").connect() as connection:
+        Template(server, connection).make()
+    return manifest
+
+
+def _migrate(project: Project, server: Server, manifest: int) -> None:
+    paths = {"BACKEND": project.backend, "ALEMBIC_INI": project.alembic_ini, "SIMULATION": project.simulation}
+    environment = {**os.environ, **server.environment(), **{f"PGDST_{name}": str(path) for name, path in paths.items()}}
+    command = [sys.executable, str(MIGRATE), "--manifest", f"/dev/fd/{manifest}"]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=(manifest,)
+    ) as run:
+        try:
+            talk = run.communicate()[1]
+        except BaseException:
+            run.terminate()
+            raise
+    said, *error = re.split(r"^Error: ", talk, maxsplit=1, flags=re.MULTILINE)
+    print(said, end="", file=sys.stderr)  # noqa: T201  # what env.py says, or a traceback
+    if run.returncode != 0:
+        raise MigrationError(error[0].strip() if error else f"{MIGRATE.name} ended with status {run.returncode}.")
+
+
+def _packages() -> list[tuple[str, int]]:
+    """Return the names of all installed packages with their versions, and when they were installed (ns)."""
+    folders = {path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
+    entries = [entry for folder in sorted(folders) if Path(folder).is_dir() for entry in os.scandir(folder)]
+    return sorted((entry.path, entry.stat().st_mtime_ns) for entry in entries if entry.name.endswith(PACKAGE_MARKS))
+
+
+def _kit() -> str:
+    """Return the hash of the kit's sources, the simulation's aside."""
+    package = KIT / "tools" / "pgdst"
+    sources = sorted(
+        path for folder in (package, package / "server", package / "database") for path in folder.glob("*.py")
+    )
+    return digest(b"\0".join(path.read_bytes() for path in (*sources, MIGRATE)))

@@ -1,0 +1,78 @@
+"""What a migration run has read: the files with their hashes, the folders with their contents, the variables.
+
+A database that was made from exactly these is what the migrations would make again, so it may be kept and reused for
+as long as all of them are as they were.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The head revision, and by name the state of every file, folder and environment variable that was looked at."""
+
+    head: str
+    files: Mapping[str, str]
+    folders: Mapping[str, str]
+    variables: Mapping[str, str]
+
+    def is_current(self) -> bool:
+        """Tell whether everything is as it was; the folders first, as they are the cheapest to look at."""
+        states: tuple[tuple[Mapping[str, str], Callable[[str], str]], ...] = (
+            (self.folders, folder_state),
+            (self.variables, variable_state),
+            (self.files, file_state),
+        )
+        return all(state(name) == was for noted, state in states for name, was in noted.items())
+
+    def to_json(self) -> str:
+        """Return it as text, the same for the same contents."""
+        noted = {"head": self.head, "files": self.files, "folders": self.folders, "variables": self.variables}
+        return json.dumps(noted, default=dict, sort_keys=True, separators=(",", ":"))
+
+
+def from_json(text: str) -> Manifest | None:
+    """Return the manifest that `to_json` wrote, or None for what is none."""
+    try:
+        found = json.loads(text)
+        return Manifest(found["head"], found["files"], found["folders"], found["variables"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def file_state(path: str) -> str:
+    """Return the hash of a file's bytes; what is not there, or is no plain file, has none."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # asked for dozens of files at every start
+            return ABSENT
+        return digest(Path(path).read_bytes())
+    except OSError:
+        return ABSENT
+
+
+def folder_state(path: str) -> str:
+    """Return the hash of a folder's names, without what tools leave there: caches and hidden files."""
+    try:
+        names = sorted(name for name in os.listdir(path) if name[0] != "." and name != "__pycache__")  # noqa: PTH208
+    except OSError:
+        return ABSENT
+    return digest("\0".join(names).encode(errors="surrogateescape"))
+
+
+def variable_state(name: str) -> str:
+    """Return the hash of a variable's value: it may be a secret, and a manifest can be read by others."""
+    value = os.environ.get(name)
+    return ABSENT if value is None else digest(value.encode(errors="surrogateescape"))
+
+
+def digest(content: bytes) -> str:
+    """Return 128 bits of SHA-256 in hex, enough for content that nobody forges."""
+    return hashlib.sha256(content).hexdigest()[:32]

@@ -1,0 +1,59 @@
+"""What a migration run has read is noted, and nothing else."""
+
+import json
+from pathlib import Path
+
+from conftest import KIT, PYTHON, Sandbox
+from pgdst import manifest
+
+ENV = """
+import os
+from pathlib import Path
+asked = os.environ.get("TINY_ASKED"), os.getenv("TINY_ABSENT"), "TINY_IN" in os.environ, dict(os.environ)
+os.listdir("data")
+Path("written.txt").write_text(Path("read.txt").read_text())
+"""
+
+
+def test_files_folders_and_variables_are_noted(sandbox: Sandbox) -> None:
+    """Sources for compiled modules; neither packages nor what is written; no variable of which a copy was made."""
+    env = sandbox.root / "migrations" / "env.py"
+    env.write_text(ENV + env.read_text())
+    (sandbox.root / "data").mkdir()
+    (sandbox.root / "read.txt").write_text("something")
+    program = (PYTHON, KIT / "tools" / "migrate.py", "--manifest", sandbox.scratch / "manifest.json")
+    done = sandbox.with_postgres("--snapshot", "off", "--", *program, TINY_ASKED="yes", TINY_UNASKED="no")
+    assert 0 == done.returncode, done.stderr
+    noted = json.loads((sandbox.scratch / "manifest.json").read_text())
+    here = sandbox.root.resolve()
+    names = {str(Path(path).relative_to(here)) for path in noted["files"] if Path(path).is_relative_to(here)}
+    expected = {"alembic.ini", "migrations/env.py", "migrations/versions/0001_things.py", "read.txt", "tables.py"}
+    assert expected == names
+    assert {str(here / "data"), str(here / "migrations" / "versions")} <= set(noted["folders"])
+    assert {"TINY_ASKED", "TINY_ABSENT", "TINY_IN"} == set(noted["variables"])
+    assert not [path for path in noted["files"] if "site-packages" in path or str(KIT / "tools") in path]
+    assert "0001_things" == noted["head"]
+
+
+def test_a_manifest_holds_until_something_changes(tmp_path: Path) -> None:
+    """Each file, folder and variable counts; caches and hidden files do not."""
+    file = tmp_path / "file"
+    file.write_text("1")
+    missing = str(tmp_path / "missing")
+    made = manifest.Manifest(
+        "head",
+        {str(file): manifest.file_state(str(file)), missing: manifest.file_state(missing)},
+        {str(tmp_path): manifest.folder_state(str(tmp_path))},
+        {"TINY_ABSENT": manifest.variable_state("TINY_ABSENT")},
+    )
+    assert made.is_current()
+    assert made == manifest.from_json(made.to_json())
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / ".hidden").touch()
+    assert made.is_current()
+    (tmp_path / "new").touch()
+    assert not made.is_current()
+    (tmp_path / "new").unlink()
+    file.write_text("2")
+    assert not made.is_current()
+    assert manifest.from_json("{}") is None
