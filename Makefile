@@ -8,6 +8,8 @@ IMAGE ?= postgres:16-alpine
 OFFLINE_IMAGE ?= auto
 # auto: start from a cached, migrated data directory; off: initialise and migrate each time
 SNAPSHOT ?= auto
+# 1: where a run fails, its database stays for TTL_HOURS, and its URL is printed; make db-down removes it
+KEEP ?= 0
 # 1: say on stderr where the time goes, a line a stage
 TIMINGS ?=
 # a whole number: the same seed gives the same run; empty: a new one, which is printed
@@ -41,6 +43,7 @@ export PGDST_ENGINE = $(ENGINE)
 export PGDST_IMAGE = $(IMAGE)
 export PGDST_OFFLINE_IMAGE = $(OFFLINE_IMAGE)
 export PGDST_SNAPSHOT = $(SNAPSHOT)
+export PGDST_KEEP = $(KEEP)
 export PGDST_TIMINGS = $(TIMINGS)
 export PGDST_SEED = $(SEED)
 export PGDST_PROFILE = $(PROFILE)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 from pgdst import project, timings
-from pgdst.cli import engine_options, make_engine, say, script
+from pgdst.cli import HOURS, engine_options, make_engine, say, script
 from pgdst.server import lease
 from pgdst.server.embedded import EmbeddedEngine
 
@@ -25,13 +25,25 @@ from pgdst.server.embedded import EmbeddedEngine
     show_default=True,
     help="Show so many of the last lines that a run's server logged.",
 )
-def main(engine: str, image: str, offline_image: str, run_dir: Path | None, log_lines: int) -> None:
-    """Remove the databases that `db_up.py` started for this checkout, and say which.
+@click.option(
+    "--keep-hours",
+    type=HOURS,
+    help="Let a run's database live on for so many hours instead; `db_down.py` without --run-dir removes it.",
+)
+def main(
+    engine: str, image: str, offline_image: str, run_dir: Path | None, log_lines: int, keep_hours: float | None
+) -> None:
+    """Remove the databases that `db_up.py` started for this checkout or that runs have kept, and say which.
 
     Example: db_down.py
     """
     if run_dir:
         run = lease.Lease(run_dir)
+        if keep_hours is not None:
+            chosen = make_engine(run.engine, image, offline_image)
+            kept = chosen.keep_run(run, project.load().checkout, round(keep_hours * 3600))
+            say(f"Kept for {keep_hours:g} h, the failure's database in it: {kept}. Remove it with: make db-down")
+            return
         timings.report_start_up("start db_down.py (processor time)")
         begin = run.fifo.stat().st_mtime if timings.are_wanted() else 0
         with timings.stage("removal"):

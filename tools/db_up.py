@@ -9,11 +9,9 @@ from pathlib import Path
 
 import click
 from pgdst import project, timings
-from pgdst.cli import engine_options, make_engine, migrated, order, project_options, say, script
+from pgdst.cli import HOURS, engine_options, make_engine, migrated, order, project_options, say, script
 from pgdst.server import lease
 from pgdst.server.engine import TimeToLive, up
-
-HOURS = click.FloatRange(1 / 3600, 8760)
 
 
 @script

@@ -50,19 +50,31 @@ stop_running() {
   done
 }
 
+# With KEEP=1 the database of a run that failed outlives it; not that of one that never began, or was interrupted.
+keep() {
+  [ "${PGDST_KEEP:-0}" != 0 ] && [ "$1" -gt 0 ] && [ "$1" -le 128 ] && [ -z "$starting" ] &&
+    "$python" "$tools/db_down.py" --run-dir "$directory" --keep-hours "${PGDST_TTL_HOURS:-12}"
+}
+
+# After a failure the last lines of the log are shown; it says nothing about a signal.
+remove() {
+  local lines=0
+  [ "$1" -eq 0 ] || [ "$1" -gt 128 ] || lines=10
+  "$python" "$tools/db_down.py" --run-dir "$directory" --log-lines "$lines"
+}
+
 cleanup() {
   local status=$?
   set +e # whatever fails from here on, the rest is removed
   trap - EXIT
   trap '' HUP INT TERM # a second Ctrl-C cannot abort the removal
   [ -z "$running" ] || stop_running "$status"
-  [ "$status" -le 128 ] || starting='' # the log says nothing about a signal
-  if [ -e "$directory/engine" ] && ! "$python" "$tools/db_down.py" --run-dir "$directory" --log-lines "${starting:+1}0"; then
+  if [ -e "$directory/engine" ] && ! keep "$status" && ! remove "$status"; then
     echo "with_postgres.sh: the server could not be removed; see: make doctor" >&2
     [ "$status" -ne 0 ] || status=1
   fi
   exec 9>&-
-  [ -z "$directory" ] || rm -rf "$directory"
+  [ -z "$directory" ] || [ -e "$directory/keep" ] || rm -rf "$directory" # a kept embedded server's data is in it
   exit "$status"
 }
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # a script imports what it needs: the simulation's starts no 
 
 F = TypeVar("F", bound=Callable[..., Any])
 ENGINES = ("docker", "embedded")
+HOURS = click.FloatRange(1 / 3600, 8760)
 
 
 class Script(click.Command):

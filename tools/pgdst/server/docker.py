@@ -33,6 +33,7 @@ from pgdst.server.snapshot import Recipe, set_password
 from pgdst.timings import stage
 
 PGDATA = "/var/lib/postgresql/data"
+KEPT_NAME = "pgdst-kept-"
 CREATING = "creating"  # a file in the run's directory while a container is being asked for
 REMOVAL_SECONDS = 15
 POLL_SECONDS = 0.02
@@ -51,7 +52,9 @@ server=$!
 wait "$server"
 END
 """
-WATCH_LEASE = "cat <&3 >/dev/null"  # end of file when the holder of the attached stream has gone
+# End of file when the holder of the attached stream has gone. Whoever wants to keep the server has said for how long.
+KEEP = "/dev/shm/pgdst-keep"  # noqa: S108  # the container's own
+WATCH_LEASE = f'cat <&3 >/dev/null; [ ! -e {KEEP} ] || sleep "$(cat {KEEP})"'
 WATCH_CLOCK = "sleep {seconds}"
 # A server that was stopped cleanly, as its data is wanted: the container waits for the end of its lease.
 STAY = 'status=$?; [ "$status" -ne 0 ] || wait; exit "$status"'
@@ -134,8 +137,10 @@ class DockerEngine:
 
     @_named_failure
     def remove_dev(self, checkout: str) -> list[str]:
-        """Remove this checkout's databases, running or not."""
-        return [self._remove(found["Id"]) for found in self._list(kind="dev", checkout=checkout)]
+        """Remove this checkout's databases, running or not, the kept ones too."""
+        runs = self._list(kind="run", checkout=checkout)
+        kept = [one for one in runs if one["Names"] and one["Names"][0].startswith(f"/{KEPT_NAME}")]
+        return [self._remove(found["Id"]) for found in (*self._list(kind="dev", checkout=checkout), *kept)]
 
     @_named_failure
     def remove_run(self, lease: Lease, *, log_lines: int) -> list[str]:
@@ -151,6 +156,19 @@ class DockerEngine:
         if left := [name for one in self._list(run=lease.run_id) for name in one["Names"]]:
             raise ServerNotReadyError(f"Still there after removal: {', '.join(left)}. Remove with: make clean")
         return lines
+
+    @_named_failure
+    def keep_run(self, lease: Lease, checkout: str, seconds: int) -> str:  # noqa: ARG002  it is on its label
+        """Tell the run's container to wait after its lease has ended, and rename it, so that it is known for kept."""
+        name = f"{KEPT_NAME}{lease.run_id}"
+        for one in self._list(run=lease.run_id):
+            command = self.api.exec_create(one["Id"], ["sh", "-c", f"echo {seconds} >{KEEP}"])["Id"]
+            talk = self.api.exec_start(command).decode(errors="replace").strip()
+            if (code := self.api.exec_inspect(command)["ExitCode"]) != 0:
+                raise ServerNotReadyError(f"The server could not be kept: exit code {code}: {talk}")
+            self.api.rename(one["Id"], name)
+            return name
+        raise ServerNotReadyError("The server could not be kept: it has ended.")
 
     @_named_failure
     def shell(self, server: Server, arguments: list[str]) -> int:

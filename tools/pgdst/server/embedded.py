@@ -21,7 +21,16 @@ from pgdst.errors import AlreadyStartingError, EmbeddedError, PgdstError, Server
 from pgdst.server import lease, settings, snapshot_folder, wheel
 from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
-from pgdst.server.lease import PREFIX, Lease, leftover_directories, owner, remove_directory, start_detached, undisturbed
+from pgdst.server.lease import (
+    PREFIX,
+    Lease,
+    keep,
+    leftover_directories,
+    owner,
+    remove_directory,
+    start_detached,
+    undisturbed,
+)
 from pgdst.server.snapshot import Recipe, set_password
 from pgdst.timings import stage
 
@@ -113,12 +122,24 @@ class EmbeddedEngine:
         return Server(f"dev-{checkout}", str(directory), 5432, password) if list(processes(directory)) else None
 
     def remove_dev(self, checkout: str) -> list[str]:
-        """Stop this checkout's database and remove its folder."""
+        """Stop this checkout's databases, the kept ones too, and remove their folders."""
+        removed = []
+        for run in lease.kept(checkout):
+            _remove(run / "server")
+            remove_directory(run)
+            removed.append(str(run))
         directory = _dev_directory(checkout)
         if directory.is_symlink() or not directory.exists() or directory.stat().st_uid not in _own_ids():
-            return []
+            return removed
         _remove(directory)
-        return [str(directory)]
+        return [*removed, str(directory)]
+
+    def keep_run(self, lease: Lease, checkout: str, seconds: int) -> str:
+        """Leave word for the run's supervisor, which looks when the lease has ended."""
+        if not list(processes(lease.directory / "server")):
+            raise ServerNotReadyError("The server could not be kept: it has ended.")
+        keep(lease, seconds, checkout)
+        return str(lease.directory)
 
     def remove_run(self, lease: Lease, *, log_lines: int) -> list[str]:
         """Stop the run's server and remove its folder."""

@@ -73,13 +73,20 @@ class Engine(Protocol):
         ...
 
     def remove_dev(self, checkout: str) -> list[str]:
-        """Remove this checkout's `make db-up` databases; return the names of what was removed."""
+        """Remove this checkout's `make db-up` and kept databases; return the names of what was removed."""
         ...
 
     def remove_run(self, lease: Lease, *, log_lines: int) -> list[str]:
         """Remove what the run has, and return the last `log_lines` lines that its server logged.
 
         Raises: ServerNotReadyError where something of the run is still there afterwards.
+        """
+        ...
+
+    def keep_run(self, lease: Lease, checkout: str, seconds: int) -> str:
+        """Let the server of this checkout's run live on for so many seconds after the run; return its name.
+
+        Raises: ServerNotReadyError where it has ended.
         """
         ...
 

@@ -19,12 +19,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from pgdst.errors import ConfigurationError
 
 PREFIX = "pgdst-"
+KEEP = "keep"  # a file in a run's directory: until when it stays after the run
 DETACHED: list["subprocess.Popen[bytes]"] = []  # kept: a collected Popen warns when its process still runs
 UNSIGNED_SECONDS = 60
 RELEASE_SECONDS = 10
@@ -107,6 +109,29 @@ def hold(lease: Lease, stream: int) -> None:
         start_detached(HOLDER, str(reader), str(stream), str(lease.directory), descriptors=(reader, stream))
     finally:
         os.close(reader)
+
+
+def keep(lease: Lease, seconds: int, checkout: str) -> None:
+    """Let the run's directory, and the server in it, stay for so many seconds after the run."""
+    text = json.dumps({"until": time.time() + seconds, "checkout": checkout})
+    (lease.directory / "keep.new").write_text(text, encoding="utf-8")
+    (lease.directory / "keep.new").rename(lease.directory / KEEP)
+
+
+def kept(checkout: str) -> list[Path]:
+    """Return the directories of runs of this checkout that are kept."""
+    found = Path(tempfile.gettempdir()).glob(f"{PREFIX}*")
+    return [path for path in sorted(found) if (_keeping(path) or {}).get("checkout") == checkout]
+
+
+def _keeping(path: Path) -> dict[str, Any] | None:
+    try:
+        if path.is_symlink() or path.stat().st_uid != os.getuid():
+            return None
+        said: dict[str, Any] = json.loads((path / KEEP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return said
 
 
 def release(lease: Lease, descriptor: int) -> None:
@@ -200,6 +225,8 @@ def leftover_directories() -> list[Path]:
 def _is_leftover(path: Path) -> bool:
     try:
         if path.is_symlink() or path.stat().st_uid != os.getuid() or not (path / "lease").is_fifo():
+            return False
+        if (_keeping(path) or {}).get("until", 0) > time.time():
             return False
         return not _is_held(path / "lease") and _maker_is_dead(path)
     except OSError:

@@ -88,8 +88,17 @@ class Supervisor:
                 return True
             for ready in select.select(watched, [], [], left)[0]:
                 if not os.read(ready, 4096) and ready == self.lease:
-                    return True
+                    watched.remove(ready)
+                    self.deadline = time.monotonic() + self.kept_seconds()
         return True
+
+    def kept_seconds(self) -> float:
+        """Return for how long the server is to be kept after its lease: see lease.keep."""
+        try:
+            until: float = json.loads((self.directory.parent / "keep").read_text(encoding="utf-8"))["until"]
+        except FileNotFoundError:
+            return 0
+        return until - time.time()
 
     def stop(self, child: "subprocess.Popen[bytes]", name: str) -> None:
         """Stop the command and wait until it has gone: immediate shutdown for Postgres, whose data is thrown away."""

@@ -1,0 +1,93 @@
+"""KEEP=1: the evidence of a failed run stays for a while, and only that."""
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+import tiny_backend
+from conftest import PYTHON, Sandbox
+
+KIT = tiny_backend.KIT
+FAILING = '''
+import psycopg
+
+
+def test_something_is_written_and_then_fails(database):
+    """The failure's database has a row."""
+    with psycopg.connect(database.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("INSERT INTO things VALUES (4711)")
+    raise AssertionError("on purpose")
+'''
+PASSING = FAILING.replace('raise AssertionError("on purpose")', "pass")
+A_MOMENT = "0.0015"  # hours: 5.4 seconds
+
+
+def run(sandbox: Sandbox, engine: str, simulation: str, **environment: str) -> "tuple[int, str, str]":
+    """Return the status and the words of a run of a simulation."""
+    (sandbox.root / "tests" / "simulation" / "test_tiny.py").write_text(simulation)
+    command = (PYTHON, KIT / "tools" / "run_simulation.py")
+    ran = sandbox.with_postgres("--engine", engine, "--", *command, **environment)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def rows(url: str) -> list[tuple[int]]:
+    """Return what is in the only table of a database."""
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT id FROM things").fetchall()
+
+
+@pytest.mark.parametrize("engine", ["docker", "embedded"])
+def test_the_database_of_a_failure_stays_until_db_down(sandbox: Sandbox, engine: str) -> None:
+    """Under the URL that is printed, for psql as for SQLAlchemy."""
+    status, out, err = run(sandbox, engine, FAILING, PGDST_KEEP="1")
+    assert 1 == status, out + err
+    [url] = re.findall(r"^psql '(\S+)'$", out, re.MULTILINE)
+    assert f"database of the failure: {url.replace('://', '+psycopg://')}" in out
+    assert "Kept for 12 h" in err
+    assert [(4711,)] == rows(url)
+    down = sandbox.script("db_down.py", PGDST_ENGINE=engine)
+    assert down.stderr.startswith("Removed "), down.stderr
+    with pytest.raises(psycopg.OperationalError):
+        rows(url)
+
+
+@pytest.mark.parametrize("engine", ["docker", "embedded"])
+def test_a_kept_database_goes_by_itself_when_its_time_is_over(sandbox: Sandbox, engine: str) -> None:
+    """It has nothing left to hold it, and needs nobody to remove it."""
+    status, out, err = run(sandbox, engine, FAILING, PGDST_KEEP="1", PGDST_TTL_HOURS=A_MOMENT)
+    assert 1 == status, out + err
+    assert "Kept for 0.0015 h" in err
+    assert sandbox.machine.left() != {}
+    assert sandbox.machine.left_after(15) == {}
+
+
+@pytest.mark.parametrize(
+    ("simulation", "environment"), [(PASSING, {"PGDST_KEEP": "1"}), (FAILING, {"PGDST_KEEP": "0"}), (FAILING, {})]
+)
+def test_nothing_is_kept_of_a_run_that_passed_or_of_which_nothing_was_wanted(
+    sandbox: Sandbox, simulation: str, environment: dict[str, str]
+) -> None:
+    """Then no URL is printed, as it would lead nowhere."""
+    _status, out, err = run(sandbox, "docker", simulation, **environment)
+    assert "psql '" not in out
+    assert "Kept" not in err
+    assert sandbox.machine.left() == {}
+
+
+def test_a_failed_run_shows_the_last_lines_of_the_servers_log(sandbox: Sandbox) -> None:
+    """What Postgres refused often says why."""
+    ran = sandbox.with_postgres("--", "psql", "--command", "SELECT no_such_column FROM things")
+    assert 1 == ran.returncode
+    assert "The last lines of the server's log:" in ran.stderr
+    assert 'ERROR:  column "no_such_column" does not exist' in ran.stderr.partition("The last lines")[2]
+
+
+def test_a_migration_that_fails_leaves_nothing_to_keep(sandbox: Sandbox) -> None:
+    """There is no failure of the simulation to look at."""
+    versions: Path = sandbox.root / "migrations" / "versions"
+    (versions / "0001_things.py").write_text("raise RuntimeError('on purpose')\n")
+    ran = sandbox.with_postgres("--", "true", PGDST_KEEP="1")
+    assert 1 == ran.returncode
+    assert "Kept" not in ran.stderr
+    assert sandbox.machine.left() == {}
