@@ -37,7 +37,7 @@ def start(used: str) -> Contest:
         "From nothing to the first SQL on a migrated database (Deep Sci-Fi, 20 migrations)",
         (
             Contestant("pgdst", (OURS, str(HERE / "ours.py"), "start")),
-            Contestant("pgdst, SNAPSHOT=off", (OURS, str(HERE / "ours.py"), "start"), {"PGDST_SNAPSHOT": "off"}),
+            Contestant("pgdst, SNAPSHOT=off", (OURS, str(HERE / "ours.py"), "start", "--snapshot", "off")),
             Contestant("testcontainers, alembic", _peer("start", "testcontainers", "--image", used)),
             Contestant("docker-py, alembic", _peer("start", "docker-py", "--image", used)),
             Contestant("docker run, nothing else", _peer("start", "docker-run", "--image", used)),

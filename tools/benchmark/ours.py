@@ -13,17 +13,53 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import docker
 import schema
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from pgdst import project
+from pgdst.cli import make_engine, migrated, order
 from pgdst.database.pool import Databases
 from pgdst.database.template import Template
+from pgdst.pytest_plugin import DEFAULT_IMAGE, DISK_MIB, WAIT_SECONDS
+from pgdst.server import docker as _imported_before  # noqa: F401  so is what the peers use
+from pgdst.server import lease
 from pgdst.server.address import Server, from_environment
 
 
 @click.group()
 def main() -> None:
     """Do it with pgdst."""
+
+
+@main.command()
+@click.option("--snapshot", type=click.Choice(["auto", "off"]), default="auto", show_default=True)
+@click.option("--memory", is_flag=True, help="Print the server's memory in MiB instead.")
+def start(snapshot: str, memory: bool) -> None:
+    """From nothing to the first SQL on a migrated database, once."""
+    begin = time.perf_counter()
+    found = project.load()
+    engine = make_engine("docker", DEFAULT_IMAGE, "auto")
+    held, descriptor = lease.new()
+    try:
+        server = engine.start(order(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
+        migrated(found, server)
+        with server.connect() as connection:
+            connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        took = (time.perf_counter() - begin) * 1000
+        click.echo(json.dumps([memory_of(held.run_id) if memory else took]))
+        engine.remove_run(held, log_lines=0)
+    finally:
+        lease.release(held, descriptor)
+
+
+def memory_of(run_id: str) -> float:
+    """Return the MiB of the run's container."""
+    client = docker.from_env()
+    [container] = client.containers.list(filters={"label": f"pgdst.run={run_id}"})
+    used: int = client.api.stats(str(container.id), stream=False)["memory_stats"]["usage"]
+    client.close()
+    return used / 2**20
 
 
 @main.command()
