@@ -16,7 +16,7 @@ Path("written.txt").write_text(Path("read.txt").read_text())
 
 
 def test_files_folders_and_variables_are_noted(sandbox: Sandbox) -> None:
-    """Sources for compiled modules, links and not what is behind them; neither packages nor what is written; no variable of which a copy was made."""
+    """Sources for compiled modules, links by their names; no packages, nothing that is written, no copied variable."""
     env = sandbox.root / "migrations" / "env.py"
     env.write_text(ENV + env.read_text())
     (sandbox.root / "data").mkdir()
