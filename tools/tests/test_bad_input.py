@@ -8,7 +8,10 @@ from conftest import KIT, PYTHON, Sandbox
 from tiny_backend import Backend
 
 ENGINES = ["docker", "embedded"]
-FILL = 'op.execute("CREATE TABLE filler AS SELECT repeat(md5(n::text), 200) AS t FROM generate_series(1, 100000) n")'
+# unlogged, so that it is the table that finds no room and not the write-ahead log, which would end the server
+FILL = (
+    'op.execute("CREATE UNLOGGED TABLE filler AS SELECT repeat(md5(n::text), 200) FROM generate_series(1, 300000) n")'
+)
 
 
 def one_error(stderr: str) -> str:
@@ -164,7 +167,7 @@ def test_no_room_for_the_server_is_said_by_its_log(sandbox: Sandbox) -> None:
 def test_no_room_for_a_migration_names_the_revision(sandbox: Sandbox) -> None:
     """A tmpfs that fills up in a migration is an error of that revision."""
     Backend(sandbox.root).migrate("0002_large", FILL, "0001_things")
-    done = sandbox.with_postgres("--disk-mib", "48", "--", "true")
+    done = sandbox.with_postgres("--disk-mib", "64", "--", "true")
     error = one_error(done.stderr)
     assert done.returncode == 1
     assert "in revision 0002_large" in error

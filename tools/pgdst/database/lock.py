@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -29,4 +29,5 @@ def advisory_lock(connection: psycopg.Connection, key: int, what: str) -> Iterat
     try:
         yield
     finally:
-        connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+        with suppress(psycopg.OperationalError):  # a connection that is lost has let go of it, and is not the failure
+            connection.execute("SELECT pg_advisory_unlock(%s)", (key,))

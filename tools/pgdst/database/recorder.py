@@ -56,10 +56,10 @@ class Recorder:
     def _note(self, noted: dict[str, str], path: Any, state: Callable[[str], str], *, is_read: bool) -> None:
         if not is_read or not isinstance(path, (str, bytes, os.PathLike)):  # a descriptor was opened by its path before
             return
-        name = os.path.realpath(os.fsdecode(path))
+        name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # as it was named: a link may lead elsewhere later
         if name.endswith(".pyc"):
             name = _source(name)
-        if name not in noted and not name.startswith(self.not_ours):
+        if name not in noted and not os.path.realpath(name).startswith(self.not_ours):
             noted[name] = state(name)
 
     def note_variable(self, name: str, frame: FrameType | None) -> None:

@@ -87,7 +87,6 @@ def _packages() -> list[tuple[str, int]]:
 def _kit() -> str:
     """Return the hash of the kit's sources, the simulation's aside."""
     package = KIT / "tools" / "pgdst"
-    sources = sorted(
-        path for folder in (package, package / "server", package / "database") for path in folder.glob("*.py")
-    )
+    folders = (package, package / "server", package / "server" / "offline", package / "database")
+    sources = sorted(path for folder in folders for path in folder.iterdir() if path.suffix in (".py", ".sh"))
     return digest(b"\0".join(path.read_bytes() for path in (*sources, MIGRATE)))

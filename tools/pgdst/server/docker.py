@@ -284,7 +284,8 @@ class DockerEngine:
                 raise
             except APIError as error:
                 if error.status_code == HTTPStatus.CONFLICT and order.kind != "run" and not self._is_strange(name):
-                    raise AlreadyStartingError(f"The container {name} is there already. Run: make db-down") from error
+                    cure = "make clean" if order.makes_snapshot else "make db-down"
+                    raise AlreadyStartingError(f"The container {name} is there already. Run: {cure}") from error
                 raise ServerNotReadyError(_refused("create", error)) from error
 
     def _is_strange(self, name: str) -> bool:

@@ -37,7 +37,8 @@ def present(client: docker.DockerClient) -> Image | None:
         found = client.images.list(filters={"label": f"{LABEL}={key()}"})
     except PackageNotFoundError:
         return None
-    return found[0] if found else None
+    # What somebody has built from it has inherited its label, and has more layers.
+    return next((image for image in found if len(image.attrs["RootFS"]["Layers"]) == 1), None)
 
 
 def ensure(client: docker.DockerClient, daemon_platform: str) -> tuple[Image, str]:

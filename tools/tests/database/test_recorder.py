@@ -16,11 +16,12 @@ Path("written.txt").write_text(Path("read.txt").read_text())
 
 
 def test_files_folders_and_variables_are_noted(sandbox: Sandbox) -> None:
-    """Sources for compiled modules; neither packages nor what is written; no variable of which a copy was made."""
+    """Sources for compiled modules, links by their names; no packages, nothing that is written, no copied variable."""
     env = sandbox.root / "migrations" / "env.py"
     env.write_text(ENV + env.read_text())
     (sandbox.root / "data").mkdir()
-    (sandbox.root / "read.txt").write_text("something")
+    (sandbox.root / "behind.txt").write_text("something")
+    (sandbox.root / "read.txt").symlink_to("behind.txt")
     program = (PYTHON, KIT / "tools" / "migrate.py", "--manifest", sandbox.scratch / "manifest.json")
     done = sandbox.with_postgres("--snapshot", "off", "--", *program, TINY_ASKED="yes", TINY_UNASKED="no")
     assert 0 == done.returncode, done.stderr
