@@ -163,7 +163,7 @@ def test_a_killed_maker_of_a_long_lived_database_leaves_nothing(sandbox: Sandbox
 @pytest.fixture
 def image(docker_client: docker.DockerClient) -> Iterator[Callable[[], str]]:
     """Make Postgres images that differ, all under one name; removed at the end."""
-    name = f"pgdst/test-{secrets.token_hex(4)}:1"
+    name = f"pgdst-test-{secrets.token_hex(4)}:1"  # not in pgdst/, where a sweep of another test would remove it
     made: list[str] = []
 
     def make() -> str:
