@@ -161,6 +161,7 @@ def test_two_migrations_at_once_build_an_index_concurrently(dev: Sandbox) -> Non
     assert [0, 0] == [one.returncode for one in done], [one.stderr for one in done]
 
 
+@pytest.mark.alone
 def test_a_stranger_with_a_look_alike_name_is_untouched(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:
     """Containers are known by label: db_down.py and sweep.py leave one that merely looks like ours."""
     sandbox.script("db_up.py")

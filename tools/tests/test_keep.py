@@ -72,7 +72,7 @@ def test_nothing_is_kept_of_a_run_that_passed_or_of_which_nothing_was_wanted(
     _status, out, err = run(sandbox, "docker", simulation, **environment)
     assert "psql '" not in out
     assert "Kept" not in err
-    assert sandbox.machine.left() == {}
+    assert sandbox.machine.left_after() == {}
 
 
 def test_a_failed_run_shows_the_last_lines_of_the_servers_log(sandbox: Sandbox) -> None:
@@ -90,4 +90,4 @@ def test_a_migration_that_fails_leaves_nothing_to_keep(sandbox: Sandbox) -> None
     ran = sandbox.with_postgres("--", "true", PGDST_KEEP="1")
     assert 1 == ran.returncode
     assert "Kept" not in ran.stderr
-    assert sandbox.machine.left() == {}
+    assert sandbox.machine.left_after() == {}

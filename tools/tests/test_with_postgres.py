@@ -179,12 +179,15 @@ def test_a_temporary_folder_that_is_missing_is_named(sandbox: Sandbox) -> None:
     assert "Error: No folder can be made in /nowhere" in done.stderr
 
 
-def test_a_failing_command_has_the_last_word(sandbox: Sandbox) -> None:
-    """The server's log is not shown behind what the command says."""
-    done = sandbox.with_postgres("--engine", "embedded", "--", "sh", "-c", "echo the last word >&2; exit 3")
-    assert (3, "the last word") == (done.returncode, done.stderr.splitlines()[-1])
+def test_an_interrupted_command_has_the_last_word(sandbox: Sandbox) -> None:
+    """The server's log says nothing about a signal, so it is shown behind what a failing command says only."""
+    done = sandbox.with_postgres(
+        "--engine", "embedded", "--", "sh", "-c", "echo the last word >&2; kill -TERM $PPID; exit 3"
+    )
+    assert (143, "the last word") == (done.returncode, done.stderr.splitlines()[-1])
 
 
+@pytest.mark.alone
 def test_the_server_ends_with_its_supervisor_and_the_shell(sandbox: Sandbox) -> None:
     """SIGKILL to both at once: the kernel stops Postgres, and the next sweep removes the folder."""
     process = sandbox.start(SCRIPT, "--engine", "embedded", "--", "sleep", "60")

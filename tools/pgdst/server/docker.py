@@ -198,8 +198,9 @@ class DockerEngine:
 
     @_named_failure
     def sweep(self) -> list[str]:
-        """Remove the leftovers; return their names."""
-        return [self._remove(one["Id"]) for one in self._list() if self._is_leftover(one)]
+        """Remove the leftovers, and the directories of dead runs of this engine; return their names."""
+        containers = [self._remove(one["Id"]) for one in self._list() if self._is_leftover(one)]
+        return [*containers, *lease.sweep_directories()]
 
     def _is_leftover(self, container: Mapping[str, Any]) -> bool:
         """A running container ends by itself; another one is a leftover once its maker is dead."""

@@ -311,7 +311,8 @@ def _start_supervisor(order: Order, directory: Path) -> "subprocess.Popen[bytes]
     reader = order.lifetime.open_reader() if isinstance(order.lifetime, Lease) else None
     end = f"seconds:{order.lifetime.seconds}" if isinstance(order.lifetime, TimeToLive) else f"lease:{reader}"
     try:
-        return start_detached(SUPERVISOR, str(directory), end, descriptors=() if reader is None else (reader,))
+        descriptors = () if reader is None else (reader,)
+        return start_detached(SUPERVISOR, str(directory), end, run_id=order.run_id, descriptors=descriptors)
     finally:
         if reader is not None:
             os.close(reader)

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ from pgdst.errors import ConfigurationError
 
 PREFIX = "pgdst-"
 KEEP = "keep"  # a file in a run's directory: until when it stays after the run
-DETACHED: list["subprocess.Popen[bytes]"] = []  # kept: a collected Popen warns when its process still runs
+# By run; kept, as a collected Popen warns when its process still runs.
+DETACHED: defaultdict[str, list["subprocess.Popen[bytes]"]] = defaultdict(list)
 UNSIGNED_SECONDS = 60
 RELEASE_SECONDS = 10
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -106,7 +108,8 @@ def hold(lease: Lease, stream: int) -> None:
     """Start the holder: it keeps `stream` open until the lease ends, then removes the run's directory."""
     reader = lease.open_reader()
     try:
-        start_detached(HOLDER, str(reader), str(stream), str(lease.directory), descriptors=(reader, stream))
+        arguments = (str(reader), str(stream), str(lease.directory))
+        start_detached(HOLDER, *arguments, run_id=lease.run_id, descriptors=(reader, stream))
     finally:
         os.close(reader)
 
@@ -137,13 +140,15 @@ def _keeping(path: Path) -> dict[str, Any] | None:
 def release(lease: Lease, descriptor: int) -> None:
     """Let go of a lease of `new()`: wait for the processes that live by it, and remove the run's directory."""
     os.close(descriptor)
-    while DETACHED:
-        DETACHED.pop().wait(RELEASE_SECONDS)
+    for process in DETACHED.pop(lease.run_id, []):
+        process.wait(RELEASE_SECONDS)
     remove_directory(lease.directory)
 
 
-def start_detached(script: Path, *arguments: str, descriptors: tuple[int, ...] = ()) -> "subprocess.Popen[bytes]":
-    """Start one of our scripts in a session of its own, out of the terminal's reach; it outlives this process.
+def start_detached(
+    script: Path, *arguments: str, run_id: str, descriptors: tuple[int, ...] = ()
+) -> "subprocess.Popen[bytes]":
+    """Start one of our scripts for a run, in a session of its own, out of the terminal's reach; it outlives us.
 
     It inherits these descriptors only, so not the run's end of a lease.
     """
@@ -156,7 +161,7 @@ def start_detached(script: Path, *arguments: str, descriptors: tuple[int, ...] =
         start_new_session=True,
         cwd="/",
     )
-    DETACHED.append(process)
+    DETACHED[run_id].append(process)
     return process
 
 
@@ -220,6 +225,14 @@ def leftover_directories() -> list[Path]:
     """Return run directories of ours whose run has ended: nobody holds the fifo and the maker is dead."""
     candidates = Path(tempfile.gettempdir()).glob(f"{PREFIX}*")
     return sorted(path for path in candidates if _is_leftover(path))
+
+
+def sweep_directories() -> list[str]:
+    """Remove the directories of dead runs, those with an embedded server in them aside; return their paths."""
+    found = [path for path in leftover_directories() if not (path / "server").exists()]
+    for path in found:
+        remove_directory(path)
+    return [str(path) for path in found]
 
 
 def _is_leftover(path: Path) -> bool:

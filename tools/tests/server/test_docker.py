@@ -189,6 +189,7 @@ def test_a_daemon_over_tcp_works_and_its_loss_ends_the_container(sandbox: Sandbo
             engine.remove_run(lease, log_lines=0)
 
 
+@pytest.mark.alone
 def test_a_leftover_of_a_dead_run_is_found_and_swept(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:
     """A container that was created and never started, by a process that is dead, is a leftover; doctor names it."""
     sandbox.script("db_up.py")
@@ -208,6 +209,7 @@ def test_a_leftover_of_a_dead_run_is_found_and_swept(sandbox: Sandbox, docker_cl
         sandbox.script("db_down.py")
 
 
+@pytest.mark.alone
 def test_a_left_run_directory_is_swept_and_a_live_one_is_not(sandbox: Sandbox) -> None:
     """A directory whose maker is dead and whose fifo nobody holds is removed; one without our mark stays."""
     left, strange = sandbox.scratch / "pgdst-AAAAAAAAAA", sandbox.scratch / "pgdst-not-ours"

@@ -17,6 +17,8 @@ from pgdst.database import snapshot_contents
 from pgdst.server import offline_image, snapshot, snapshot_image
 from tiny_backend import Backend
 
+# The last few of all checkouts together are kept, so another test could have one of these removed.
+pytestmark = pytest.mark.alone
 ENGINES = ["docker", "embedded"]
 READS_SQL = "op.execute(open('seed.sql').read())"
 COUNT = "psql -XAtc 'SELECT count(*) FROM things'"
