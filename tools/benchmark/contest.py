@@ -13,7 +13,7 @@ import click
 
 @dataclass(frozen=True)
 class Contestant:
-    """A command that does the work once or more and prints its times, milliseconds in a JSON list, on stdout.
+    """A command that does the work once or more and prints its figures, mostly milliseconds, in a JSON list on stdout.
 
     The times are taken inside the command: what a Python needs to start and to import is nobody's merit here.
     """
@@ -25,7 +25,7 @@ class Contestant:
     def run(self) -> list[float]:
         """Return the milliseconds of one run. Raises: click.ClickException, with what the command said."""
         ran = subprocess.run(
-            self.command, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
+            self.command, env={**_surroundings(), **self.environment}, capture_output=True, text=True, check=False
         )
         if ran.returncode != 0:
             raise click.ClickException(f"{self.name} failed with status {ran.returncode}:\n{ran.stderr[-4000:]}")
@@ -34,11 +34,12 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Contest:
-    """What is compared, and by whom; ratios are to `measure`, one of the names."""
+    """What is compared, in which unit, and by whom; ratios are to `measure`, one of the names."""
 
     title: str
     contestants: tuple[Contestant, ...]
     measure: str
+    unit: str = "ms"
 
     def hold(self, rounds: int) -> dict[str, list[float]]:
         """Return the milliseconds of each contestant. The round before the first warms caches and is thrown away."""
@@ -54,29 +55,38 @@ def table(contest: Contest, times: Mapping[str, list[float]]) -> Iterable[str]:
     """Yield the lines of a table: the median, the spread from the 5th to the 95th percentile, the ratio."""
     width = max(len(name) for name in times)
     yield f"{contest.title}"
-    yield f"  {'':<{width}}  {'median':>10}  {'5 % to 95 %':>19}  {'runs':>5}  ratio"
+    yield f"  {'':<{width}}  {'median':>11}  {'5 % to 95 %':>19}  {'runs':>5}  ratio"
     measure = statistics.median(times[contest.measure])
     for name, found in times.items():
         low, high = _spread(found)
         median = statistics.median(found)
         ratio = median / measure
-        yield f"  {name:<{width}}  {median:>7.1f} ms  {low:>7.1f} to {high:>7.1f}  {len(found):>5}  {ratio:>5.2f}"
+        spread = f"{low:>7.1f} to {high:>7.1f}"
+        yield f"  {name:<{width}}  {median:>7.1f} {contest.unit:<3}  {spread}  {len(found):>5}  {ratio:>5.2f}"
 
 
 def facts(contest: Contest, times: Mapping[str, list[float]]) -> dict[str, object]:
-    """Return the contest as JSON has it; times in milliseconds."""
+    """Return the contest as JSON has it."""
     measure = statistics.median(times[contest.measure])
     return {
         "title": contest.title,
+        "unit": contest.unit,
         "ratios are to": contest.measure,
         "contestants": {
             name: {
-                "median_ms": round(statistics.median(found), 3),
+                "median": round(statistics.median(found), 3),
                 "ratio": round(statistics.median(found) / measure, 3),
-                "times_ms": [round(time, 3) for time in found],
+                "figures": [round(time, 3) for time in found],
             }
             for name, found in times.items()
         },
+    }
+
+
+def _surroundings() -> dict[str, str]:
+    """Return our environment without what `make bench` has put into it: a contestant may call make in its turn."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "ARGS", "PGDST_"))
     }
 
 

@@ -85,12 +85,13 @@ def whole(used: str) -> Contest:
 def memory(used: str) -> Contest:
     """Compare the memory of an idle, migrated server, its data included."""
     return Contest(
-        "Memory of a migrated server, its data included (MiB)",
+        "Memory of a migrated server, its data included",
         (
             Contestant("pgdst", (OURS, str(HERE / "ours.py"), "start", "--memory")),
             Contestant("testcontainers", _peer("start", "testcontainers", "--image", used, "--memory")),
         ),
         measure="pgdst",
+        unit="MiB",
     )
 
 

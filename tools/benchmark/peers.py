@@ -43,14 +43,14 @@ def start(peer: str, image: str, memory: bool) -> None:
         click.echo(json.dumps([(time.perf_counter() - begin) * 1000]))
         return
     started = {"testcontainers": with_testcontainers, "docker-py": with_docker_py}[peer]
-    with started(image) as url:
+    with started(image) as (url, container):
         migrate(url)
         engine = create_engine(url)
         with engine.connect() as connection:
             connection.execute(text(FIRST_SQL)).one()
         took = (time.perf_counter() - begin) * 1000
         engine.dispose()
-        found = memory_of(image) if memory else took
+        found = memory_of(container) if memory else took
     click.echo(json.dumps([found]))
 
 
@@ -59,30 +59,32 @@ def run_nothing(image: str) -> None:
     subprocess.run(["docker", "run", "--rm", "--entrypoint", "sh", image, "-c", ":"], check=True)
 
 
-def memory_of(image: str) -> float:
-    """Return the MiB of the one container of this image."""
+def memory_of(container: str) -> float:
+    """Return the MiB of the container with this id."""
     import docker
 
     client = docker.from_env()
-    [container] = client.containers.list(filters={"ancestor": image})
-    used: int = client.api.stats(str(container.id), stream=False)["memory_stats"]["usage"]
+    used: int = client.api.stats(container, stream=False)["memory_stats"]["usage"]
     client.close()
     return used / 2**20
 
 
 @contextmanager
-def with_testcontainers(image: str) -> Iterator[str]:
-    """As its guide has it. Its reaper, which would be started first, is left out: its image may not be at hand."""
+def with_testcontainers(image: str) -> Iterator[tuple[str, str]]:
+    """Yield the URL and the container's id, as its guide has it.
+
+    Its reaper, which would be started first, is left out: its image may not be at hand.
+    """
     os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
     from testcontainers.community.postgres import PostgresContainer
 
     with PostgresContainer(image, driver="psycopg") as postgres:
-        yield postgres.get_connection_url()
+        yield postgres.get_connection_url(), str(postgres.get_wrapped_container().id)
 
 
 @contextmanager
-def with_docker_py(image: str) -> Iterator[str]:
-    """`docker run` by its Python library, and a connection attempt every 50 ms until one succeeds."""
+def with_docker_py(image: str) -> Iterator[tuple[str, str]]:
+    """Yield the URL and the container's id: `docker run` by its Python library, and attempts to connect every 50 ms."""
     import docker
 
     client = docker.from_env()
@@ -97,7 +99,7 @@ def with_docker_py(image: str) -> Iterator[str]:
         port = published[0]["HostPort"]
         url = f"postgresql+psycopg://postgres:{password}@127.0.0.1:{port}/postgres"
         wait(url.replace("+psycopg", ""))
-        yield url
+        yield url, str(container.id)
     finally:
         container.remove(force=True, v=True)
         client.close()

@@ -17,7 +17,7 @@ from peers import migrate, with_testcontainers
 @pytest.fixture(scope="session")
 def database() -> Iterator[str]:
     """A migrated database in a container."""
-    with with_testcontainers(os.environ["BENCH_IMAGE"]) as url:
+    with with_testcontainers(os.environ["BENCH_IMAGE"]) as (url, _container):
         migrate(url)
         yield url
 
