@@ -47,7 +47,7 @@ def main(rounds: int, only: tuple[str, ...], file: Path) -> None:
     click.echo(f"Left behind, all contests together: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
     file.write_text(json.dumps({**written, "left": left}, indent=2) + "\n", encoding="utf-8")
     say(f"Written: {file}")
-    if any(left.values()):
+    if any(count > 0 for count in left.values()):
         raise click.ClickException("A contestant left something: see above, and `docker ps --all`.")
 
 
