@@ -16,9 +16,10 @@ def main() -> None:
 
     Example: sweep.py
     """
-    from pgdst.server import docker, embedded, image, snapshot_folder
+    from pgdst.server import docker, embedded, image, lease, snapshot_folder
 
-    if embedded.EmbeddedEngine().find_dev(project.load().checkout):
+    checkout = project.load().checkout
+    if embedded.EmbeddedEngine().find_dev(checkout) or lease.kept(checkout):
         raise ConfigurationError("The embedded database of this checkout is up, and runs from .venv. Run: make db-down")
     removed = embedded.sweep() + snapshot_folder.clear()
     try:

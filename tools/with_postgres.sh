@@ -19,7 +19,7 @@ true 2>/dev/null 7>&1 || exec 8>/dev/null 1>&8 8>&-
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=${PGDST_PYTHON:-$tools/../.venv/bin/python}
-directory='' options=() interrupted='' running='' starting=yes
+directory='' options=() interrupted='' running=''
 
 # In the background, so that a signal is handled at once and not when the command ends; Ctrl-C still reaches it.
 run() {
@@ -50,16 +50,21 @@ stop_running() {
   done
 }
 
-# With KEEP=1 the database of a run that failed outlives it; not that of one that never began, or was interrupted.
+# A status that is neither success nor that of an interrupted run.
+has_failed() {
+  case $1 in 0 | 129 | 130 | 143) return 1 ;; esac
+}
+
+# With KEEP=1 the database of a failed test outlives the run: pytest leaves a mark where it has one.
 keep() {
-  [ "${PGDST_KEEP:-0}" != 0 ] && [ "$1" -gt 0 ] && [ "$1" -le 128 ] && [ -z "$starting" ] &&
+  has_failed "$1" && [ -e "$directory/evidence" ] &&
     "$python" "$tools/db_down.py" --run-dir "$directory" --keep-hours "${PGDST_TTL_HOURS:-12}"
 }
 
 # After a failure the last lines of the log are shown; it says nothing about a signal.
 remove() {
   local lines=0
-  [ "$1" -eq 0 ] || [ "$1" -gt 128 ] || lines=10
+  ! has_failed "$1" || lines=10
   "$python" "$tools/db_down.py" --run-dir "$directory" --log-lines "$lines"
 }
 
@@ -86,6 +91,7 @@ main() { # bash has read all of it before it starts, so an update of this file m
   done
   [ $# -ge 2 ] || { echo "Usage: with_postgres.sh [OPTIONS OF db_up.py] -- COMMAND [ARGUMENT...]" >&2; exit 2; }
   shift
+  case ${PGDST_KEEP:-0} in 0 | 1) ;; *) echo "Error: KEEP is '$PGDST_KEEP'. It must be 0 or 1." >&2; exit 2 ;; esac
   [ -x "$python" ] || { echo "No virtual environment at $python. Run: make -C $tools/.. venv" >&2; exit 1; }
 
   trap cleanup EXIT
@@ -100,7 +106,7 @@ main() { # bash has read all of it before it starts, so an update of this file m
   # shellcheck source=/dev/null
   . "$directory/environment"
   rm "$directory/environment"
-  starting=''
+  export PGDST_EVIDENCE=$directory/evidence
   run "$@"
 }
 

@@ -58,6 +58,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.pgdst_seed = int(given) if given is not None else secrets.randbelow(2**32)
     config.option.hypothesis_seed = str(config.option.pgdst_seed)
     config.stash[SHARES], config.stash[RECORDS], config.stash[KEPT] = {}, {}, []
+    if _keeps():
+        config.option.maxfail = 1  # or what is kept would be a later test's
+
+
+def _keeps() -> bool:
+    return os.environ.get("PGDST_KEEP") == "1"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -210,10 +216,12 @@ def _manifest_of_the_run() -> Manifest | None:
 def clean_databases(migrated_server: Server, request: pytest.FixtureRequest) -> Iterator[Databases]:
     """Clean, migrated databases: `with clean_databases.lend() as url` gives one of one's own."""
     with _readable_failure():
-        databases = Databases(migrated_server, keep_last=os.environ.get("PGDST_KEEP", "0") not in ("", "0"))
+        databases = Databases(migrated_server, keep_last=_keeps())
     yield databases
     if databases.last and request.session.testsfailed:
         request.config.stash[KEPT].append(databases.last.url)
+        if evidence := os.environ.get("PGDST_EVIDENCE"):  # by which the run's shell knows that there is some
+            Path(evidence).touch()
     databases.close()
 
 

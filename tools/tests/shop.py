@@ -28,6 +28,14 @@ CREATE TABLE log (id bigserial PRIMARY KEY, what text);
 CREATE FUNCTION logged() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO log (what) VALUES (TG_OP); RETURN NULL; END $$;
 CREATE TRIGGER logged AFTER INSERT OR DELETE ON accounts."Users" FOR EACH ROW EXECUTE FUNCTION logged();
+CREATE TABLE audited (id int PRIMARY KEY, name text);
+INSERT INTO audited VALUES (1, 'seeded');
+CREATE TRIGGER audit AFTER INSERT ON audited FOR EACH ROW EXECUTE FUNCTION logged();
+ALTER TABLE audited ENABLE ALWAYS TRIGGER audit;
+CREATE TABLE entries (id int PRIMARY KEY);
+CREATE FUNCTION forbidden() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never deleted'; END $$;
+CREATE TRIGGER forbidden BEFORE DELETE ON entries FOR EACH ROW EXECUTE FUNCTION forbidden();
+ALTER TABLE entries ENABLE ALWAYS TRIGGER forbidden;
 CREATE RULE kept AS ON DELETE TO sessions DO INSTEAD NOTHING;
 SELECT lo_from_bytea(0, 'in the template');
 DO $$ BEGIN
@@ -69,6 +77,8 @@ def on_this_database(statement: str) -> str:
 
 # After these it must not.
 CHANGES = {
+    "change a seeded row under a trigger that always fires": "UPDATE audited SET name = 'changed'",
+    "insert what a trigger forbids to delete": "INSERT INTO entries VALUES (1)",
     "create a table": "CREATE TABLE another (id int)",
     "drop a table": "DROP TABLE plain_5",
     "truncate": "INSERT INTO plain_6 (text) VALUES ('a'); TRUNCATE plain_6",

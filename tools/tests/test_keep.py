@@ -83,6 +83,20 @@ def test_a_failed_run_shows_the_last_lines_of_the_servers_log(sandbox: Sandbox) 
     assert 'ERROR:  column "no_such_column" does not exist' in ran.stderr.partition("The last lines")[2]
 
 
+def test_what_failed_without_a_test_leaves_nothing_to_keep(sandbox: Sandbox) -> None:
+    """A wrong option, or another command, has no database of a failure."""
+    ran = sandbox.with_postgres("--", "sh", "-c", "exit 4", PGDST_KEEP="1")
+    assert 4 == ran.returncode
+    assert "Kept" not in ran.stderr
+    assert sandbox.machine.left_after() == {}
+
+
+def test_keep_is_0_or_1(sandbox: Sandbox) -> None:
+    """Anything else is refused before anything starts."""
+    ran = sandbox.with_postgres("--", "true", PGDST_KEEP="banana")
+    assert (2, "Error: KEEP is 'banana'. It must be 0 or 1.\n") == (ran.returncode, ran.stderr)
+
+
 def test_a_migration_that_fails_leaves_nothing_to_keep(sandbox: Sandbox) -> None:
     """There is no failure of the simulation to look at."""
     versions: Path = sandbox.root / "migrations" / "versions"

@@ -19,6 +19,8 @@ from typing import Any
 
 import psycopg
 
+from pgdst.errors import ConfigurationError
+
 FIRST_OF_USERS = 16384  # FirstNormalObjectId: what has a lower oid came with Postgres
 # The catalogues that are read, and which of their rows; by the leading column of an index where Postgres itself has
 # thousands of rows in them.
@@ -52,7 +54,8 @@ SINCE = "since AS MATERIALIZED (SELECT age($1::xid) AS age)"
 # The first transaction that is later than all that was done so far, this one included.
 NEXT = "(pg_current_xact_id()::text::bigint + 1)::text"
 TABLES = """
-    SELECT format('%I.%I', n.nspname, c.relname), c.relkind = 'm', pg_table_size(c.oid)
+    SELECT format('%I.%I', n.nspname, c.relname), c.relkind = 'm', pg_table_size(c.oid),
+        EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND tgenabled IN ('A', 'R'))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relispopulated AND c.oid >= $1
     ORDER BY n.nspname, c.relname
@@ -105,7 +108,14 @@ class Baseline:
 
 
 def read_baseline(connection: psycopg.Connection) -> Baseline:
-    """Read what is in a new clone, over a connection with RawCursor, before anybody else is connected to it."""
+    """Read what is in a new clone, over a connection with RawCursor, before anybody else is connected to it.
+
+    Raises: ConfigurationError where the server does not count what is written.
+    """
+    if _one(connection, "SHOW track_counts") != "on":
+        raise ConfigurationError(
+            "A rewind goes by what Postgres counts, and track_counts is off. Remove it from [tool.pgdst.settings]."
+        )
     tables = _tables(connection)
     return Baseline(
         tables=tables,
@@ -118,8 +128,9 @@ def read_baseline(connection: psycopg.Connection) -> Baseline:
 
 def _tables(connection: psycopg.Connection) -> tuple[Table, ...]:
     return tuple(
-        Table(name, materialized, None if materialized or size > MOST_COPY_BYTES else _copy(connection, name))
-        for name, materialized, size in _all(connection, TABLES, FIRST_OF_USERS)
+        # What fires also for the kit's session (ENABLE ALWAYS, ENABLE REPLICA) would add to what is put back.
+        Table(name, materialized, None if materialized or fires or size > MOST_COPY_BYTES else _copy(connection, name))
+        for name, materialized, size, fires in _all(connection, TABLES, FIRST_OF_USERS)
     )
 
 

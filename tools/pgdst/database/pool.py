@@ -56,6 +56,7 @@ class Databases:
             self._take_back_last()
             if self.keep_last:
                 self._last = clone
+                clone.require_shared_unchanged()
             else:
                 self._take_back(clone)
 
@@ -109,11 +110,8 @@ class Databases:
             different = clone.rewind()
             self.given_up.update(different)
             kept = not different
-        except psycopg.OperationalError as error:
-            if not clone.connection.broken:
-                raise
-            # Whoever used it has ended our session too, so nothing is known about it.
-            self.given_up[f"the kit's session was ended: {error}"] += 1
+        except psycopg.Error as error:  # a trigger that forbids deleting, a session of ours that was ended, …
+            self.given_up[f"it could not be rewound: {type(error).__name__}"] += 1
         finally:
             if kept:
                 self._idle.append(clone)

@@ -9,6 +9,7 @@ import os
 import site
 import sys
 import sysconfig
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from pgdst.manifest import Manifest, file_state, folder_state, variable_state
 from pgdst.project import KIT, Project
 from pgdst.server.address import Server, libpq_variables
 
-SYSTEM = ("/proc", "/dev", "/sys")
+SYSTEM = ("/proc", "/dev/fd", "/sys")
 
 
 class Recorder:
@@ -33,6 +34,7 @@ class Recorder:
         self.not_ours = tuple(os.path.join(folder, "") for folder in _installed())  # noqa: PTH118  # with its separator
         self.given = {*server.environment(), *libpq_variables()}
         self.is_on = False
+        self._noting = threading.local()  # hashing opens a file, and asks for variables; other threads go on
 
     def manifest(self, head: str) -> Manifest:
         """Return what was noted."""
@@ -40,18 +42,29 @@ class Recorder:
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Note the event: called by the interpreter for all of them."""
-        if not self.is_on or event not in ("open", "os.listdir", "os.scandir", "import"):
+        if event not in ("open", "os.listdir", "os.scandir", "import"):
             return
-        self.is_on = False  # hashing opens the file
-        try:
+        with self.noting() as wanted:
+            if not wanted:
+                return
             if event == "open":
                 self._note(self.files, arguments[0], file_state, is_read=_reads(arguments))
             elif event == "import":
                 self._note(self.files, arguments[1], file_state, is_read=True)
             else:
                 self._note(self.folders, "." if arguments[0] is None else arguments[0], folder_state, is_read=True)
+
+    @contextmanager
+    def noting(self) -> Iterator[bool]:
+        """Yield whether what this thread has just done is to be noted: not what noting itself does."""
+        wanted = self.is_on and not getattr(self._noting, "busy", False)
+        if wanted:
+            self._noting.busy = True
+        try:
+            yield wanted
         finally:
-            self.is_on = True
+            if wanted:
+                self._noting.busy = False
 
     def _note(self, noted: dict[str, str], path: Any, state: Callable[[str], str], *, is_read: bool) -> None:
         if not is_read or not isinstance(path, (str, bytes, os.PathLike)):  # a descriptor was opened by its path before
@@ -59,7 +72,9 @@ class Recorder:
         name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # as it was named: a link may lead elsewhere later
         if name.endswith(".pyc"):
             name = _source(name)
-        if name not in noted and not os.path.realpath(name).startswith(self.not_ours):
+        if name in noted or os.path.realpath(name).startswith(self.not_ours):
+            return
+        if not name.startswith("/dev/") or Path(name).is_file() or Path(name).is_dir():  # /dev/shm may have a checkout
             noted[name] = state(name)
 
     def note_variable(self, name: str, frame: FrameType | None) -> None:
@@ -107,13 +122,11 @@ def _watch_environment(recorder: Recorder) -> Callable[[], None]:
     def noting_get(self: Any, name: str) -> str:
         if yielded and name == yielded[0]:
             yielded.popleft()
-        elif recorder.is_on:
-            yielded.clear()
-            recorder.is_on = False
-            try:
-                recorder.note_variable(name, sys._getframe(1))
-            finally:
-                recorder.is_on = True
+        else:
+            with recorder.noting() as wanted:
+                if wanted:
+                    yielded.clear()
+                    recorder.note_variable(name, sys._getframe(1))
         return get(self, name)
 
     def noting_iterate(self: Any) -> Iterator[str]:

@@ -70,9 +70,12 @@ class Clone:
         different = self._look()
         if not different:
             different = self._restore()
-        if before.of_the_server != self.state.of_the_server:
-            raise SharedStateError(_shared(before.of_the_server, self.state.of_the_server))
+        _require_equal(before.of_the_server, self.state.of_the_server)
         return different
+
+    def require_shared_unchanged(self) -> None:
+        """Rewind nothing, and raise SharedStateError where `rewind` would: a clone that is kept may be the last one."""
+        _require_equal(self.state.of_the_server, self._state().of_the_server)
 
     def _look(self) -> list[str]:
         """Return what differs in anything but rows and sequences, or is too much, in words."""
@@ -153,6 +156,11 @@ class Clone:
 def _read_state(rows: list[tuple[Any, ...]]) -> State:
     [(sessions, prepared, written, since, grown, of_the_server)] = rows
     return State(sessions, prepared, int(written), since, int(grown), of_the_server)
+
+
+def _require_equal(before: str, after: str) -> None:
+    if before != after:
+        raise SharedStateError(_shared(before, after))
 
 
 def _shared(before: str, after: str) -> str:

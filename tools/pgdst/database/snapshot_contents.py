@@ -32,6 +32,7 @@ def key(project: Project, values: Mapping[str, str]) -> str:
         "settings": dict(values),
         "initdb": settings.INITDB_ARGUMENTS,
         "python": [sys.version, sys.prefix],
+        "python's variables": [os.environ.get(name) for name in ("PYTHONPATH", "PYTHONOPTIMIZE")],
         "packages": _packages(),
         "kit": _kit(),
         "project": [str(project.root), str(project.backend), str(project.alembic_ini)],

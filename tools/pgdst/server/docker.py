@@ -228,6 +228,7 @@ class DockerEngine:
             except AlreadyStartingError:
                 if time.monotonic() > deadline:
                     raise
+                self.sweep()  # its maker may have been killed before it ran
                 time.sleep(RETRY_SECONDS)
                 continue
             click.echo(f"Snapshot {found.name}, made from {found.base_name}.", err=True)

@@ -40,7 +40,10 @@ echo "$3:$4"
 """
 # What a container of a snapshot starts instead of the image's entrypoint, which for a data directory that is there
 # comes to the same. It runs as the directory's owner, so nothing has to change hands.
-UNPACK = f'tar -xpf {ARCHIVE} -C "$PGDATA" || exit 1'
+UNPACK = (
+    f'{{ tar -xpf {ARCHIVE} -C "$PGDATA" 2>/dev/null || '
+    "{ echo 'The snapshot does not fit into the room for its data: raise DISK_MIB.'; exit 1; }; }"
+)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import psycopg
 import pytest
 import shop
 from pgdst.database.pool import Databases
+from pgdst.errors import SharedStateError
 from pgdst.server.address import Server
 
 MANY = 300
@@ -85,4 +86,16 @@ def test_the_database_that_was_used_last_is_kept_as_it_was(shop_server: Server) 
     with databases.last.connect() as session:
         assert [("b",)] == session.execute("SELECT text FROM plain_1").fetchall()
     with shop_server.with_database("postgres").connect() as connection:
+        connection.execute(f"DROP DATABASE {databases.last.database}")
+
+
+def test_a_kept_database_does_not_hide_what_was_done_to_the_server(shop_server: Server) -> None:
+    """Whoever has changed what all databases share is told at once, kept or not."""
+    databases = Databases(shop_server, keep_last=True)
+    with pytest.raises(SharedStateError, match="pg_authid"), databases.lend() as url, shop.connect(url) as session:
+        session.execute("CREATE ROLE left_behind")
+    with shop_server.with_database("postgres").connect() as connection:
+        connection.execute("DROP ROLE left_behind")
+        databases.close()
+        assert databases.last is not None
         connection.execute(f"DROP DATABASE {databases.last.database}")
