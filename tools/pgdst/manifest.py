@@ -61,7 +61,7 @@ def file_state(path: str) -> str:
 def folder_state(path: str) -> str:
     """Return the hash of a folder's names, without what tools leave there: caches and hidden files."""
     try:
-        names = sorted(name for name in os.listdir(path) if name[0] != "." and name != "__pycache__")  # noqa: PTH208
+        names = sorted(name for name in os.listdir(path) if name[0] != "." and name != "__pycache__")  # noqa: PTH208  # as above
     except OSError:
         return ABSENT
     return digest("\0".join(names).encode(errors="surrogateescape"))

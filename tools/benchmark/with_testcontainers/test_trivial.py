@@ -5,13 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from peers import migrate, with_testcontainers
+from trivial_machine import look_once
 
 
 @pytest.fixture(scope="session")
@@ -24,15 +22,4 @@ def database() -> Iterator[str]:
 
 def test_nobody_is_there_yet(database: str) -> None:
     """A migrated database is empty."""
-
-    class Trivial(RuleBasedStateMachine):
-        """A machine that looks."""
-
-        @rule()
-        def look(self) -> None:
-            """There are no agents."""
-            with psycopg.connect(database.replace("+psycopg", "")) as connection:
-                assert connection.execute("SELECT count(*) FROM agents").fetchone() == (0,)
-
-    chosen = settings(max_examples=1, stateful_step_count=1, database=None, deadline=None)
-    run_state_machine_as_test(Trivial, settings=chosen)
+    look_once(database)

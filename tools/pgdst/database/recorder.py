@@ -135,10 +135,10 @@ def _watch_environment(recorder: Recorder) -> Callable[[], None]:
             yielded.append(name)
             yield name
 
-    kind.__getitem__, kind.__iter__ = noting_get, noting_iterate  # type: ignore[method-assign]
+    kind.__getitem__, kind.__iter__ = noting_get, noting_iterate  # type: ignore[method-assign]  # it is watched
 
     def restore() -> None:
-        kind.__getitem__, kind.__iter__ = get, iterate  # type: ignore[method-assign]
+        kind.__getitem__, kind.__iter__ = get, iterate  # type: ignore[method-assign]  # as it was
 
     return restore
 

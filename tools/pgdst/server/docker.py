@@ -418,7 +418,7 @@ def _marked(order: Order) -> Iterator[None]:
 
 def _import_driver() -> None:
     """Import what is needed once the server answers, while Docker is busy: that takes as long as a quarter of it."""
-    import psycopg  # noqa: F401
+    import psycopg  # noqa: F401  # for whoever imports it next
 
 
 def _name(order: Order) -> str:
