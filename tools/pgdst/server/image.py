@@ -13,6 +13,7 @@ from docker.models.images import Image as DockerImage
 from pgdst.errors import ConfigurationError, ImageError
 from pgdst.server import offline_image
 from pgdst.server.daemon_requests import Event, SilenceError, inspect_distribution, pull
+from pgdst.server.image_list import images
 
 DEFAULT_IMAGE = "postgres:16-alpine"
 OFFLINE_IMAGE = offline_image.NAME
@@ -122,7 +123,7 @@ def remove_unused(client: docker.DockerClient) -> list[str]:
     in_use = {container["ImageID"] for container in client.api.containers(all=True)}
     removed = []
     # Newest first, as an image cannot go before the ones that were made from it.
-    made_here = client.images.list(filters={"label": offline_image.LABEL})
+    made_here = images(client, label=offline_image.LABEL)
     for image in sorted(made_here, key=lambda image: str(image.attrs["Created"]), reverse=True):
         if image.id not in in_use and all(tag.startswith("pgdst/") for tag in image.tags) and _removed(client, image):
             removed.append(", ".join(image.tags) or image.short_id)

@@ -21,6 +21,7 @@ from docker.errors import APIError, DockerException
 from docker.models.images import Image
 
 from pgdst.errors import ImageError
+from pgdst.server.image_list import images
 from pgdst.server.offline_contents import PROGRAMS, Entries, Entry, contents, recipe
 
 NAME = "pgdst/postgres:16-offline"
@@ -34,7 +35,7 @@ _SUPERSEDED_AFTER = timedelta(days=1)
 def present(client: docker.DockerClient) -> Image | None:
     """Return the image that this very recipe made before, if the daemon has it."""
     try:
-        found = client.images.list(filters={"label": f"{LABEL}={key()}"})
+        found = images(client, label=f"{LABEL}={key()}")
     except PackageNotFoundError:
         return None
     # What somebody has built from it has inherited its label, and has more layers.
@@ -66,7 +67,7 @@ def forget_superseded(client: docker.DockerClient, age: timedelta) -> None:
 
     The age keeps two checkouts with different recipes from taking each other's image away before it is used.
     """
-    for image in client.images.list(filters={"label": LABEL, "dangling": True}):
+    for image in images(client, label=LABEL, dangling=True):
         named = datetime.fromisoformat(image.attrs["Metadata"].get("LastTagTime") or _EPOCH)
         if image.labels[LABEL].startswith("offline-") and datetime.now(UTC) - named >= age:
             with suppress(APIError):  # in a container, or gone already

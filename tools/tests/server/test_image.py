@@ -22,6 +22,7 @@ from docker.errors import APIError, ImageNotFound
 from pgdst.errors import ConfigurationError, ImageError
 from pgdst.server import image, offline_image
 from pgdst.server.daemon_requests import Event
+from pgdst.server.image_list import images
 from pgdst.server.offline_contents import Entry
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
@@ -118,7 +119,7 @@ def registry(client: docker.DockerClient) -> Iterator[Registry]:
         server.released.set()
         server.shutdown()
     mine = f"127.0.0.1:{server.server_port}/"
-    for found in client.images.list():
+    for found in images(client):
         if any(name.startswith(mine) for name in found.tags + found.attrs["RepoDigests"]):
             client.images.remove(str(found.id), force=True)
 
@@ -328,7 +329,7 @@ def test_removing_unused_images_takes_only_ours_and_only_the_unused(
     try:
         assert image.remove_unused(client) == [names[0]]
         assert image.remove_unused(client) == []
-        left = [tag for found in client.images.list() for tag in found.tags if mark in tag]
+        left = [tag for found in images(client) for tag in found.tags if mark in tag]
         assert sorted(left) == sorted(names[1:])
     finally:
         container.remove(v=True)

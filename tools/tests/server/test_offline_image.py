@@ -18,6 +18,7 @@ from docker.models.containers import Container
 from pgdst.errors import ImageError
 from pgdst.server import offline_contents, offline_image
 from pgdst.server.image import daemon_platform
+from pgdst.server.image_list import images
 from psycopg.conninfo import make_conninfo
 
 PGDATA = "/var/lib/postgresql/data"
@@ -314,7 +315,7 @@ def own_cache(client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(offline_image, "LABEL", label)
     monkeypatch.setattr(offline_image, "NAME", f"{label}:offline")
     yield label
-    for found in client.images.list(filters={"label": label}):
+    for found in images(client, label=label):
         client.images.remove(str(found.id), force=True)
 
 
@@ -334,7 +335,7 @@ def test_several_runs_that_assemble_at_once_leave_one_image(client: docker.Docke
     for run in runs:
         run.join(timeout=DEADLINE_SECONDS)
     assert len(made) == at_once.parties
-    left = client.images.list(filters={"label": own_cache})
+    left = images(client, label=own_cache)
     assert [(found.id, found.tags) for found in left] == [(made[0], [offline_image.NAME])]
     assert set(made) == {made[0]}
 
@@ -346,13 +347,13 @@ def test_a_changed_recipe_takes_the_name_and_the_old_image_goes_once_it_is_old(
     monkeypatch.setattr(offline_image, "key", lambda: "offline-changed")
     new, how = offline_image.ensure(client, daemon_platform(client))
     assert (how, new.tags) == ("assembled", [offline_image.NAME])
-    assert {old.id, new.id} == {found.id for found in client.images.list(filters={"label": own_cache})}
+    assert {old.id, new.id} == {found.id for found in images(client, label=own_cache)}
     container = client.containers.create(str(old.id))
     offline_image.forget_superseded(client, timedelta(0))
     assert client.images.get(str(old.id)).tags == []
     container.remove(v=True)
     offline_image.forget_superseded(client, timedelta(0))
-    assert [new.id] == [found.id for found in client.images.list(filters={"label": own_cache})]
+    assert [new.id] == [found.id for found in images(client, label=own_cache)]
 
 
 @pytest.mark.usefixtures("own_cache")

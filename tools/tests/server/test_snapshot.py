@@ -15,6 +15,7 @@ from machine import eventually, find
 from pgdst import project
 from pgdst.database import snapshot_contents
 from pgdst.server import offline_image, snapshot, snapshot_image
+from pgdst.server.image_list import images
 from tiny_backend import Backend
 
 # The last few of all checkouts together are kept, so another test could have one of these removed.
@@ -180,7 +181,7 @@ def image(docker_client: docker.DockerClient) -> Iterator[Callable[[], str]]:
 
     yield make
     for one in made:
-        for child in docker_client.images.list(filters={"label": f"{snapshot_image.BASE}={one}"}):
+        for child in images(docker_client, label=f"{snapshot_image.BASE}={one}"):
             docker_client.api.remove_image(str(child.id), force=True, noprune=True)
         docker_client.api.remove_image(one, force=True, noprune=True)
 
