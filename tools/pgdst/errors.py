@@ -43,3 +43,11 @@ class MigrationError(PgdstError):
 
 class EmbeddedError(PgdstError):
     """The embedded engine cannot run on this machine."""
+
+
+class InconclusiveError(PgdstError):
+    """A run under the scheduler ended without a result: a client neither returned nor waited for another."""
+
+
+class ScheduleError(PgdstError):
+    """A written schedule does not fit the run, or is not one."""

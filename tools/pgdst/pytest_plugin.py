@@ -6,10 +6,10 @@ Use: `pytest_plugins = ["pgdst.pytest_plugin"]` in the backend's tests/conftest.
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,12 +25,19 @@ from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.shares import Share, Sum, summed
 from pgdst.simulation.trace import Trace
 
+if TYPE_CHECKING:
+    from pgdst.simulation.backends import Backends
+    from pgdst.simulation.simulation import Simulation
+
+    NewSimulation = Callable[..., Simulation]
+
 DEFAULT_IMAGE = "postgres:16-alpine"
 WAIT_SECONDS = 60
 DISK_MIB = 1024
 SHARES = pytest.StashKey[dict[int, Share]]()  # of this process
 RECORDS = pytest.StashKey[dict[int, dict[str, Any]]]()  # of processes that have ended
 KEPT = pytest.StashKey[list[str]]()  # URLs
+SIMULATIONS = pytest.StashKey[list["Simulation"]]()  # of a test
 SENT = "pgdst"
 SENT_KEPT = "pgdst_kept"
 
@@ -230,6 +237,59 @@ def database(clean_databases: Databases) -> Iterator[str]:
     """The SQLAlchemy URL of a clean, migrated database for this test alone."""
     with _readable_failure(), clean_databases.lend() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def pgdst_seed(request: pytest.FixtureRequest) -> int:
+    """The seed of this run: `--pgdst-seed`, or a new one, which is printed where a test fails."""
+    return int(request.config.option.pgdst_seed)
+
+
+@pytest.fixture(scope="session")
+def pgdst_backends(pgdst_server: Server) -> Iterator["Backends"]:
+    """The backends of the run's server, for simulations."""
+    from pgdst.simulation.backends import backends_of
+
+    with _readable_failure(), ExitStack() as opened:
+        yield opened.enter_context(backends_of(pgdst_server))
+
+
+@pytest.fixture
+def new_simulation(pgdst_backends: "Backends", request: pytest.FixtureRequest) -> Iterator["NewSimulation"]:
+    """Make simulations with the given options. Where the test fails, their last runs are shown."""
+    from pgdst.simulation.simulation import Simulation
+
+    made: list[Simulation] = request.node.stash.setdefault(SIMULATIONS, [])
+
+    def new(**options: Any) -> Simulation:
+        made.append(Simulation(pgdst_backends, **options))
+        return made[-1]
+
+    yield new
+    for simulation in made:
+        simulation.close()
+
+
+@pytest.fixture
+def simulation(new_simulation: "NewSimulation") -> "Simulation":
+    """A simulation: attach an engine, spawn clients, run them."""
+    return new_simulation()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show how the last run of each simulation went in a test that has failed, and the command that repeats it."""
+    report = yield
+    if call.when == "call" and report.failed:
+        runs = [one.last for one in item.stash.get(SIMULATIONS, []) if one.last is not None]
+        if runs:
+            from pgdst.simulation.interleaving import interleaving
+
+            told = [interleaving(run) for run in runs]
+            report.sections.append(("interleaving", "\n\n".join([*told, f"replay: {replay_command(item.config)}"])))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pgdst.simulation.client import Waiting, current_client
+
 # A fixed instant, so that no run depends on the day it is made.
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,3 +29,26 @@ class SimulatedClock:
         if duration < timedelta():
             raise ValueError(f"Time does not go back, found an advance of {duration}. Advance by zero or more.")
         self._now += duration
+
+    def sleep(self, duration: timedelta) -> None:
+        """Return when `duration` has passed: for a client of a simulation when the schedule says so, else at once.
+
+        Raises: ValueError, when it is negative.
+        """
+        client = current_client()
+        if client is None or duration <= timedelta():
+            self.advance(duration)
+        else:
+            client.stop(self._sleeping(duration))
+
+    async def sleep_async(self, duration: timedelta) -> None:
+        """Do the same in a coroutine."""
+        client = current_client()
+        if client is None or duration <= timedelta():
+            self.advance(duration)
+        else:
+            await client.stop_async(self._sleeping(duration))
+
+    def _sleeping(self, duration: timedelta) -> Waiting:
+        until = self._now + duration
+        return Waiting(f"sleeps {duration}", lambda: self._now >= until, self, until, is_sleep=True)

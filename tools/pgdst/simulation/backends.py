@@ -1,0 +1,129 @@
+"""What Postgres says of the clients' backends, and which of them may run."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+
+import psycopg
+from psycopg import waiting
+from psycopg.errors import _WaitTimeout
+from psycopg.generators import execute
+from psycopg.pq.abc import PGresult
+
+from pgdst.errors import InconclusiveError
+from pgdst.server.address import Server
+from pgdst.server.processes import Processes, processes_of
+
+# How long the observer waits for an answer that takes a tenth of a millisecond, until the backend that was stopped last
+# is suspected of having been stopped while it held one of the locks by which Postgres guards its own lists.
+SUSPICIOUS_SECONDS = 0.25
+_TRIES = 20
+
+_BLOCKERS = b"""
+    SELECT backend, pg_blocking_pids(backend) || pg_safe_snapshot_blocking_pids(backend)
+    FROM unnest($1::int[]) AS backend
+"""
+_ACTIVITY = """
+    SELECT state, wait_event_type, wait_event, query FROM pg_stat_activity WHERE pid = %s
+"""
+
+
+class Backends:
+    """The backends of one server, by their process ids: seen through a connection of its own, stopped by signals."""
+
+    def __init__(self, server: Server, observer: psycopg.Connection, processes: Processes) -> None:
+        self.server = server
+        self._observer = observer
+        self._processes = processes
+        self._frozen: set[int] = set()
+        self._suspect: int | None = None  # stopped since the last question
+        # By libpq itself: the question is asked several times a step, and psycopg would take as long again as Postgres.
+        observer.pgconn.prepare(b"blockers", _BLOCKERS)
+
+    def blockers(self, *backends: int) -> dict[int, frozenset[int]]:
+        """Return for each backend the ids of those that it waits for: none where it does not wait for a lock.
+
+        Raises: InconclusiveError, where a stopped backend keeps everybody from asking.
+        Source: pg_blocking_pids and pg_safe_snapshot_blocking_pids; 0 stands for a prepared transaction.
+        """
+        for _attempt in range(_TRIES):
+            self._observer.pgconn.send_query_prepared(b"blockers", [_array(backends)])
+            try:
+                [result] = self._answer(SUSPICIOUS_SECONDS if self._suspect else None)
+            except _WaitTimeout:
+                self._let_go_and_stop_again()
+            else:
+                self._suspect = None
+                return dict(_row(result, number) for number in range(result.ntuples))
+        raise InconclusiveError(f"The backend {self._suspect} can't be stopped at a place where others can go on.")
+
+    def freeze(self, backend: int) -> None:
+        """Stop a backend that waits for a lock, so that it does not go on when the lock is released."""
+        self._processes.stop(backend)
+        self._frozen.add(backend)
+        self._suspect = backend
+
+    def _let_go_and_stop_again(self) -> None:
+        """Stop the suspect elsewhere: its deadlock check, which holds locks that all need, may just have been on."""
+        assert self._suspect is not None
+        self._processes.resume(self._suspect)
+        self._answer(None)
+        self._processes.stop(self._suspect)
+
+    def _answer(self, timeout_seconds: float | None) -> list[PGresult]:
+        pgconn = self._observer.pgconn
+        return waiting.wait(execute(pgconn), pgconn.socket, timeout=timeout_seconds)
+
+    def thaw(self, *backends: int) -> None:
+        """Let backends that were stopped go on; the others are left alone."""
+        stopped = self._frozen.intersection(backends)
+        if stopped:
+            self._processes.resume(*sorted(stopped))
+            self._frozen -= stopped
+
+    def thaw_all(self) -> None:
+        """Let every backend go on."""
+        self.thaw(*self._frozen)
+
+    def activity(self, backend: int) -> str:
+        """Return what Postgres says that a backend does."""
+        row = self._observer.execute(_ACTIVITY, (backend,)).fetchone()
+        if row is None:
+            return "its backend has ended"
+        state, wait_type, wait, query = row
+        return f"its backend is {state}, waiting for {wait_type or 'nothing'}: {wait or '-'}, query: {query}"
+
+    def terminate(self, backends: Iterable[int]) -> None:
+        """End sessions; those that have ended are left alone."""
+        self._observer.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (list(backends),))
+
+    def wait_until_gone(self, backend: int, deadline_seconds: float) -> bool:
+        """Return whether a session ended in time, its locks released."""
+        deadline = time.monotonic() + deadline_seconds
+        while self._observer.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (backend,)).fetchone() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.0005)
+        return True
+
+
+def _array(numbers: Iterable[int]) -> bytes:
+    return b"{%s}" % b",".join(b"%d" % number for number in numbers)
+
+
+def _row(result: PGresult, number: int) -> tuple[int, frozenset[int]]:
+    backend, found = result.get_value(number, 0), result.get_value(number, 1)
+    assert backend is not None
+    assert found is not None
+    return int(backend), frozenset(int(one) for one in found.strip(b"{}").split(b",") if one)
+
+
+@contextmanager
+def backends_of(server: Server) -> Iterator[Backends]:
+    """Yield the backends of a server of the kit's; whatever happened, none of them is left stopped."""
+    with processes_of(server) as processes, closing(server.with_database("postgres").connect()) as observer:
+        backends = Backends(server, observer, processes)
+        try:
+            yield backends
+        finally:
+            backends.thaw_all()

@@ -1,0 +1,249 @@
+"""A client of a simulation: one flow of control, which runs only when it has the turn."""
+
+import asyncio
+import contextvars
+import inspect
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pgdst.errors import PgdstError
+from pgdst.simulation.randomness import acting_as
+
+if TYPE_CHECKING:
+    from pgdst.simulation.clock import SimulatedClock
+    from pgdst.simulation.connection import Gated
+
+_current: contextvars.ContextVar["Client | None"] = contextvars.ContextVar("client", default=None)
+
+
+def current_client() -> "Client | None":
+    """Return the client in whose flow of control this is called, endpoints that it asked included; else None."""
+    return _current.get()
+
+
+class AbandonedError(BaseException):
+    """The run is over before its time, and this client with it. Not an Exception: no application may handle it."""
+
+
+@dataclass(frozen=True)
+class AtGate:
+    """Before something that others may come before: a statement, a commit, a new connection."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """In a statement that waits for a lock, as Postgres has proved: behind these backends."""
+
+    backends: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """For something in the application: until it is so, or until an instant of the simulated clock.
+
+    A sleep is one for which time may pass at any moment; a time-out passes only where nobody can go on.
+    """
+
+    what: str
+    is_over: Callable[[], bool]
+    clock: "SimulatedClock"
+    until: datetime | None
+    is_sleep: bool
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Returned or raised."""
+
+
+Pause = AtGate | Blocked | Waiting | Ended
+
+
+class Turns(Protocol):
+    """What a client needs of the simulation that it is part of."""
+
+    def take_back(self, client: "Client", pause: Pause) -> None:
+        """Note that the client has stopped at this pause; it has no turn any more."""
+
+    def whether_blocked(self, client: "Client") -> Blocked | None:
+        """Ask Postgres whether the client's statement waits for a lock, and behind whom."""
+
+    def note_answer(self, client: "Client", what: str, answer: str) -> None:
+        """Put what a statement came to into the trace."""
+
+    def opened(self, client: "Client", connection: "Gated") -> None:
+        """Note that the client has opened a connection."""
+
+    def closed(self, client: "Client", backend: int) -> None:
+        """Return once the backend of a connection that the client has closed has ended, its locks released."""
+
+
+@dataclass
+class Outcome:
+    """What became of a client: the value that it returned, or what it raised."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+    def get(self) -> Any:
+        """Return the value. Raises: what the client raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def __str__(self) -> str:
+        """Return it in words that the seed alone determines: no messages, which name processes and addresses."""
+        if self.error is None:
+            return "returned"
+        state = getattr(self.error, "sqlstate", None) or getattr(getattr(self.error, "orig", None), "sqlstate", None)
+        return f"raised {type(self.error).__name__}" + (f" {state}" if state else "")
+
+
+class Client:
+    """A named callable, or coroutine function, in a thread of its own."""
+
+    def __init__(self, name: str, function: Callable[[], Any], turns: Turns) -> None:
+        self.name = name
+        self.pause: Pause | None = AtGate("begins")  # None while it has the turn
+        self.backend: int | None = None  # of the connection that it used last
+        self.backends: set[int] = set()  # of all that it used
+        self.outcome = Outcome()
+        self._function = function
+        self._turns = turns
+        self._turn = _Turn()
+        self._abandoned = False
+        self._last_thread = threading.get_ident()
+        self.thread = threading.Thread(target=self._run, name=f"pgdst-{name}", daemon=True)
+
+    def give_turn(self) -> None:
+        """Let it go on."""
+        self.pause = None
+        self._turn.give()
+
+    def abandon(self) -> None:
+        """Let it end: whatever it does next at a gate raises AbandonedError."""
+        self._abandoned = True
+        self._turn.give()
+
+    def stop(self, pause: Pause) -> None:
+        """Give the turn back and return when it is this client's again.
+
+        Raises: AbandonedError, PgdstError.
+        """
+        self._give_back(pause)
+        self._turn.wait()
+        self._require_going_on()
+
+    async def stop_async(self, pause: Pause) -> None:
+        """Do the same in a coroutine, while its loop runs others."""
+        self._give_back(pause)
+        await self._turn.wait_async()
+        self._require_going_on()
+
+    def uses(self, connection: "Gated") -> None:
+        """Note which connection it sends something through."""
+        self.backend = connection.info.backend_pid
+        self.backends.add(self.backend)
+
+    def asks_whether_blocked(self) -> Blocked | None:
+        """Ask Postgres whether its statement waits for a lock, and behind whom."""
+        return self._turns.whether_blocked(self)
+
+    def note_answer(self, what: str, answer: str) -> None:
+        """Put what a statement came to into the trace."""
+        self._turns.note_answer(self, what, answer)
+
+    def opened(self, connection: "Gated") -> None:
+        """Note that it has opened a connection."""
+        self.uses(connection)
+        self._turns.opened(self, connection)
+
+    def closed(self, backend: int) -> None:
+        """Return once the backend of a connection that it has closed has ended, its locks released."""
+        self._turns.closed(self, backend)
+
+    def stack(self) -> str:
+        """Return where the client is in Python: the thread it was last seen in, and its own."""
+        frames = sys._current_frames()
+        threads = dict.fromkeys([self._last_thread, self.thread.ident])
+        return "\n".join("".join(traceback.format_stack(frames[one])) for one in threads if one in frames)
+
+    def _give_back(self, pause: Pause) -> None:
+        if self._abandoned:
+            raise AbandonedError
+        if self.pause is not None:
+            raise PgdstError(
+                f"The client {self.name} is at two places at once: {pause} beside {self.pause}. "
+                "Spawn a client for each flow of control; tasks and threads of one client cannot be scheduled."
+            )
+        self._last_thread = threading.get_ident()
+        self._turns.take_back(self, pause)
+
+    def _require_going_on(self) -> None:
+        if self._abandoned:
+            raise AbandonedError
+
+    def _run(self) -> None:
+        with self._as_current(), acting_as(self.name):
+            try:
+                self._turn.wait()
+                self._require_going_on()
+                value = self._function()
+                if inspect.iscoroutine(value):
+                    value = asyncio.run(value)
+                self.outcome.value = value
+            except BaseException as error:  # whatever it is, it is the client's outcome
+                self.outcome.error = error
+        self._turns.take_back(self, Ended())
+
+    @contextmanager
+    def _as_current(self) -> Iterator[None]:
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+
+class _Turn:
+    """A turn that one thread gives and another waits for, in a coroutine or not."""
+
+    def __init__(self) -> None:
+        self._given = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
+
+    def give(self) -> None:
+        with self._lock:
+            self._given.release()
+            if self._waiter is not None:
+                loop, future = self._waiter
+                loop.call_soon_threadsafe(_set, future)
+
+    def wait(self) -> None:
+        self._given.acquire()
+
+    async def wait_async(self) -> None:
+        while not self._given.acquire(blocking=False):
+            loop = asyncio.get_running_loop()
+            with self._lock:
+                if self._given.acquire(blocking=False):
+                    return
+                self._waiter = loop, loop.create_future()
+            try:
+                await self._waiter[1]
+            finally:
+                self._waiter = None
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,194 @@
+"""The psycopg connection with a gate: a client of a simulation sends nothing before it has the turn.
+
+psycopg sends everything through one overridable method, `wait`. What no client of a simulation does goes on as ever.
+"""
+
+import select
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, Generic, Self, TypeVar
+
+import psycopg
+from psycopg.abc import Params, Query
+from psycopg.pq import TransactionStatus
+
+from pgdst.simulation.client import AtGate, Blocked, Client, current_client
+from pgdst.simulation.statement import outcome, statement
+
+RV = TypeVar("RV")
+Conversation = Generator[Any, Any, RV]
+
+# Without an answer for so long, Postgres is asked whether the statement waits for a lock; then ever more rarely.
+ASK_AFTER_SECONDS = 0.0006
+ASK_AT_LEAST_EVERY_SECONDS = 0.02
+
+_READ, _WRITE = 1, 2
+_WHAT = {"_commit_gen": "COMMIT", "_rollback_gen": "ROLLBACK"}
+
+
+class GatedCursor(psycopg.Cursor[Any]):
+    """A cursor whose statements are described to the schedule."""
+
+    def execute(self, query: Any, params: Params | None = None, **options: Any) -> Self:
+        """Execute a statement, as psycopg does."""
+        _describe(self, query, params)
+        return super().execute(query, params, **options)
+
+    def executemany(self, query: Query, params_seq: Iterable[Params], **options: Any) -> None:
+        """Execute a statement with each of the parameters, as psycopg does."""
+        given = list(params_seq)
+        _describe(self, query, given)
+        super().executemany(query, given, **options)
+
+
+class GatedAsyncCursor(psycopg.AsyncCursor[Any]):
+    """The same for asyncio."""
+
+    async def execute(self, query: Any, params: Params | None = None, **options: Any) -> Self:
+        """Execute a statement, as psycopg does."""
+        _describe(self, query, params)
+        return await super().execute(query, params, **options)
+
+    async def executemany(self, query: Query, params_seq: Iterable[Params], **options: Any) -> None:
+        """Execute a statement with each of the parameters, as psycopg does."""
+        given = list(params_seq)
+        _describe(self, query, given)
+        await super().executemany(query, given, **options)
+
+
+class GatedConnection(psycopg.Connection[Any]):
+    """A connection that waits for the turn of the client that uses it."""
+
+    speaking: GatedCursor | None = None
+    saying: str | None = None
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **options: Any) -> "GatedConnection":
+        """Connect, as psycopg does."""
+        client = current_client()
+        if client is not None:
+            client.stop(AtGate("connect"))
+        return super().connect(conninfo, **{"cursor_factory": GatedCursor, **options})
+
+    def wait(self, gen: Conversation[RV], *arguments: Any, **options: Any) -> RV:
+        """Consume a conversation with the server, one step of the schedule or more."""
+        client = current_client()
+        if client is None or _sends_nothing(self, gen):
+            return super().wait(gen, *arguments, **options)
+        exchange = _Exchange(client, self, gen)
+        client.stop(AtGate(exchange.what))
+        while (blocked := exchange.go_on()) is not None:
+            client.stop(blocked)
+        return exchange.value
+
+    def close(self) -> None:
+        """Close the connection; a client's step, as it may release locks."""
+        client = current_client()
+        if client is None or self.closed:
+            super().close()
+            return
+        client.stop(AtGate("close"))
+        backend = self.info.backend_pid
+        super().close()
+        client.closed(backend)
+
+
+class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
+    """The same for asyncio. While its client has the turn, the loop stands still: nobody else may run."""
+
+    speaking: GatedAsyncCursor | None = None
+    saying: str | None = None
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **options: Any) -> "GatedAsyncConnection":
+        """Connect, as psycopg does."""
+        client = current_client()
+        if client is not None:
+            await client.stop_async(AtGate("connect"))
+        return await super().connect(conninfo, **{"cursor_factory": GatedAsyncCursor, **options})
+
+    async def wait(self, gen: Conversation[RV], *arguments: Any, **options: Any) -> RV:
+        """Consume a conversation with the server, one step of the schedule or more."""
+        client = current_client()
+        if client is None or _sends_nothing(self, gen):
+            return await super().wait(gen, *arguments, **options)
+        exchange = _Exchange(client, self, gen)
+        await client.stop_async(AtGate(exchange.what))
+        while (blocked := exchange.go_on()) is not None:
+            await client.stop_async(blocked)
+        return exchange.value
+
+    async def close(self) -> None:
+        """Close the connection; a client's step, as it may release locks."""
+        client = current_client()
+        if client is None or self.closed:
+            await super().close()
+            return
+        await client.stop_async(AtGate("close"))
+        backend = self.info.backend_pid
+        await super().close()
+        client.closed(backend)
+
+
+Gated = GatedConnection | GatedAsyncConnection
+
+
+class _Exchange(Generic[RV]):
+    """One conversation with the server: psycopg's generator for it, driven until it ends or waits for a lock."""
+
+    value: RV
+
+    def __init__(self, client: Client, connection: Gated, conversation: Conversation[RV]) -> None:
+        self._client = client
+        self._connection = connection
+        self._conversation = conversation
+        self._wanted: int | None = None  # nothing has been sent
+        self._cursor, connection.speaking = connection.speaking, None
+        said, connection.saying = connection.saying, None
+        self.what: str = said or _WHAT.get(_name(conversation), _name(conversation).strip("_"))
+
+    def go_on(self) -> Blocked | None:
+        """Return None at the end, with the value in place. Raises: what psycopg raises."""
+        self._client.uses(self._connection)
+        try:
+            return self._drive()
+        except StopIteration as end:
+            self.value = end.value
+            self._client.note_answer(self.what, outcome(self._cursor))
+            return None
+        except psycopg.Error as error:
+            self._client.note_answer(self.what, error.sqlstate or type(error).__name__)
+            raise
+
+    def _drive(self) -> Blocked | None:
+        """Return where it waits for a lock. Raises: StopIteration at the end."""
+        if self._wanted is None:
+            self._wanted = next(self._conversation)
+        descriptor = self._connection.pgconn.socket
+        patience = ASK_AFTER_SECONDS
+        while True:
+            reads = [descriptor] if self._wanted & _READ else []
+            writes = [descriptor] if self._wanted & _WRITE else []
+            readable, writable, _ = select.select(reads, writes, [], patience)
+            if not readable and not writable:
+                if (blocked := self._client.asks_whether_blocked()) is not None:
+                    return blocked
+                patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
+            self._wanted = self._conversation.send(_READ * bool(readable) | _WRITE * bool(writable))
+
+
+def _describe(cursor: GatedCursor | GatedAsyncCursor, query: Query, params: Params | Sequence[Params] | None) -> None:
+    connection: Any = cursor.connection
+    if current_client() is not None and isinstance(connection, Gated):
+        connection.speaking, connection.saying = cursor, statement(query, params, connection)
+
+
+def _sends_nothing(connection: Gated, conversation: Conversation[Any]) -> bool:
+    """Return whether a conversation is none: it only sets something in psycopg, or ends no transaction."""
+    name = _name(conversation)
+    if name in _WHAT:
+        return connection.info.transaction_status is TransactionStatus.IDLE
+    return name.startswith(("_set_", "_check_"))
+
+
+def _name(conversation: Conversation[Any]) -> str:
+    return str(getattr(conversation, "__name__", "statement"))

@@ -1,0 +1,326 @@
+"""Several clients of one database, one step at a time: the schedule alone decides who goes on, and who gets a lock.
+
+A step lasts from one gate to the next: a statement is sent and answered, then the client's own code runs up to what it
+sends next. A statement that waits for a lock ends its step there; its backend is stopped, so that it does not go on
+before the schedule lets it, when the lock has been released.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pgdst.errors import InconclusiveError
+from pgdst.simulation.backends import Backends
+from pgdst.simulation.client import AtGate, Blocked, Client, Ended, Outcome, Pause, Waiting
+from pgdst.simulation.connection import Gated
+from pgdst.simulation.parking import Parking
+from pgdst.simulation.strategy import ChoicePoint, Schedule, Strategy
+from pgdst.simulation.trace import Trace
+
+STALL_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
+_GIVE_UP_SECONDS = 2.0
+_ENDS_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a run: who did what, and what came of it. A step of the schedule has one line or more."""
+
+    number: int
+    client: str
+    what: str
+    answer: str
+    preempts: bool = False  # another client could have gone on, and had taken the last step
+
+    def __str__(self) -> str:
+        """Return the line of the trace."""
+        return f"{self.number} {self.client}: {self.what} -> {self.answer}"
+
+
+@dataclass
+class Result:
+    """A run that came to its end: what became of each client, and how it went.
+
+    `preemptions` counts the steps before which another client could have gone on, and had taken the last one.
+    """
+
+    outcomes: dict[str, Outcome]
+    steps: list[Step] = field(default_factory=list)
+    schedule: Schedule = field(default_factory=lambda: Schedule(()))
+    preemptions: int = 0
+    trace: Trace = field(default_factory=Trace)
+
+    @property
+    def errors(self) -> dict[str, BaseException]:
+        """What clients raised, by their names."""
+        return {name: one.error for name, one in self.outcomes.items() if one.error is not None}
+
+    def value(self, client: str) -> Any:
+        """Return what a client returned. Raises: what it raised."""
+        return self.outcomes[client].get()
+
+
+class Scheduler:
+    """One run of some clients. To be used once."""
+
+    def __init__(
+        self,
+        backends: Backends,
+        strategy: Strategy,
+        parkings: Sequence[Parking],
+        *,
+        stall_seconds: float,
+        deadline_seconds: float,
+    ) -> None:
+        self._backends = backends
+        self._strategy = strategy
+        self._parkings = {parking.backend: parking for parking in parkings}
+        self._stall_seconds = stall_seconds
+        self._ends_at = time.monotonic() + deadline_seconds
+        self._deadline_seconds = deadline_seconds
+        self._clients: dict[str, Client] = {}
+        self._turn_is_back = threading.Semaphore(0)
+        self._number = 0
+        self._victim: Client | None = None
+        self._last: Client | None = None
+        self._schedule: list[str] = []
+        self._preempts = False
+        self._doing: dict[str, str] = {}  # what clients last came to a gate with
+        self.result = Result({})
+
+    def spawn(self, name: str, function: Callable[[], Any]) -> None:
+        """Add a client."""
+        self._clients[name] = Client(name, function, self)
+
+    def run(self) -> Result:
+        """Let the clients go on, one at a time, until all have ended.
+
+        Raises: InconclusiveError, ScheduleError, and what the strategy raises; then no client goes on.
+        """
+        for client in self._clients.values():
+            client.thread.start()
+        try:
+            while self._go_on():
+                pass
+        except BaseException:
+            self._abandon()
+            raise
+        for name, client in self._clients.items():
+            self.result.outcomes[name] = client.outcome
+        self.result.schedule = Schedule(tuple(self._schedule))
+        return self.result
+
+    # What clients call, in their own threads. Only one of them runs, and none while the scheduler does.
+
+    def take_back(self, client: Client, pause: Pause) -> None:
+        """Note that the client has stopped at this pause."""
+        client.pause = pause
+        self._turn_is_back.release()
+
+    def whether_blocked(self, client: Client) -> Blocked | None:
+        """Ask Postgres whether the client's statement waits for a lock.
+
+        The victim of a deadlock is let wait until its deadlock check has fired.
+        """
+        assert client.backend is not None
+        if self._victim is client and self._is_in_cycle(client):
+            return None
+        # Asked after that, as the check may have fired meanwhile, which ends the wait and so the cycle.
+        blockers = self._blockers(client)
+        return Blocked(blockers) if blockers else None
+
+    def note_answer(self, client: Client, what: str, answer: str) -> None:
+        """Put what a statement came to into the trace."""
+        self._note(client, what, answer)
+
+    def opened(self, client: Client, connection: Gated) -> None:
+        """Note that the client has opened a connection."""
+        for parking in self._parkings.values():
+            parking.hold_if_placed(connection.info.backend_pid)
+        self._note(client, "connect", "done")
+
+    def closed(self, client: Client, backend: int) -> None:
+        """Return once the backend has ended."""
+        if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
+            raise InconclusiveError(f"The backend of a connection that {client.name} closed did not end.")
+        self._note(client, "close", "done")
+
+    # What the scheduler does, while no client runs.
+
+    def _go_on(self) -> bool:
+        """Let one client take a step; return whether any can take another."""
+        if all(isinstance(client.pause, Ended) for client in self._clients.values()):
+            return False
+        candidates = self._candidates() or self._after_a_time_out()
+        if not candidates:
+            self._give_up("No client can go on")
+        can_stay = self._last in candidates
+        chosen = self._choose(candidates, can_stay=can_stay)
+        self._preempts = can_stay and chosen is not self._last
+        self.result.preemptions += self._preempts
+        self._schedule.append(chosen.name)
+        self._last = chosen
+        self._step(chosen)
+        self._settle(chosen)
+        return True
+
+    def _candidates(self) -> list[Client]:
+        """Return who can go on: first who took the last step, then the others in the order of their names after it."""
+        able = [client for client in self._clients.values() if self._can_go_on(client)]
+        if not able:
+            return []
+        names = list(self._clients)
+        start = names.index(self._last.name) if self._last else 0
+        return sorted(able, key=lambda client: (names.index(client.name) - start) % len(names))
+
+    def _can_go_on(self, client: Client) -> bool:
+        pause = client.pause
+        if isinstance(pause, Waiting):
+            return pause.is_over() or (pause.is_sleep and pause.until == self._next_instant())
+        return isinstance(pause, AtGate) or (isinstance(pause, Blocked) and pause.backends <= self._parkings.keys())
+
+    def _next_instant(self, *, sleeps_alone: bool = True) -> datetime | None:
+        waits = (client.pause for client in self._clients.values() if isinstance(client.pause, Waiting))
+        return min((one.until for one in waits if one.until and (one.is_sleep or not sleeps_alone)), default=None)
+
+    def _after_a_time_out(self) -> list[Client]:
+        """Return whose wait is the next to time out, where nobody can go on otherwise."""
+        instant = self._next_instant(sleeps_alone=False)
+        waits = [c for c in self._clients.values() if isinstance(c.pause, Waiting) and c.pause.until == instant]
+        return waits if instant else []
+
+    def _choose(self, candidates: list[Client], *, can_stay: bool) -> Client:
+        if len(candidates) == 1:
+            return candidates[0]
+        point = ChoicePoint(len(self._schedule) + 1, tuple(client.name for client in candidates), can_stay)
+        return candidates[self._strategy.choose(point)]
+
+    def _step(self, client: Client) -> None:
+        """Give the client the turn and take it back. Raises: InconclusiveError."""
+        self._number += 1
+        pause = client.pause
+        if isinstance(pause, Blocked):
+            self._let_go(client, pause)
+        elif isinstance(pause, Waiting):
+            self._pass_time(client, pause)
+        elif isinstance(pause, AtGate):
+            self._doing[client.name] = pause.what
+        client.give_turn()
+        self._take_turn_back(client)
+
+    def _let_go(self, client: Client, pause: Blocked) -> None:
+        assert client.backend is not None
+        for backend in pause.backends:
+            self._parkings[backend].let_pass(client.backend)
+        self._note(client, self._doing[client.name], "goes on")
+        self._backends.thaw(client.backend)
+
+    def _pass_time(self, client: Client, pause: Waiting) -> None:
+        if pause.until is not None and not pause.is_over() and pause.until > pause.clock.now():
+            pause.clock.advance(pause.until - pause.clock.now())
+        self._note(client, pause.what, f"over at {pause.clock.now().isoformat()}")
+
+    def _take_turn_back(self, client: Client) -> None:
+        patience = min(self._stall_seconds, self._ends_at - time.monotonic())
+        if patience <= 0 or not self._turn_is_back.acquire(timeout=patience):
+            late = f"The run has not ended within {self._deadline_seconds:g} s"
+            stalled = f"For {self._stall_seconds:g} s {client.name} has neither sent anything nor waited for a lock"
+            self._give_up(late if time.monotonic() >= self._ends_at else stalled)
+
+    def _settle(self, client: Client) -> None:
+        """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""
+        for parking in self._parkings.values():
+            parking.settle()
+        if isinstance(client.pause, Blocked):
+            self._stop_waiting(client)
+        if isinstance(client.pause, Ended):
+            self._note(client, "ends", str(client.outcome))
+        self._see_who_is_free()
+
+    def _stop_waiting(self, client: Client) -> None:
+        """Stop the backend of a client that waits, unless it has closed a cycle: then it is the deadlock's victim.
+
+        It also is where its wait has ended while nobody else ran: on a slow machine its deadlock check fires before it
+        could be stopped. In the trace a victim's wait is left out, as it may have been too short to be seen.
+        """
+        assert client.backend is not None
+        while isinstance(client.pause, Blocked):
+            self._backends.freeze(client.backend)
+            blockers = self._blockers(client)
+            if blockers and not self._is_in_cycle(client):
+                self._note(client, self._doing[client.name], self._wait_in_words(blockers))
+                return
+            self._victim = client
+            self._backends.thaw(client.backend)
+            client.give_turn()
+            self._take_turn_back(client)
+            self._victim = None
+
+    def _see_who_is_free(self) -> None:
+        blocked = [client for client in self._clients.values() if isinstance(client.pause, Blocked)]
+        if blocked:
+            found = self._backends.blockers(*(client.backend for client in blocked if client.backend is not None))
+            for client in blocked:
+                client.pause = Blocked(found[client.backend or 0])
+
+    def _blockers(self, client: Client) -> frozenset[int]:
+        assert client.backend is not None
+        return self._backends.blockers(client.backend)[client.backend]
+
+    def _is_in_cycle(self, client: Client) -> bool:
+        """Return whether whom the client waits for waits for the client."""
+        assert client.backend is not None
+        blocked = [one for one in self._clients.values() if one is client or isinstance(one.pause, Blocked)]
+        waits_for = self._backends.blockers(*(one.backend for one in blocked if one.backend is not None))
+        reached, ahead = set(), list(waits_for[client.backend])
+        while ahead:
+            backend = ahead.pop()
+            if backend == client.backend:
+                return True
+            if backend not in reached:
+                reached.add(backend)
+                ahead.extend(waits_for.get(backend, ()))
+        return False
+
+    def _wait_in_words(self, blockers: frozenset[int]) -> str:
+        if blockers <= self._parkings.keys():
+            return "stops inside"
+        names = {backend: client.name for client in self._clients.values() for backend in client.backends}
+        return "waits for " + ", ".join(sorted({names.get(backend, "somebody else") for backend in blockers}))
+
+    def _note(self, client: Client, what: str, answer: str) -> None:
+        step = Step(self._number, client.name, what, answer, self._preempts)
+        self.result.steps.append(step)
+        self.result.trace.append(str(step))
+
+    # The end of a run that has no result.
+
+    def _give_up(self, why: str) -> None:
+        told = [self._state(client) for client in self._clients.values() if not isinstance(client.pause, Ended)]
+        raise InconclusiveError(
+            "\n".join([f"{why}, so this run says nothing.", *told, f"schedule: {Schedule(tuple(self._schedule))}"])
+        )
+
+    def _state(self, client: Client) -> str:
+        if isinstance(client.pause, Blocked):
+            state = self._wait_in_words(client.pause.backends)
+        elif client.pause is None:
+            state = f"has the turn, in\n{client.stack()}"
+        else:
+            state = f"is at: {client.pause}"
+        seen = f"; {self._backends.activity(client.backend)}" if client.backend is not None else ""
+        return f"- {client.name} {state}{seen}"
+
+    def _abandon(self) -> None:
+        """Let every client end by an error: no statement of theirs goes on, and none of their backends is left."""
+        self._backends.terminate(client.backend for client in self._clients.values() if client.backend is not None)
+        self._backends.thaw_all()
+        for client in self._clients.values():
+            client.abandon()
+        deadline = time.monotonic() + _GIVE_UP_SECONDS
+        for client in self._clients.values():
+            client.thread.join(max(0.0, deadline - time.monotonic()))

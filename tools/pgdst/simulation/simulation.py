@@ -1,0 +1,189 @@
+"""A simulation: engines whose connections have a gate, named clients, and runs of them under strategies."""
+
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from psycopg.pq.abc import PGconn
+from sqlalchemy import Engine, event
+
+from pgdst.errors import ConfigurationError, ForeignServerError
+from pgdst.simulation import pool
+from pgdst.simulation.backends import Backends
+from pgdst.simulation.client import current_client
+from pgdst.simulation.clock import SimulatedClock
+from pgdst.simulation.connection import Gated, GatedAsyncConnection, GatedConnection
+from pgdst.simulation.parking import SETTING, Parking, parking_of
+from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Result, Scheduler
+from pgdst.simulation.strategy import Strategy
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which only its users have
+
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
+
+
+class Simulation:
+    """Clients of one database or more, let run one at a time.
+
+    `stall_seconds` is how long a client may go on without sending anything or waiting for a lock, and
+    `deadline_seconds` how long a run may last, both in real time: where one passes, the run is inconclusive.
+    """
+
+    def __init__(
+        self,
+        backends: Backends,
+        *,
+        clock: SimulatedClock | None = None,
+        inside_statements: bool = False,
+        stall_seconds: float = STALL_SECONDS,
+        deadline_seconds: float = DEADLINE_SECONDS,
+    ) -> None:
+        self.clock = clock or SimulatedClock()
+        self.last: Result | None = None  # the run that ended last
+        self._backends = backends
+        self._inside_statements = inside_statements
+        self._stall_seconds = stall_seconds
+        self._deadline_seconds = deadline_seconds
+        self._attached: list[_Attached] = []
+        self._clients: dict[str, Callable[[], Any]] = {}
+
+    def attach(self, engine: "Engine | AsyncEngine") -> None:
+        """Give the engine's connections a gate, from the next one on; those that are open are closed.
+
+        With `inside_statements` the tables of its database get triggers, at which a schedule can stop a statement.
+
+        Raises: ConfigurationError, where it is not on psycopg 3; ForeignServerError, where it leads to another server.
+        """
+        attached = _Attached(engine, self._backends, self.clock)
+        self._attached.append(attached)
+        if self._inside_statements:
+            attached.park()
+
+    def spawn(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+        """Add a client to the next run: a function, or a coroutine function, which is called with the arguments.
+
+        Raises: ConfigurationError, where the name is taken or cannot stand in a schedule.
+        """
+        if name in self._clients or not _NAME.fullmatch(name):
+            found = "is taken" if name in self._clients else "has something else in it than letters, digits, _, . and -"
+            raise ConfigurationError(f"A client cannot be called {name!r}: the name {found}. Choose another.")
+        self._clients[name] = partial(function, *arguments, **named)
+
+    def run(self, strategy: Strategy) -> Result:
+        """Run the clients that were spawned since the last run, until all have ended.
+
+        What a client raises is its outcome and fails nothing.
+
+        Raises: InconclusiveError, where the run says nothing; ScheduleError; what the strategy raises.
+        """
+        clients, self._clients = self._clients, {}
+        parkings = [attached.parking for attached in self._attached if attached.parking is not None]
+        scheduler = Scheduler(
+            self._backends,
+            strategy,
+            parkings,
+            stall_seconds=self._stall_seconds,
+            deadline_seconds=self._deadline_seconds,
+        )
+        for name, function in clients.items():
+            scheduler.spawn(name, function)
+        for attached in self._attached:
+            pool.fill(attached.engine, len(clients), self.clock)
+        try:
+            with ExitStack() as held:
+                for parking in parkings:
+                    held.enter_context(parking.holding())
+                self.last = scheduler.run()
+                return self.last
+        except BaseException:
+            for attached in self._attached:
+                attached.dispose()  # of connections that were left in the middle of something
+            raise
+
+    def close(self) -> None:
+        """Close the engines' connections and give them back their own."""
+        while self._attached:
+            self._attached.pop().close()
+
+
+class _Attached:
+    """An engine whose connections have a gate."""
+
+    def __init__(self, engine: "Engine | AsyncEngine", backends: Backends, clock: SimulatedClock) -> None:
+        self.engine = engine
+        self.parking: Parking | None = None
+        self._backends = backends
+        self._clock = clock
+        self._synchronous = engine if isinstance(engine, Engine) else engine.sync_engine
+        self._resources = ExitStack()
+        dialect = self._synchronous.dialect
+        if dialect.driver not in ("psycopg", "psycopg_async"):
+            raise ConfigurationError(
+                f"The engine uses {dialect.name}+{dialect.driver}, which has no gate. Make it with postgresql+psycopg://"
+            )
+        pool.warm_up(engine)
+        connect = self._connect_async if dialect.is_async else self._connect
+        event.listen(self._synchronous, "do_connect", connect)
+        self._resources.callback(event.remove, self._synchronous, "do_connect", connect)
+        pool.own_waits(self._synchronous, clock)
+
+    def park(self) -> None:
+        """Have places in its database where statements can be stopped."""
+        server = self._backends.server.with_database(self._synchronous.url.database or "")
+        self.parking = self._resources.enter_context(parking_of(server, self._backends))
+
+    def dispose(self) -> None:
+        """Close all connections that nobody uses; new ones have a gate."""
+        self._synchronous.dispose(close=not self._synchronous.dialect.is_async)
+        pool.own_waits(self._synchronous, self._clock)
+
+    def close(self) -> None:
+        """Close all connections that nobody uses; new ones have none."""
+        self._resources.close()
+        self._synchronous.dispose(close=not self._synchronous.dialect.is_async)
+
+    def _connect(self, _dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> GatedConnection:
+        place = self._place(options)
+        connection = GatedConnection.connect(*arguments, **options)
+        self._accept(connection, place)
+        return connection
+
+    def _connect_async(self, _dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        async def create(*arguments: Any, **options: Any) -> GatedAsyncConnection:
+            place = self._place(options)
+            connection = await GatedAsyncConnection.connect(*arguments, **options)
+            self._accept(connection, place)
+            return connection
+
+        options["async_creator_fn"] = create
+
+    def _place(self, options: dict[str, Any]) -> int | None:
+        """Add to the options of a new connection what a simulation wants of it."""
+        # A prepared statement is planned by how often its connection has run it, which is no part of the seed.
+        options["prepare_threshold"] = None
+        if self.parking is None:
+            return None
+        place = self.parking.new_place()
+        options["options"] = f"{options.get('options', '')} -c {SETTING}={place}"
+        return place
+
+    def _accept(self, connection: Gated, place: int | None) -> None:
+        self._require_ours(connection.pgconn)
+        if self.parking is not None and place is not None:
+            self.parking.assign(place, connection.info.backend_pid)
+        if (client := current_client()) is not None:
+            client.opened(connection)
+
+    def _require_ours(self, pgconn: PGconn) -> None:
+        result = pgconn.exec_(b"SELECT current_setting('pgdst.run_id', true)")
+        found = (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
+        expected = self._backends.server.run_id
+        if found != expected:
+            pgconn.finish()
+            raise ForeignServerError(
+                f"The engine leads to a server that answers with run id {found or 'none'}, expected {expected}. "
+                "Make it from the URL of a database that pgdst lends."
+            )

@@ -1,0 +1,188 @@
+"""Who goes on: the choices of a schedule, drawn, random, by priorities, one after another, or written down.
+
+A choice is a number: 0 lets the same client go on, the others follow in a fixed order. So a schedule of zeros runs one
+client after another, and each number above zero, where the same client could have gone on, is a preemption.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from random import Random
+from typing import Protocol
+
+from pgdst.errors import ScheduleError
+
+
+@dataclass(frozen=True)
+class ChoicePoint:
+    """A place where the schedule has a choice.
+
+    `candidates` are the clients who can go on; where `can_stay`, the first is the one that took the last step.
+    """
+
+    step: int  # from 1
+    candidates: tuple[str, ...]
+    can_stay: bool
+
+
+class Strategy(Protocol):
+    """Chooses at each point where there are two candidates or more."""
+
+    def choose(self, point: ChoicePoint) -> int:
+        """Return the index of the candidate that takes the next step."""
+
+
+class Drawn:
+    """Each choice drawn from a source such as Hypothesis, which shrinks towards 0: towards fewer preemptions.
+
+    `draw(n)` returns a number from 0 to n: `lambda n: data.draw(integers(0, n))`.
+    """
+
+    def __init__(self, draw: Callable[[int], int]) -> None:
+        self._draw = draw
+
+    def choose(self, point: ChoicePoint) -> int:
+        """Draw the index."""
+        return self._draw(len(point.candidates) - 1)
+
+
+class Uniform:
+    """Each candidate as likely as any other."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)  # noqa: S311  # seeded random is the point
+
+    def choose(self, point: ChoicePoint) -> int:
+        """Draw the index."""
+        return self._random.randrange(len(point.candidates))
+
+
+class PCT:
+    """Probabilistic concurrency testing: a random order of the clients, changed at depth - 1 random steps.
+
+    A bug that needs `depth` steps in a certain order is found with a probability of at least 1 / (n * steps ** (depth -
+    1)) a run, for n clients and a run of so many steps.
+    Source: Burckhardt et al., A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs, ASPLOS 2010.
+    """
+
+    def __init__(self, seed: int, depth: int, steps: int) -> None:
+        if depth < 1 or steps < 1:
+            raise ScheduleError(f"PCT needs a depth and a number of steps from 1 on, found {depth} and {steps}.")
+        self._random = Random(seed)  # noqa: S311  # seeded random is the point
+        self._changes = {self._random.randint(1, steps): -change for change in range(1, depth)}
+        self._priorities: dict[str, float] = {}
+        self._last_step = 0
+
+    def choose(self, point: ChoicePoint) -> int:
+        """Return who has the highest priority; at a change, who had it falls below all others first."""
+        for candidate in sorted(point.candidates):
+            self._priorities.setdefault(candidate, self._random.random())
+        # Steps without a choice are passed over, and a change among them is due now.
+        for step in sorted(self._changes):
+            if step <= point.step:
+                highest = max(point.candidates, key=self._priorities.__getitem__)
+                self._priorities[highest] = self._changes.pop(step)
+        return max(range(len(point.candidates)), key=lambda index: self._priorities[point.candidates[index]])
+
+
+class Exhaustive:
+    """All schedules with at most so many preemptions, one strategy after another.
+
+    Each is a new run of the same scenario. `is_exhausted` says afterwards whether all were tried, or the iteration was
+    left before; a scenario that is not the same each time is an error, not a miss.
+    """
+
+    def __init__(self, preemptions: int) -> None:
+        if preemptions < 0:
+            raise ScheduleError(f"The bound on preemptions must be 0 or more, found {preemptions}.")
+        self._bound = preemptions
+        self.is_exhausted = False
+
+    def __iter__(self) -> Iterator[Strategy]:
+        """Yield strategies until every schedule within the bound has been run."""
+        path: list[_Fork] = []
+        while True:
+            walk = _Walk(path, self._bound)
+            yield walk
+            walk.require_end()
+            while path and path[-1].chosen + 1 >= path[-1].choices(self._bound):
+                path.pop()
+            if not path:
+                self.is_exhausted = True
+                return
+            path[-1].chosen += 1
+
+
+@dataclass
+class _Fork:
+    point: ChoicePoint
+    preemptions: int  # before it
+    chosen: int = 0
+
+    def choices(self, bound: int) -> int:
+        return 1 if self.point.can_stay and self.preemptions >= bound else len(self.point.candidates)
+
+
+class _Walk:
+    def __init__(self, path: list[_Fork], bound: int) -> None:
+        self._path, self._bound = path, bound
+        self._at = 0
+        self._preemptions = 0
+
+    def choose(self, point: ChoicePoint) -> int:
+        if self._at == len(self._path):
+            self._path.append(_Fork(point, self._preemptions))
+        fork = self._path[self._at]
+        if fork.point != point:
+            raise ScheduleError(
+                f"The scenario is not the same each time: {point} after the choices that led to {fork.point}."
+            )
+        self._at += 1
+        self._preemptions += point.can_stay and fork.chosen > 0
+        return fork.chosen
+
+    def require_end(self) -> None:
+        if self._at < len(self._path):
+            raise ScheduleError(
+                f"The scenario is not the same each time: it ended before {self._path[self._at].point}."
+            )
+
+
+_ENTRY = re.compile(r"(?P<client>[A-Za-z_][\w.-]*)(\*(?P<times>[1-9]\d*))?")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Who took each step of a run, in text `ada*3 bob ada`; as a strategy, the same again.
+
+    Where it ends before the run does, the same client goes on.
+    """
+
+    clients: Sequence[str]
+
+    @classmethod
+    def parse(cls, text: str) -> "Schedule":
+        """Return the schedule that was written down. Raises: ScheduleError."""
+        clients: list[str] = []
+        for entry in text.split():
+            found = _ENTRY.fullmatch(entry)
+            if not found:
+                raise ScheduleError(f"{entry!r} is no part of a schedule. Write clients and how often: ada*3 bob ada")
+            clients += [found["client"]] * int(found["times"] or 1)
+        return cls(tuple(clients))
+
+    def __str__(self) -> str:
+        """Return it as text, which `parse` reads."""
+        runs = ((client, len(list(steps))) for client, steps in groupby(self.clients))
+        return " ".join(client if times == 1 else f"{client}*{times}" for client, times in runs)
+
+    def choose(self, point: ChoicePoint) -> int:
+        """Return the index of who took this step. Raises: ScheduleError, where that client cannot go on now."""
+        if point.step > len(self.clients):
+            return 0
+        wanted = self.clients[point.step - 1]
+        if wanted not in point.candidates:
+            able = ", ".join(point.candidates)
+            raise ScheduleError(f"Step {point.step} of the schedule is {wanted}'s, but only these can go on: {able}.")
+        return point.candidates.index(wanted)
