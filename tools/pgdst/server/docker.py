@@ -6,12 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import click
-import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from requests.exceptions import RequestException
 
@@ -22,63 +21,22 @@ from pgdst.errors import (
     PgdstError,
     ServerNotReadyError,
 )
-from pgdst.manifest import Manifest
-from pgdst.server import image, lease, psql, settings, snapshot_image
-from pgdst.server.address import DATABASE, USER, Server
+from pgdst.server import image, lease, psql, snapshot_image
+from pgdst.server.address import Server
+from pgdst.server.container import KEEP, Source, create, name_of
 from pgdst.server.container_watch import attached, watch
 from pgdst.server.endpoint import Endpoint, choose, connect
-from pgdst.server.engine import RETRY_SECONDS, Order, TimeToLive, check, new_password, wait_until_ready
+from pgdst.server.engine import RETRY_SECONDS, Order, check, new_password, wait_until_ready
 from pgdst.server.lease import Lease, hold, is_alive, owner, undisturbed, uninterrupted
 from pgdst.server.snapshot import Recipe, set_password
 from pgdst.timings import stage
 
-PGDATA = "/var/lib/postgresql/data"
 KEPT_NAME = "pgdst-kept-"
 CREATING = "creating"  # a file in the run's directory while a container is being asked for
 REMOVAL_SECONDS = 15
 POLL_SECONDS = 0.02
 LOG_LINES = 10  # shown where the migrations for a snapshot fail
 STRAGGLER_SECONDS = 1  # a container that is being created when its creator is killed appears a little later
-
-# The container's first process. It ends, and everything in the container with it, when Postgres ends or when WATCH
-# does; Postgres is not stopped gently, as the data is thrown away. A shell that is process 1 only heeds a signal that
-# it traps.
-PROGRAM = """
-trap 'exit 143' TERM
-exec 3<&0
-{ SERVER "$@"; } </dev/null 3<&- &
-server=$!
-{ WATCH; kill -TERM $$; } &
-wait "$server"
-END
-"""
-# End of file when the holder of the attached stream has gone. Whoever wants to keep the server has said for how long.
-KEEP = "/dev/shm/pgdst-keep"  # noqa: S108  # the container's own
-WATCH_LEASE = f'cat <&3 >/dev/null; [ ! -e {KEEP} ] || sleep "$(cat {KEEP})"'
-WATCH_CLOCK = "sleep {seconds}"
-# A server that was stopped cleanly, as its data is wanted: the container waits for the end of its lease.
-STAY = 'status=$?; [ "$status" -ne 0 ] || wait; exit "$status"'
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a container is created from: an image and its volumes; a snapshot has the rest, `user` being uid:gid."""
-
-    reference: str
-    volumes: tuple[str, ...]
-    manifest: Manifest | None = None
-    initial_password: str | None = None
-    user: str | None = None
-
-    @property
-    def server(self) -> str:
-        """The shell's words that start Postgres.
-
-        A snapshot's container runs as the owner of the data directory, which then needs nothing that the image's
-        entrypoint does; on a data directory that is there, that would only start Postgres too.
-        """
-        return "docker-entrypoint.sh" if self.manifest is None else f"{snapshot_image.UNPACK} && exec"
-
 
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -276,12 +234,12 @@ class DockerEngine:
 
     def _create(self, order: Order, source: Source) -> str:
         """Create the container and return its id; nothing of it runs yet."""
-        name = _name(order)
+        name = name_of(order)
         threading.Thread(target=_import_driver, daemon=True).start()
         with _marked(order), stage("create"):
             try:
                 with uninterrupted():
-                    return str(self._request(order, source, name)["Id"])
+                    return create(self.api, order, source, self.endpoint.bind_address)
             except ImageNotFound:
                 raise
             except APIError as error:
@@ -299,39 +257,6 @@ class DockerEngine:
             return "pgdst.run" not in (self.api.inspect_container(name)["Config"]["Labels"] or {})
         except NotFound:
             return False
-
-    def _request(self, order: Order, source: Source, name: str) -> dict[str, Any]:
-        lifetime = order.lifetime
-        watch = WATCH_CLOCK.format(seconds=lifetime.seconds) if isinstance(lifetime, TimeToLive) else WATCH_LEASE
-        program = PROGRAM.replace("WATCH", watch).replace("END", STAY if order.makes_snapshot else "")
-        program = program.replace("SERVER", source.server)
-        environment = {"PGDST_INITIAL_PASSWORD": source.initial_password} if source.initial_password else {}
-        made: dict[str, Any] = self.api.create_container(
-            source.reference,
-            name=name,
-            entrypoint=["sh", "-c", program, "pgdst"],
-            command=["postgres", *settings.arguments(order.server_settings, order.run_id)],
-            stdin_open=isinstance(lifetime, Lease),
-            user=source.user,
-            labels=_labels(order),
-            environment={
-                "POSTGRES_USER": USER,
-                "POSTGRES_PASSWORD": new_password(),
-                "POSTGRES_DB": DATABASE,
-                "POSTGRES_INITDB_ARGS": " ".join((*settings.INITDB_ARGUMENTS, "--no-sync")),
-                "PGDATA": PGDATA,
-                **environment,
-                "TZ": "UTC",  # or initdb compares this machine's time with every time zone, for two seconds
-            },
-            ports=[5432],
-            host_config=self.api.create_host_config(
-                auto_remove=True,
-                port_bindings={5432: (self.endpoint.bind_address, None)},
-                tmpfs=_tmpfs(source, order.disk_mib),
-                log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m"}),
-            ),
-        )
-        return made
 
     def _run(self, order: Order, container: str, source: Source) -> Server:
         with watch(self.api, container) as watcher:
@@ -419,33 +344,6 @@ def _marked(order: Order) -> Iterator[None]:
 def _import_driver() -> None:
     """Import what is needed once the server answers, while Docker is busy: that takes as long as a quarter of it."""
     import psycopg  # noqa: F401  # for whoever imports it next
-
-
-def _name(order: Order) -> str:
-    """Return the container's name; where only one may be started at a time, the same for all."""
-    names = {"run": f"pgdst-run-{order.run_id}", "dev": f"pgdst-{order.run_id}"}
-    return names.get(order.kind) or f"pgdst-snapshot-{order.checkout}"
-
-
-def _tmpfs(source: Source, disk_mib: int) -> dict[str, str]:
-    """Lay a tmpfs over PGDATA and every VOLUME of the image: an anonymous volume would outlive a crashed daemon."""
-    options = f"rw,size={disk_mib}m"
-    if source.user is not None:
-        uid, gid = source.user.split(":")
-        options += f",uid={uid},gid={gid},mode=0700"
-    return dict.fromkeys({PGDATA, *source.volumes}, options)
-
-
-def _labels(order: Order) -> dict[str, str]:
-    labels = {
-        "pgdst.run": order.run_id,
-        "pgdst.kind": order.kind,
-        "pgdst.checkout": order.checkout,
-        "pgdst.owner": json.dumps(owner()),
-    }
-    if isinstance(order.lifetime, TimeToLive):
-        labels["pgdst.expires"] = str(int(time.time()) + order.lifetime.seconds)
-    return labels
 
 
 def _refused(what: str, error: APIError) -> str:
