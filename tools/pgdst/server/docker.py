@@ -65,6 +65,7 @@ class DockerEngine:
         self.offline = offline
         self.client = connect(self.endpoint)
         self.api = self.client.api
+        self._said: set[str] = set()
 
     @_named_failure
     def start(self, order: Order) -> Server:
@@ -95,10 +96,11 @@ class DockerEngine:
 
     @_named_failure
     def remove_dev(self, checkout: str) -> list[str]:
-        """Remove this checkout's databases, running or not, the kept ones too."""
+        """Remove this checkout's databases, running or not, kept ones too, and what a snapshot's dead maker left."""
         runs = self._list(kind="run", checkout=checkout)
         kept = [one for one in runs if one["Names"] and one["Names"][0].startswith(f"/{KEPT_NAME}")]
-        return [self._remove(found["Id"]) for found in (*self._list(kind="dev", checkout=checkout), *kept)]
+        dead = [one for one in self._list(kind="snapshot", checkout=checkout) if self._is_leftover(one)]
+        return [self._remove(found["Id"]) for found in (*self._list(kind="dev", checkout=checkout), *kept, *dead)]
 
     @_named_failure
     def remove_run(self, lease: Lease, *, log_lines: int) -> list[str]:
@@ -187,18 +189,25 @@ class DockerEngine:
                 if time.monotonic() > deadline:
                     raise
                 self.sweep()  # its maker may have been killed before it ran
+                self._say("Waiting for the snapshot that another run is making.")
                 time.sleep(RETRY_SECONDS)
                 continue
-            click.echo(f"Snapshot {found.name}, made from {found.base_name}.", err=True)
+            self._say(f"Snapshot {found.name}, made from {found.base_name}.")
             return Source(found.reference, found.volumes, found.manifest, found.password, found.user)
 
     def _image(self) -> image.Image:
         with stage("image"):
             chosen = image.ensure(self.client, self.wanted, self.offline)
-        click.echo(f"Image {chosen.why}.", err=True)
+        self._say(f"Image {chosen.why}.")
         return chosen
 
     def _plain(self, chosen: image.Image) -> Source:
+    def _say(self, line: str) -> None:
+        """Print a line of talk, once: what others are starting is asked for again and again."""
+        if line not in self._said:
+            self._said.add(line)
+            click.echo(line, err=True)
+
         declared = self.client.images.get(chosen.reference).attrs["Config"].get("Volumes") or {}
         return Source(chosen.reference, tuple(declared))
 

@@ -15,9 +15,9 @@ from pgdst.server.snapshot import Recipe, set_password
 if TYPE_CHECKING:
     import psycopg
 
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.003
 CONNECT_SECONDS = 2
-RETRY_SECONDS = 0.25  # between two attempts to start what somebody else is starting; each says which image it takes
+RETRY_SECONDS = 0.25  # between two attempts to start what somebody else is starting
 MINIMUM_DISK_MIB = 8
 
 

@@ -219,6 +219,30 @@ def test_a_left_run_directory_is_swept_and_a_live_one_is_not(sandbox: Sandbox) -
     (left / "owner").write_text(dead_owner())
     assert f"Removed {left}." in sandbox.script("sweep.py").stderr
     assert not left.exists()
+@pytest.mark.alone
+def test_db_down_removes_what_a_dead_maker_of_a_snapshot_left(
+    sandbox: Sandbox, docker_client: docker.DockerClient
+) -> None:
+    """A container that was created and never started by one that is dead is named; a living maker's is not touched."""
+    sandbox.script("db_up.py")
+    [up] = sandbox.machine.containers()
+    made = docker_client.containers.get(up.lstrip("/")).attrs
+    labels = {**made["Config"]["Labels"], "pgdst.kind": "snapshot"}
+    dead, living = f"pgdst-dead-{os.getpid()}", f"pgdst-living-{os.getpid()}"
+    makers = [
+        docker_client.api.create_container(made["Image"], name=name, labels={**labels, "pgdst.owner": by})["Id"]
+        for name, by in ((dead, dead_owner()), (living, json.dumps(owner())))
+    ]
+    try:
+        said = sandbox.script("db_down.py").stderr
+        assert [f"/{living}"] == sandbox.machine.containers()
+        assert f"Removed {up.lstrip('/')}.\nRemoved {dead}.\n" == said
+    finally:
+        for maker in makers:
+            with suppress(docker.errors.NotFound):
+                docker_client.api.remove_container(maker, force=True, v=True)
+
+
     assert strange.exists()
     strange.rmdir()
 
