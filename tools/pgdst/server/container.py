@@ -12,8 +12,14 @@ from pgdst.server import settings, snapshot_image
 from pgdst.server.address import DATABASE, USER
 from pgdst.server.engine import Order, TimeToLive, new_password
 from pgdst.server.lease import Lease, owner
+from pgdst.server.network import LOOPBACK
 
 PGDATA = "/var/lib/postgresql/data"
+POSTGRES_PORT = 5432  # in a network of its own
+INITDB_ARGUMENTS = (
+    "--no-sync",
+    "--auth-host=scram-sha-256",  # initdb would trust whoever comes from loopback, which is the machine's own
+)
 
 # The container's first process. It ends, and everything in the container with it, when Postgres ends or when WATCH
 # does; Postgres is not stopped gently, as the data is thrown away. A shell that is process 1 only heeds a signal that
@@ -61,14 +67,19 @@ def name_of(order: Order) -> str:
     return names.get(order.kind) or f"pgdst-snapshot-{order.checkout}"
 
 
-def create(api: docker.APIClient, order: Order, source: Source, bind_address: str) -> str:
-    """Have the daemon create the order's container, its port published on bind_address; return its id."""
+def create(api: docker.APIClient, order: Order, source: Source, bind_address: str, port: int | None) -> str:
+    """Have the daemon create the order's container and return its id.
+
+    With a port its server listens there, on the machine's own loopback; else Docker publishes one on bind_address.
+    """
     environment = {"PGDST_INITIAL_PASSWORD": source.initial_password} if source.initial_password else {}
+    listen = ["-c", f"listen_addresses={LOOPBACK}"] if port else []
+    reached = {"network_mode": "host"} if port else {"port_bindings": {POSTGRES_PORT: (bind_address, None)}}
     made: dict[str, Any] = api.create_container(
         source.reference,
         name=name_of(order),
         entrypoint=["sh", "-c", _program(order, source), "pgdst"],
-        command=["postgres", *settings.arguments(order.server_settings, order.run_id)],
+        command=["postgres", *settings.arguments(order.server_settings, order.run_id), *listen],
         stdin_open=isinstance(order.lifetime, Lease),
         user=source.user,
         labels=_labels(order),
@@ -76,17 +87,18 @@ def create(api: docker.APIClient, order: Order, source: Source, bind_address: st
             "POSTGRES_USER": USER,
             "POSTGRES_PASSWORD": new_password(),
             "POSTGRES_DB": DATABASE,
-            "POSTGRES_INITDB_ARGS": " ".join((*settings.INITDB_ARGUMENTS, "--no-sync")),
+            "POSTGRES_INITDB_ARGS": " ".join((*settings.INITDB_ARGUMENTS, *INITDB_ARGUMENTS)),
             "PGDATA": PGDATA,
+            "PGPORT": str(port or POSTGRES_PORT),  # for the server, and for psql in the container
             **environment,
             "TZ": "UTC",  # or initdb compares this machine's time with every time zone, for two seconds
         },
-        ports=[5432],
+        ports=None if port else [POSTGRES_PORT],
         host_config=api.create_host_config(
             auto_remove=True,
-            port_bindings={5432: (bind_address, None)},
             tmpfs=_tmpfs(source, order.disk_mib),
             log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m"}),
+            **reached,
         ),
     )
     return str(made["Id"])

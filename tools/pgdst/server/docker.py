@@ -21,7 +21,7 @@ from pgdst.errors import (
     PgdstError,
     ServerNotReadyError,
 )
-from pgdst.server import image, lease, psql, snapshot_image
+from pgdst.server import image, lease, network, psql, snapshot_image
 from pgdst.server.address import Server
 from pgdst.server.container import KEEP, Source, create, name_of
 from pgdst.server.container_watch import attached, watch
@@ -72,13 +72,14 @@ class DockerEngine:
         """Start a container and return once its Postgres answers SQL; on failure the container is removed."""
         check(order)
         try:
-            try:
-                source = self._source(order)
-                container = self._create(order, source)
-            except ImageNotFound:  # somebody's `make clean`, or a newer snapshot, took it away at this very moment
-                source = self._source(order)
-                container = self._create(order, source)
-            return self._run(order, container, source)
+            source = self._source(order)
+            with self._port() as port:
+                try:
+                    container = self._create(order, source, port)
+                except ImageNotFound:  # somebody's `make clean`, or a newer snapshot, took it away at this very moment
+                    source = self._source(order)
+                    container = self._create(order, source, port)
+                return self._run(order, container, source)
         except AlreadyStartingError:  # somebody else's, perhaps another thread's: nothing of it is ours to remove
             raise
         except BaseException:
@@ -188,8 +189,8 @@ class DockerEngine:
             except AlreadyStartingError:
                 if time.monotonic() > deadline:
                     raise
-                self.sweep()  # its maker may have been killed before it ran
                 self._say("Waiting for the snapshot that another run is making.")
+                self.sweep()  # its maker may have been killed before it ran
                 time.sleep(RETRY_SECONDS)
                 continue
             self._say(f"Snapshot {found.name}, made from {found.base_name}.")
@@ -201,13 +202,13 @@ class DockerEngine:
         self._say(f"Image {chosen.why}.")
         return chosen
 
-    def _plain(self, chosen: image.Image) -> Source:
     def _say(self, line: str) -> None:
         """Print a line of talk, once: what others are starting is asked for again and again."""
         if line not in self._said:
             self._said.add(line)
             click.echo(line, err=True)
 
+    def _plain(self, chosen: image.Image) -> Source:
         declared = self.client.images.get(chosen.reference).attrs["Config"].get("Volumes") or {}
         return Source(chosen.reference, tuple(declared))
 
@@ -227,8 +228,9 @@ class DockerEngine:
 
     def _fill_and_commit(self, order: Order, recipe: Recipe, base: image.Image) -> snapshot_image.Found:
         source = self._plain(base)
-        container = self._create(order, source)
-        server = self._run(order, container, source)
+        with self._port() as port:
+            container = self._create(order, source, port)
+            server = self._run(order, container, source)
         try:
             manifest = recipe.fill(server)
         except PgdstError:
@@ -241,14 +243,23 @@ class DockerEngine:
         made = snapshot_image.Content(password, manifest, source.volumes)
         return snapshot_image.commit(self.client, container, recipe.key_on(self.wanted), base, order.checkout, made)
 
-    def _create(self, order: Order, source: Source) -> str:
+    @contextmanager
+    def _port(self) -> Iterator[int | None]:
+        """Yield a port of this machine that the server may have, or None where Docker has to publish one."""
+        if not network.is_shared(self.endpoint, self.info()):
+            yield None
+            return
+        with network.reserved_port() as port:
+            yield port
+
+    def _create(self, order: Order, source: Source, port: int | None) -> str:
         """Create the container and return its id; nothing of it runs yet."""
         name = name_of(order)
         threading.Thread(target=_import_driver, daemon=True).start()
         with _marked(order), stage("create"):
             try:
                 with uninterrupted():
-                    return create(self.api, order, source, self.endpoint.bind_address)
+                    return create(self.api, order, source, self.endpoint.bind_address, port)
             except ImageNotFound:
                 raise
             except APIError as error:
@@ -293,7 +304,7 @@ class DockerEngine:
         return Server(
             run_id=inspected["Config"]["Labels"]["pgdst.run"],
             host=self.endpoint.database_host,
-            port=int(published[0]["HostPort"]) if published else 0,
+            port=int(published[0]["HostPort"] if published else environment.get("PGPORT", 0)),
             password=environment["POSTGRES_PASSWORD"],
             initial_password=environment.get("PGDST_INITIAL_PASSWORD"),
         )

@@ -11,13 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker
+import psutil
 import psycopg
 import pytest
 from conftest import KIT, PYTHON, Sandbox
 from machine import eventually
 from pgdst import project
 from pgdst.errors import DockerNotRunningError, ServerNotReadyError
-from pgdst.server import settings
+from pgdst.server import network, settings
 from pgdst.server.address import Server
 from pgdst.server.docker import DockerEngine
 from pgdst.server.endpoint import Endpoint
@@ -42,13 +43,22 @@ def order(sandbox: Sandbox, lifetime: Lease | TimeToLive, **overrides: str) -> O
     return Order(project.load(start=sandbox.root).checkout, lifetime, settings.merged(overrides))
 
 
-def test_a_run_is_on_loopback_in_memory_and_labelled(sandbox: Sandbox, lease: Lease) -> None:
-    """Loopback only, a port of Docker's choice, no volume, our labels, auto-removal; the password not in argv."""
+@pytest.mark.parametrize("published_host", ["", "127.0.0.1"])
+def test_a_run_is_on_loopback_in_memory_and_labelled(
+    sandbox: Sandbox, lease: Lease, monkeypatch: pytest.MonkeyPatch, published_host: str
+) -> None:
+    """Loopback only, published or not, no volume, our labels, auto-removal; the password not in argv."""
+    monkeypatch.setenv("PGDST_PUBLISHED_HOST", published_host)
     engine = DockerEngine()
     server = engine.start(order(sandbox, lease))
     [name] = sandbox.machine.containers()
     found = engine.client.containers.get(name.lstrip("/")).attrs
-    assert [{"HostIp": "127.0.0.1", "HostPort": str(server.port)}] == found["NetworkSettings"]["Ports"]["5432/tcp"]
+    listening = [tuple(one.laddr) for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+    assert [("127.0.0.1", server.port)] == [address for address in listening if server.port in address]
+    if published_host or not network.is_shared(engine.endpoint, engine.info()):
+        assert [{"HostIp": "127.0.0.1", "HostPort": str(server.port)}] == found["NetworkSettings"]["Ports"]["5432/tcp"]
+    else:
+        assert ("host", {}) == (found["HostConfig"]["NetworkMode"], found["NetworkSettings"]["Ports"])
     assert [] == found["Mounts"]
     assert {"pgdst.run", "pgdst.kind", "pgdst.checkout", "pgdst.owner"} <= set(found["Config"]["Labels"])
     assert found["HostConfig"]["AutoRemove"]
@@ -210,16 +220,6 @@ def test_a_leftover_of_a_dead_run_is_found_and_swept(sandbox: Sandbox, docker_cl
 
 
 @pytest.mark.alone
-def test_a_left_run_directory_is_swept_and_a_live_one_is_not(sandbox: Sandbox) -> None:
-    """A directory whose maker is dead and whose fifo nobody holds is removed; one without our mark stays."""
-    left, strange = sandbox.scratch / "pgdst-AAAAAAAAAA", sandbox.scratch / "pgdst-not-ours"
-    left.mkdir()
-    strange.mkdir()
-    os.mkfifo(left / "lease")
-    (left / "owner").write_text(dead_owner())
-    assert f"Removed {left}." in sandbox.script("sweep.py").stderr
-    assert not left.exists()
-@pytest.mark.alone
 def test_db_down_removes_what_a_dead_maker_of_a_snapshot_left(
     sandbox: Sandbox, docker_client: docker.DockerClient
 ) -> None:
@@ -243,6 +243,16 @@ def test_db_down_removes_what_a_dead_maker_of_a_snapshot_left(
                 docker_client.api.remove_container(maker, force=True, v=True)
 
 
+@pytest.mark.alone
+def test_a_left_run_directory_is_swept_and_a_live_one_is_not(sandbox: Sandbox) -> None:
+    """A directory whose maker is dead and whose fifo nobody holds is removed; one without our mark stays."""
+    left, strange = sandbox.scratch / "pgdst-AAAAAAAAAA", sandbox.scratch / "pgdst-not-ours"
+    left.mkdir()
+    strange.mkdir()
+    os.mkfifo(left / "lease")
+    (left / "owner").write_text(dead_owner())
+    assert f"Removed {left}." in sandbox.script("sweep.py").stderr
+    assert not left.exists()
     assert strange.exists()
     strange.rmdir()
 
