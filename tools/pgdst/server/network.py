@@ -29,9 +29,9 @@ def is_shared(endpoint: Endpoint, info: Mapping[str, Any]) -> bool:
         sys.platform == "linux"
         and endpoint.url.startswith("unix:")
         and not os.environ.get("PGDST_PUBLISHED_HOST")
-        and info["Name"] == socket.gethostname()
-        and info["KernelVersion"] == platform.release()
-        and not any(option.startswith(APART) for option in info["SecurityOptions"] or ())
+        and info.get("Name") == socket.gethostname()
+        and info.get("KernelVersion") == platform.release()
+        and not any(option.startswith(APART) for option in info.get("SecurityOptions") or ())
     )
 
 
