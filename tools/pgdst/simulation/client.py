@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pgdst.simulation.clock import SimulatedClock
     from pgdst.simulation.connection import Gated
 
+BEGINS = "begins"
+
 _current: contextvars.ContextVar["Client | None"] = contextvars.ContextVar("client", default=None)
 
 
@@ -112,7 +114,7 @@ class Client:
 
     def __init__(self, name: str, function: Callable[[], Any], turns: Turns) -> None:
         self.name = name
-        self.pause: Pause | None = AtGate("begins")  # None while it has the turn
+        self.pause: Pause | None = AtGate(BEGINS)  # None while it has the turn
         self.backend: int | None = None  # of the connection that it used last
         self.backends: set[int] = set()  # of all that it used
         self.outcome = Outcome()

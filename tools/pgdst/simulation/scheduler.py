@@ -14,7 +14,7 @@ from typing import Any
 
 from pgdst.errors import InconclusiveError
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.client import AtGate, Blocked, Client, Ended, Outcome, Pause, Waiting
+from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Outcome, Pause, Waiting
 from pgdst.simulation.connection import Gated
 from pgdst.simulation.parking import Parking
 from pgdst.simulation.strategy import ChoicePoint, Schedule, Strategy
@@ -38,7 +38,12 @@ class Step:
 
     def __str__(self) -> str:
         """Return the line of the trace."""
-        return f"{self.number} {self.client}: {self.what} -> {self.answer}"
+        return f"{self.number} {self.client}: {self.in_words}"
+
+    @property
+    def in_words(self) -> str:
+        """What the client did, and what came of it."""
+        return f"{self.what} -> {self.answer}" if self.answer else self.what
 
 
 @dataclass
@@ -209,6 +214,8 @@ class Scheduler:
             self._pass_time(client, pause)
         elif isinstance(pause, AtGate):
             self._doing[client.name] = pause.what
+            if pause.what == BEGINS:
+                self._note(client, BEGINS, "")
         client.give_turn()
         self._take_turn_back(client)
 
