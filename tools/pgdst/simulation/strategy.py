@@ -5,13 +5,14 @@ client after another, and each number above zero, where the same client could ha
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from random import Random
 from typing import Protocol
 
 from pgdst.errors import ScheduleError
+from pgdst.simulation.faults import ALL, Fault
 
 
 @dataclass(frozen=True)
@@ -179,33 +180,51 @@ class _Walk:
             )
 
 
-_ENTRY = re.compile(r"(?P<client>[A-Za-z_][\w.-]*)(\*(?P<times>[1-9]\d*))?")
+_ENTRY = re.compile(r"(?P<client>[A-Za-z_][\w.-]*)(\*(?P<times>[1-9]\d*)|!(?P<fault>[a-z-]+))?")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Who took each step of a run, in text `ada*3 bob ada`; as a strategy, the same again.
+    """Who took each step of a run, in text `ada*3 bob!crash ada`; as a strategy, and as faults, the same again.
 
     Where it ends before the run does, the same client goes on.
     """
 
     clients: Sequence[str]
+    faults: Mapping[int, Fault] = field(default_factory=dict)  # by the steps that they strike
 
     @classmethod
     def parse(cls, text: str) -> "Schedule":
         """Return the schedule that was written down. Raises: ScheduleError."""
         clients: list[str] = []
+        faults: dict[int, Fault] = {}
         for entry in text.split():
             found = _ENTRY.fullmatch(entry)
-            if not found:
-                raise ScheduleError(f"{entry!r} is no part of a schedule. Write clients and how often: ada*3 bob ada")
+            if not found or found["fault"] not in (None, *ALL):
+                raise ScheduleError(
+                    f"{entry!r} is no part of a schedule. Write clients, how often, and what strikes them: ada*3 "
+                    f"bob!crash ada. The faults are {', '.join(ALL)}."
+                )
             clients += [found["client"]] * int(found["times"] or 1)
-        return cls(tuple(clients))
+            if found["fault"]:
+                faults[len(clients)] = Fault(found["fault"])
+        return cls(tuple(clients), faults)
 
     def __str__(self) -> str:
         """Return it as text, which `parse` reads."""
-        runs = ((client, len(list(steps))) for client, steps in groupby(self.clients))
-        return " ".join(client if times == 1 else f"{client}*{times}" for client, times in runs)
+        struck = (
+            f"{client}!{self.faults[at]}" if at in self.faults else client for at, client in enumerate(self.clients, 1)
+        )
+        return " ".join(part for entry, steps in groupby(struck) for part in _written(entry, len(list(steps))))
+
+    def strike(self, step: int, possible: Sequence[Fault]) -> Fault | None:
+        """Return the fault that strikes at this step. Raises: ScheduleError, where it cannot."""
+        fault = self.faults.get(step)
+        if fault is not None and fault not in possible:
+            raise ScheduleError(
+                f"Step {step} of the schedule has {fault}, but only these can strike: {', '.join(possible)}."
+            )
+        return fault
 
     def choose(self, point: ChoicePoint) -> int:
         """Return the index of who took this step. Raises: ScheduleError, where that client cannot go on now."""
@@ -216,3 +235,9 @@ class Schedule:
             able = ", ".join(point.candidates)
             raise ScheduleError(f"Step {point.step} of the schedule is {wanted}'s, but only these can go on: {able}.")
         return point.candidates.index(wanted)
+
+
+def _written(entry: str, times: int) -> list[str]:
+    if "!" in entry:
+        return [entry] * times
+    return [entry if times == 1 else f"{entry}*{times}"]
