@@ -130,14 +130,14 @@ def last(session: psycopg.Connection, statements: str) -> object:
     return row[0]
 
 
-def draws(url: str, seed: int, client: int = 0) -> list[object]:
+def draws(url: str, seed: int, client: int = 0) -> list[str]:
     """Return what a session of a new process draws."""
     with shop.connect(url) as own, in_step(own, SimulatedClock(), seed):
         program = (
             "import sys, psycopg; c = psycopg.connect(sys.argv[1], options=f'-c pgdst.client={sys.argv[2]}'); "
             "print(*c.execute(sys.argv[3]).fetchone(), sep='\\n')"
         )
-        command = [PYTHON, "-c", program, url.replace("+psycopg", ""), str(client), DRAWS]
+        command = [str(PYTHON), "-c", program, url.replace("+psycopg", ""), str(client), DRAWS]
         return list(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
 
 
