@@ -268,6 +268,15 @@ class Scheduler:
                 self._parkings[backend].let_pass(client.backend)
         self._note(client, self._doing[client.name], "goes on")
         self._backends.thaw(client.backend)
+        if fault is not None:
+            self._wait_until_struck(client)
+
+    def _wait_until_struck(self, client: Client) -> None:
+        """Return when the fault has ended the client's wait: until then it would still seem to be blocked."""
+        deadline = time.monotonic() + _ENDS_SECONDS
+        while self._blockers(client):
+            if time.monotonic() > deadline:
+                raise InconclusiveError(f"{client.name} still waits for a lock, although its wait was ended.")
 
     def _pass_time(self, client: Client, pause: Waiting) -> None:
         if pause.until is not None and not pause.is_over() and pause.until > pause.clock.now():
