@@ -26,7 +26,7 @@ ARGS ?=
 TTL_HOURS ?= 12
 # MiB of memory for the data of a server
 DISK_MIB ?= 1024
-# the host under which the Docker daemon's published ports are reached; empty: found out
+# the host under which the Docker daemon's published ports are reached; empty: found out, and published where needed
 PUBLISHED_HOST ?=
 # the port of `make serve`
 PORT ?= 8000

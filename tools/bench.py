@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmark"))
-from contest import facts, table
 from contests import CONTESTS, image, leavings
 from pgdst.cli import say, script
 
@@ -41,8 +40,8 @@ def main(rounds: int, only: tuple[str, ...], file: Path) -> None:
     for name in only or CONTESTS:
         contest = CONTESTS[name](used)
         times = contest.hold(rounds)
-        click.echo("\n".join([*table(contest, times), ""]))
-        written[name] = facts(contest, times)
+        click.echo("\n".join([*contest.table(times), ""]))
+        written[name] = contest.facts(times)
     left = {kind: now - before[kind] for kind, now in leavings().items()}
     click.echo(f"Left behind, all contests together: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
     file.write_text(json.dumps({**written, "left": left}, indent=2) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import click
 
@@ -23,13 +24,18 @@ class Contestant:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self) -> list[float]:
-        """Return the milliseconds of one run. Raises: click.ClickException, with what the command said."""
+        """Return the figures of one run. Raises: click.ClickException, with what the command said."""
+        return [float(figure) for figure in self.answer()]
+
+    def answer(self) -> list[Any]:
+        """Return the list that one run prints. Raises: click.ClickException, with what the command said."""
         ran = subprocess.run(
             self.command, env={**_surroundings(), **self.environment}, capture_output=True, text=True, check=False
         )
         if ran.returncode != 0:
             raise click.ClickException(f"{self.name} failed with status {ran.returncode}:\n{ran.stderr[-4000:]}")
-        return [float(time) for time in json.loads(ran.stdout.splitlines()[-1])]
+        answer: list[Any] = json.loads(ran.stdout.splitlines()[-1])
+        return answer
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Contest:
     unit: str = "ms"
 
     def hold(self, rounds: int) -> dict[str, list[float]]:
-        """Return the milliseconds of each contestant. The round before the first warms caches and is thrown away."""
+        """Return the figures of each contestant. The round before the first warms caches and is thrown away."""
         times: dict[str, list[float]] = {one.name: [] for one in self.contestants}
         for number, one in _in_turn(self.contestants, rounds):
             found = one.run()
@@ -50,37 +56,69 @@ class Contest:
                 times[one.name] += found
         return times
 
+    def table(self, times: Mapping[str, list[float]]) -> Iterable[str]:
+        """Yield the lines of a table: the median, the spread from the 5th to the 95th percentile, the ratio."""
+        width = max(len(name) for name in times)
+        yield f"{self.title}"
+        yield f"  {'':<{width}}  {'median':>11}  {'5 % to 95 %':>19}  {'runs':>5}  ratio"
+        measure = statistics.median(times[self.measure])
+        for name, found in times.items():
+            low, high = _spread(found)
+            median = statistics.median(found)
+            ratio = median / measure
+            spread = f"{low:>7.1f} to {high:>7.1f}"
+            yield f"  {name:<{width}}  {median:>7.1f} {self.unit:<3}  {spread}  {len(found):>5}  {ratio:>5.2f}"
 
-def table(contest: Contest, times: Mapping[str, list[float]]) -> Iterable[str]:
-    """Yield the lines of a table: the median, the spread from the 5th to the 95th percentile, the ratio."""
-    width = max(len(name) for name in times)
-    yield f"{contest.title}"
-    yield f"  {'':<{width}}  {'median':>11}  {'5 % to 95 %':>19}  {'runs':>5}  ratio"
-    measure = statistics.median(times[contest.measure])
-    for name, found in times.items():
-        low, high = _spread(found)
-        median = statistics.median(found)
-        ratio = median / measure
-        spread = f"{low:>7.1f} to {high:>7.1f}"
-        yield f"  {name:<{width}}  {median:>7.1f} {contest.unit:<3}  {spread}  {len(found):>5}  {ratio:>5.2f}"
+    def facts(self, times: Mapping[str, list[float]]) -> dict[str, object]:
+        """Return the contest as JSON has it."""
+        measure = statistics.median(times[self.measure])
+        return {
+            "title": self.title,
+            "unit": self.unit,
+            "ratios are to": self.measure,
+            "contestants": {
+                name: {
+                    "median": round(statistics.median(found), 3),
+                    "ratio": round(statistics.median(found) / measure, 3),
+                    "figures": [round(time, 3) for time in found],
+                }
+                for name, found in times.items()
+            },
+        }
 
 
-def facts(contest: Contest, times: Mapping[str, list[float]]) -> dict[str, object]:
-    """Return the contest as JSON has it."""
-    measure = statistics.median(times[contest.measure])
-    return {
-        "title": contest.title,
-        "unit": contest.unit,
-        "ratios are to": contest.measure,
-        "contestants": {
-            name: {
-                "median": round(statistics.median(found), 3),
-                "ratio": round(statistics.median(found) / measure, 3),
-                "figures": [round(time, 3) for time in found],
-            }
-            for name, found in times.items()
-        },
-    }
+@dataclass(frozen=True)
+class Growth:
+    """What must not grow: a command that prints a list of figures, one a kind, after each of these numbers of uses."""
+
+    title: str
+    runner: Contestant
+    kinds: tuple[str, ...]
+    numbers: tuple[int, ...]
+
+    def hold(self, rounds: int) -> dict[str, list[float]]:  # noqa: ARG002  # once shows it
+        """Return the figures of each kind, one a number of uses."""
+        found = self.runner.answer()
+        return {kind: [float(figures[place]) for figures in found] for place, kind in enumerate(self.kinds)}
+
+    def table(self, times: Mapping[str, list[float]]) -> Iterable[str]:
+        """Yield the lines of a table: each kind after each number of uses, and the last as a part of the first."""
+        width = max(map(len, self.kinds))
+        yield f"{self.title}"
+        yield "  ".join([f"  {'':<{width}}", *(f"{f'after {number:,}':>12}" for number in self.numbers), "ratio"])
+        for kind, found in times.items():
+            ratio = found[-1] / found[0]
+            yield "  ".join([f"  {kind:<{width}}", *(f"{figure:>12.1f}" for figure in found), f"{ratio:>5.2f}"])
+
+    def facts(self, times: Mapping[str, list[float]]) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return {
+            "title": self.title,
+            "kinds": {
+                kind: {str(number): round(figure, 3) for number, figure in zip(self.numbers, found, strict=True)}
+                for kind, found in times.items()
+            },
+        }
 
 
 def _surroundings() -> dict[str, str]:

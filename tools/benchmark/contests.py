@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import docker
-from contest import Contest, Contestant
+from contest import Contest, Contestant, Growth
 from pgdst.server.docker import DockerEngine
 from pgdst.server.image import ensure
 
@@ -14,6 +14,7 @@ HERE: Final = Path(__file__).parent
 KIT: Final = HERE.parents[1]
 OURS: Final = str(KIT / ".venv" / "bin" / "python")
 THEIRS: Final = str(KIT / ".venv-bench" / "bin" / "python")
+EXAMPLES: Final = (100, 1000)
 WITH_POSTGRES: Final = str(KIT / "tools" / "with_postgres.sh")
 
 
@@ -95,6 +96,32 @@ def memory(used: str) -> Contest:
     )
 
 
+def disk(used: str) -> Contest:
+    """Compare what is kept on disk for the next start with what is left there after one; the image is all's."""
+    left = (sys.executable, str(HERE / "left.py"))
+    return Contest(
+        "Disk that Docker holds beside the image: for the next start, and more after it than before",
+        (
+            Contestant("pgdst: its snapshot", (OURS, str(HERE / "ours.py"), "start", "--disk")),
+            Contestant("pgdst: left", (*left, OURS, str(HERE / "ours.py"), "start")),
+            Contestant("testcontainers: left", (*left, *_peer("start", "testcontainers", "--image", used))),
+            Contestant("docker-py: left", (*left, *_peer("start", "docker-py", "--image", used))),
+        ),
+        measure="pgdst: its snapshot",
+        unit="MiB",
+    )
+
+
+def examples(_used: str) -> Growth:
+    """See whether a server grows with the examples that have used it."""
+    return Growth(
+        "A server after a hundred and after a thousand examples, each on a clean database",
+        Contestant("examples", _on_a_server(OURS, str(HERE / "ours.py"), "examples", *map(str, EXAMPLES))),
+        ("disk, MiB", "memory, MiB", "sessions"),
+        EXAMPLES,
+    )
+
+
 def _peer(*arguments: str) -> tuple[str, ...]:
     return (THEIRS, str(HERE / "peers.py"), *arguments)
 
@@ -103,9 +130,11 @@ def _on_a_server(*command: str) -> tuple[str, ...]:
     return (WITH_POSTGRES, "--", *command)
 
 
-CONTESTS: Final[dict[str, Callable[[str], Contest]]] = {
+CONTESTS: Final[dict[str, Callable[[str], Contest | Growth]]] = {
     "start": start,
     "clean": clean,
     "whole": whole,
     "memory": memory,
+    "disk": disk,
+    "examples": examples,
 }

@@ -10,11 +10,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
 import docker
 import schema
+from docker.models.containers import Container
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pgdst import project
@@ -23,8 +25,14 @@ from pgdst.database.pool import Databases
 from pgdst.database.template import Template
 from pgdst.pytest_plugin import DEFAULT_IMAGE, DISK_MIB, WAIT_SECONDS
 from pgdst.server import docker as _imported_before  # noqa: F401  so is what the peers use
-from pgdst.server import lease
+from pgdst.server import lease, snapshot_image
 from pgdst.server.address import Server, from_environment
+
+MIB = 2**20
+USED = """
+    SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database) + (SELECT sum(size) FROM pg_ls_waldir()),
+        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())
+"""
 
 
 @click.group()
@@ -35,7 +43,8 @@ def main() -> None:
 @main.command()
 @click.option("--snapshot", type=click.Choice(["auto", "off"]), default="auto", show_default=True)
 @click.option("--memory", is_flag=True, help="Print the server's memory in MiB instead.")
-def start(snapshot: str, memory: bool) -> None:
+@click.option("--disk", is_flag=True, help="Print what the snapshot takes beside its image in MiB instead.")
+def start(snapshot: str, memory: bool, disk: bool) -> None:
     """From nothing to the first SQL on a migrated database, once."""
     begin = time.perf_counter()
     found = project.load()
@@ -47,19 +56,32 @@ def start(snapshot: str, memory: bool) -> None:
         with server.connect() as connection:
             connection.execute("SELECT version_num FROM alembic_version").fetchone()
         took = (time.perf_counter() - begin) * 1000
-        click.echo(json.dumps([memory_of(held.run_id) if memory else took]))
+        click.echo(json.dumps([memory_of(held.run_id) if memory else snapshot_of(held.run_id) if disk else took]))
         engine.remove_run(held, log_lines=0)
     finally:
         lease.release(held, descriptor)
 
 
 def memory_of(run_id: str) -> float:
-    """Return the MiB of the run's container."""
-    client = docker.from_env()
+    """Return the MiB of the run's container: its processes, and its data, which are in memory."""
+    with closing(docker.from_env()) as client:
+        used: int = client.api.stats(str(container_of(client, run_id).id), stream=False)["memory_stats"]["usage"]
+    return used / MIB
+
+
+def snapshot_of(run_id: str) -> float:
+    """Return the MiB of the image from which the run's container was made beside that image's own base."""
+    with closing(docker.from_env()) as client:
+        made = container_of(client, run_id).image
+        assert made is not None, "it is in use"
+        base = client.images.get(made.labels[snapshot_image.BASE])
+    return float(made.attrs["Size"] - base.attrs["Size"]) / MIB
+
+
+def container_of(client: docker.DockerClient, run_id: str) -> Container:
+    """Return the run's container."""
     [container] = client.containers.list(filters={"label": f"pgdst.run={run_id}"})
-    used: int = client.api.stats(str(container.id), stream=False)["memory_stats"]["usage"]
-    client.close()
-    return used / 2**20
+    return container
 
 
 @main.command()
@@ -107,6 +129,34 @@ def clones(server: Server, times: int) -> Iterator[float]:
             template.drop(name)
         template.connection.execute(f"ALTER DATABASE {template.name} IS_TEMPLATE false")
         template.drop(template.name)
+
+
+@main.command()
+@click.argument("numbers", type=click.IntRange(1), nargs=-1, required=True)
+def examples(numbers: tuple[int, ...]) -> None:
+    """Lend a database for one example after another; print what the run's server uses after so many of them each.
+
+    A list for each number: MiB of disk, MiB of memory, sessions.
+    """
+    server = from_environment(os.environ)
+    assert server is not None, "with_postgres.sh names it"
+    used = []
+    with schema.made_database(server.url, f"bench_{os.getpid()}") as own:
+        databases = Databases(server.with_database(own.rpartition("/")[2]))
+        for number in range(1, max(numbers) + 1):
+            with databases.lend() as url:
+                schema.make_dirty(libpq(url))
+            if number in numbers:
+                used.append(used_by(server))
+        databases.close()
+    click.echo(json.dumps(used))
+
+
+def used_by(server: Server) -> list[float]:
+    """Return the MiB of the server's databases and log of changes, the MiB of its memory, and its sessions."""
+    with server.with_database("postgres").connect() as connection:
+        [(disk, sessions)] = connection.execute(USED).fetchall()
+    return [float(disk) / MIB, memory_of(server.run_id), sessions]
 
 
 def libpq(url: str) -> str:

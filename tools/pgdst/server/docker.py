@@ -6,12 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import click
-import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from requests.exceptions import RequestException
 
@@ -22,63 +21,22 @@ from pgdst.errors import (
     PgdstError,
     ServerNotReadyError,
 )
-from pgdst.manifest import Manifest
-from pgdst.server import image, lease, psql, settings, snapshot_image
-from pgdst.server.address import DATABASE, USER, Server
+from pgdst.server import image, lease, network, psql, snapshot_image
+from pgdst.server.address import Server
+from pgdst.server.container import KEEP, Source, create, name_of
 from pgdst.server.container_watch import attached, watch
 from pgdst.server.endpoint import Endpoint, choose, connect
-from pgdst.server.engine import RETRY_SECONDS, Order, TimeToLive, check, new_password, wait_until_ready
+from pgdst.server.engine import RETRY_SECONDS, Order, check, new_password, wait_until_ready
 from pgdst.server.lease import Lease, hold, is_alive, owner, undisturbed, uninterrupted
 from pgdst.server.snapshot import Recipe, set_password
 from pgdst.timings import stage
 
-PGDATA = "/var/lib/postgresql/data"
 KEPT_NAME = "pgdst-kept-"
 CREATING = "creating"  # a file in the run's directory while a container is being asked for
 REMOVAL_SECONDS = 15
 POLL_SECONDS = 0.02
 LOG_LINES = 10  # shown where the migrations for a snapshot fail
 STRAGGLER_SECONDS = 1  # a container that is being created when its creator is killed appears a little later
-
-# The container's first process. It ends, and everything in the container with it, when Postgres ends or when WATCH
-# does; Postgres is not stopped gently, as the data is thrown away. A shell that is process 1 only heeds a signal that
-# it traps.
-PROGRAM = """
-trap 'exit 143' TERM
-exec 3<&0
-{ SERVER "$@"; } </dev/null 3<&- &
-server=$!
-{ WATCH; kill -TERM $$; } &
-wait "$server"
-END
-"""
-# End of file when the holder of the attached stream has gone. Whoever wants to keep the server has said for how long.
-KEEP = "/dev/shm/pgdst-keep"  # noqa: S108  # the container's own
-WATCH_LEASE = f'cat <&3 >/dev/null; [ ! -e {KEEP} ] || sleep "$(cat {KEEP})"'
-WATCH_CLOCK = "sleep {seconds}"
-# A server that was stopped cleanly, as its data is wanted: the container waits for the end of its lease.
-STAY = 'status=$?; [ "$status" -ne 0 ] || wait; exit "$status"'
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a container is created from: an image and its volumes; a snapshot has the rest, `user` being uid:gid."""
-
-    reference: str
-    volumes: tuple[str, ...]
-    manifest: Manifest | None = None
-    initial_password: str | None = None
-    user: str | None = None
-
-    @property
-    def server(self) -> str:
-        """The shell's words that start Postgres.
-
-        A snapshot's container runs as the owner of the data directory, which then needs nothing that the image's
-        entrypoint does; on a data directory that is there, that would only start Postgres too.
-        """
-        return "docker-entrypoint.sh" if self.manifest is None else f"{snapshot_image.UNPACK} && exec"
-
 
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -107,19 +65,21 @@ class DockerEngine:
         self.offline = offline
         self.client = connect(self.endpoint)
         self.api = self.client.api
+        self._said: set[str] = set()
 
     @_named_failure
     def start(self, order: Order) -> Server:
         """Start a container and return once its Postgres answers SQL; on failure the container is removed."""
         check(order)
         try:
-            try:
-                source = self._source(order)
-                container = self._create(order, source)
-            except ImageNotFound:  # somebody's `make clean`, or a newer snapshot, took it away at this very moment
-                source = self._source(order)
-                container = self._create(order, source)
-            return self._run(order, container, source)
+            source = self._source(order)
+            with self._port() as port:
+                try:
+                    container = self._create(order, source, port)
+                except ImageNotFound:  # somebody's `make clean`, or a newer snapshot, took it away at this very moment
+                    source = self._source(order)
+                    container = self._create(order, source, port)
+                return self._run(order, container, source)
         except AlreadyStartingError:  # somebody else's, perhaps another thread's: nothing of it is ours to remove
             raise
         except BaseException:
@@ -137,10 +97,11 @@ class DockerEngine:
 
     @_named_failure
     def remove_dev(self, checkout: str) -> list[str]:
-        """Remove this checkout's databases, running or not, the kept ones too."""
+        """Remove this checkout's databases, running or not, kept ones too, and what a snapshot's dead maker left."""
         runs = self._list(kind="run", checkout=checkout)
         kept = [one for one in runs if one["Names"] and one["Names"][0].startswith(f"/{KEPT_NAME}")]
-        return [self._remove(found["Id"]) for found in (*self._list(kind="dev", checkout=checkout), *kept)]
+        dead = [one for one in self._list(kind="snapshot", checkout=checkout) if self._is_leftover(one)]
+        return [self._remove(found["Id"]) for found in (*self._list(kind="dev", checkout=checkout), *kept, *dead)]
 
     @_named_failure
     def remove_run(self, lease: Lease, *, log_lines: int) -> list[str]:
@@ -228,17 +189,24 @@ class DockerEngine:
             except AlreadyStartingError:
                 if time.monotonic() > deadline:
                     raise
+                self._say("Waiting for the snapshot that another run is making.")
                 self.sweep()  # its maker may have been killed before it ran
                 time.sleep(RETRY_SECONDS)
                 continue
-            click.echo(f"Snapshot {found.name}, made from {found.base_name}.", err=True)
+            self._say(f"Snapshot {found.name}, made from {found.base_name}.")
             return Source(found.reference, found.volumes, found.manifest, found.password, found.user)
 
     def _image(self) -> image.Image:
         with stage("image"):
             chosen = image.ensure(self.client, self.wanted, self.offline)
-        click.echo(f"Image {chosen.why}.", err=True)
+        self._say(f"Image {chosen.why}.")
         return chosen
+
+    def _say(self, line: str) -> None:
+        """Print a line of talk, once: what others are starting is asked for again and again."""
+        if line not in self._said:
+            self._said.add(line)
+            click.echo(line, err=True)
 
     def _plain(self, chosen: image.Image) -> Source:
         declared = self.client.images.get(chosen.reference).attrs["Config"].get("Volumes") or {}
@@ -260,8 +228,9 @@ class DockerEngine:
 
     def _fill_and_commit(self, order: Order, recipe: Recipe, base: image.Image) -> snapshot_image.Found:
         source = self._plain(base)
-        container = self._create(order, source)
-        server = self._run(order, container, source)
+        with self._port() as port:
+            container = self._create(order, source, port)
+            server = self._run(order, container, source)
         try:
             manifest = recipe.fill(server)
         except PgdstError:
@@ -274,14 +243,23 @@ class DockerEngine:
         made = snapshot_image.Content(password, manifest, source.volumes)
         return snapshot_image.commit(self.client, container, recipe.key_on(self.wanted), base, order.checkout, made)
 
-    def _create(self, order: Order, source: Source) -> str:
+    @contextmanager
+    def _port(self) -> Iterator[int | None]:
+        """Yield a port of this machine that the server may have, or None where Docker has to publish one."""
+        if not network.is_shared(self.endpoint, self.info()):
+            yield None
+            return
+        with network.reserved_port() as port:
+            yield port
+
+    def _create(self, order: Order, source: Source, port: int | None) -> str:
         """Create the container and return its id; nothing of it runs yet."""
-        name = _name(order)
+        name = name_of(order)
         threading.Thread(target=_import_driver, daemon=True).start()
         with _marked(order), stage("create"):
             try:
                 with uninterrupted():
-                    return str(self._request(order, source, name)["Id"])
+                    return create(self.api, order, source, self.endpoint.bind_address, port)
             except ImageNotFound:
                 raise
             except APIError as error:
@@ -299,39 +277,6 @@ class DockerEngine:
             return "pgdst.run" not in (self.api.inspect_container(name)["Config"]["Labels"] or {})
         except NotFound:
             return False
-
-    def _request(self, order: Order, source: Source, name: str) -> dict[str, Any]:
-        lifetime = order.lifetime
-        watch = WATCH_CLOCK.format(seconds=lifetime.seconds) if isinstance(lifetime, TimeToLive) else WATCH_LEASE
-        program = PROGRAM.replace("WATCH", watch).replace("END", STAY if order.makes_snapshot else "")
-        program = program.replace("SERVER", source.server)
-        environment = {"PGDST_INITIAL_PASSWORD": source.initial_password} if source.initial_password else {}
-        made: dict[str, Any] = self.api.create_container(
-            source.reference,
-            name=name,
-            entrypoint=["sh", "-c", program, "pgdst"],
-            command=["postgres", *settings.arguments(order.server_settings, order.run_id)],
-            stdin_open=isinstance(lifetime, Lease),
-            user=source.user,
-            labels=_labels(order),
-            environment={
-                "POSTGRES_USER": USER,
-                "POSTGRES_PASSWORD": new_password(),
-                "POSTGRES_DB": DATABASE,
-                "POSTGRES_INITDB_ARGS": " ".join((*settings.INITDB_ARGUMENTS, "--no-sync")),
-                "PGDATA": PGDATA,
-                **environment,
-                "TZ": "UTC",  # or initdb compares this machine's time with every time zone, for two seconds
-            },
-            ports=[5432],
-            host_config=self.api.create_host_config(
-                auto_remove=True,
-                port_bindings={5432: (self.endpoint.bind_address, None)},
-                tmpfs=_tmpfs(source, order.disk_mib),
-                log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m"}),
-            ),
-        )
-        return made
 
     def _run(self, order: Order, container: str, source: Source) -> Server:
         with watch(self.api, container) as watcher:
@@ -359,7 +304,7 @@ class DockerEngine:
         return Server(
             run_id=inspected["Config"]["Labels"]["pgdst.run"],
             host=self.endpoint.database_host,
-            port=int(published[0]["HostPort"]) if published else 0,
+            port=int(published[0]["HostPort"] if published else environment.get("PGPORT", 0)),
             password=environment["POSTGRES_PASSWORD"],
             initial_password=environment.get("PGDST_INITIAL_PASSWORD"),
         )
@@ -419,33 +364,6 @@ def _marked(order: Order) -> Iterator[None]:
 def _import_driver() -> None:
     """Import what is needed once the server answers, while Docker is busy: that takes as long as a quarter of it."""
     import psycopg  # noqa: F401  # for whoever imports it next
-
-
-def _name(order: Order) -> str:
-    """Return the container's name; where only one may be started at a time, the same for all."""
-    names = {"run": f"pgdst-run-{order.run_id}", "dev": f"pgdst-{order.run_id}"}
-    return names.get(order.kind) or f"pgdst-snapshot-{order.checkout}"
-
-
-def _tmpfs(source: Source, disk_mib: int) -> dict[str, str]:
-    """Lay a tmpfs over PGDATA and every VOLUME of the image: an anonymous volume would outlive a crashed daemon."""
-    options = f"rw,size={disk_mib}m"
-    if source.user is not None:
-        uid, gid = source.user.split(":")
-        options += f",uid={uid},gid={gid},mode=0700"
-    return dict.fromkeys({PGDATA, *source.volumes}, options)
-
-
-def _labels(order: Order) -> dict[str, str]:
-    labels = {
-        "pgdst.run": order.run_id,
-        "pgdst.kind": order.kind,
-        "pgdst.checkout": order.checkout,
-        "pgdst.owner": json.dumps(owner()),
-    }
-    if isinstance(order.lifetime, TimeToLive):
-        labels["pgdst.expires"] = str(int(time.time()) + order.lifetime.seconds)
-    return labels
 
 
 def _refused(what: str, error: APIError) -> str:

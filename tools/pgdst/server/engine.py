@@ -15,9 +15,9 @@ from pgdst.server.snapshot import Recipe, set_password
 if TYPE_CHECKING:
     import psycopg
 
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.003
 CONNECT_SECONDS = 2
-RETRY_SECONDS = 0.25  # between two attempts to start what somebody else is starting; each says which image it takes
+RETRY_SECONDS = 0.25  # between two attempts to start what somebody else is starting
 MINIMUM_DISK_MIB = 8
 
 
@@ -135,7 +135,8 @@ def wait_until_ready(server: Server, order: Order, died: Callable[[], str | None
             raise ServerNotReadyError(
                 f"The server did not answer at {server.host}:{server.port} within {order.wait_seconds:g} s: {refusal}\n"
                 "What to do: wait longer (--wait-seconds), or, where the port of the daemon is reached under another "
-                "name (a remote daemon, a container with the daemon's socket), set PUBLISHED_HOST."
+                "name (a remote daemon, a container with the daemon's socket), set PUBLISHED_HOST "
+                "(to 127.0.0.1: a port is published, and this machine's network not shared)."
             )
         time.sleep(POLL_SECONDS)
 

@@ -1,5 +1,6 @@
 """What Postgres says of the clients' backends, and which of them may run."""
 
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -36,6 +37,8 @@ class Backends:
         self._observer = observer
         self._processes = processes
         self._frozen: set[int] = set()
+        # A client may just be asking when the scheduler has waited for it long enough.
+        self._lock = threading.Lock()
         self._suspect: int | None = None  # stopped since the last question
         # By libpq itself: the question is asked several times a step, and psycopg would take as long again as Postgres.
         observer.pgconn.prepare(b"blockers", _BLOCKERS)
@@ -46,6 +49,10 @@ class Backends:
         Raises: InconclusiveError, where a stopped backend keeps everybody from asking.
         Source: pg_blocking_pids and pg_safe_snapshot_blocking_pids; 0 stands for a prepared transaction.
         """
+        with self._lock:
+            return self._ask_for_blockers(backends)
+
+    def _ask_for_blockers(self, backends: Iterable[int]) -> dict[int, frozenset[int]]:
         for _attempt in range(_TRIES):
             self._observer.pgconn.send_query_prepared(b"blockers", [_array(backends)])
             try:
@@ -59,9 +66,10 @@ class Backends:
 
     def freeze(self, backend: int) -> None:
         """Stop a backend that waits for a lock, so that it does not go on when the lock is released."""
-        self._processes.stop(backend)
-        self._frozen.add(backend)
-        self._suspect = backend
+        with self._lock:
+            self._processes.stop(backend)
+            self._frozen.add(backend)
+            self._suspect = backend
 
     def _let_go_and_stop_again(self) -> None:
         """Stop the suspect elsewhere: its deadlock check, which holds locks that all need, may just have been on."""
@@ -76,10 +84,11 @@ class Backends:
 
     def thaw(self, *backends: int) -> None:
         """Let backends that were stopped go on; the others are left alone."""
-        stopped = self._frozen.intersection(backends)
-        if stopped:
-            self._processes.resume(*sorted(stopped))
-            self._frozen -= stopped
+        with self._lock:
+            stopped = self._frozen.intersection(backends)
+            if stopped:
+                self._processes.resume(*sorted(stopped))
+                self._frozen -= stopped
 
     def thaw_all(self) -> None:
         """Let every backend go on."""
@@ -87,7 +96,8 @@ class Backends:
 
     def activity(self, backend: int) -> str:
         """Return what Postgres says that a backend does."""
-        row = self._observer.execute(_ACTIVITY, (backend,)).fetchone()
+        with self._lock:
+            row = self._observer.execute(_ACTIVITY, (backend,)).fetchone()
         if row is None:
             return "its backend has ended"
         state, wait_type, wait, query = row
@@ -95,16 +105,22 @@ class Backends:
 
     def terminate(self, backends: Iterable[int]) -> None:
         """End sessions; those that have ended are left alone."""
-        self._observer.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (list(backends),))
+        with self._lock:
+            self._observer.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (list(backends),))
 
     def wait_until_gone(self, backend: int, deadline_seconds: float) -> bool:
         """Return whether a session ended in time, its locks released."""
         deadline = time.monotonic() + deadline_seconds
-        while self._observer.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (backend,)).fetchone() is not None:
+        while self._is_there(backend):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.0005)
         return True
+
+    def _is_there(self, backend: int) -> bool:
+        query = "SELECT FROM pg_stat_activity WHERE pid = %s"
+        with self._lock:
+            return self._observer.execute(query, (backend,)).fetchone() is not None
 
 
 def _array(numbers: Iterable[int]) -> bytes:

@@ -119,7 +119,7 @@ class Client:
         self._function = function
         self._turns = turns
         self._turn = _Turn()
-        self._abandoned = False
+        self.is_abandoned = False
         self._last_thread = threading.get_ident()
         self.thread = threading.Thread(target=self._run, name=f"pgdst-{name}", daemon=True)
 
@@ -130,7 +130,7 @@ class Client:
 
     def abandon(self) -> None:
         """Let it end: whatever it does next at a gate raises AbandonedError."""
-        self._abandoned = True
+        self.is_abandoned = True
         self._turn.give()
 
     def stop(self, pause: Pause) -> None:
@@ -177,7 +177,7 @@ class Client:
         return "\n".join("".join(traceback.format_stack(frames[one])) for one in threads if one in frames)
 
     def _give_back(self, pause: Pause) -> None:
-        if self._abandoned:
+        if self.is_abandoned:
             raise AbandonedError
         if self.pause is not None:
             raise PgdstError(
@@ -188,7 +188,7 @@ class Client:
         self._turns.take_back(self, pause)
 
     def _require_going_on(self) -> None:
-        if self._abandoned:
+        if self.is_abandoned:
             raise AbandonedError
 
     def _run(self) -> None:

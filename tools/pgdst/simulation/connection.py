@@ -95,12 +95,14 @@ class GatedConnection(psycopg.Connection[Any]):
     def close(self) -> None:
         """Close the connection; a client's step, as it may release locks."""
         client = current_client()
-        if client is None or self.closed:
+        if client is None or client.is_abandoned or self.closed:
             super().close()
             return
-        client.stop(AtGate("close"))
         backend = self.info.backend_pid
-        super().close()
+        try:
+            client.stop(AtGate("close"))
+        finally:
+            super().close()
         client.closed(backend)
 
 
@@ -133,12 +135,14 @@ class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
     async def close(self) -> None:
         """Close the connection; a client's step, as it may release locks."""
         client = current_client()
-        if client is None or self.closed:
+        if client is None or client.is_abandoned or self.closed:
             await super().close()
             return
-        await client.stop_async(AtGate("close"))
         backend = self.info.backend_pid
-        await super().close()
+        try:
+            await client.stop_async(AtGate("close"))
+        finally:
+            await super().close()
         client.closed(backend)
 
 

@@ -23,8 +23,8 @@ _DEADLINE_SECONDS = 5.0
 
 # Names of triggers begin so that they fire before the application's. A partition inherits the trigger for rows.
 _INSTALL = """
-CREATE SCHEMA IF NOT EXISTS pgdst;
-CREATE OR REPLACE FUNCTION pgdst.park() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE SCHEMA IF NOT EXISTS pgdst_parking;
+CREATE OR REPLACE FUNCTION pgdst_parking.park() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE place int := nullif(current_setting('pgdst.parking_place', true), '');
 BEGIN
     IF place IS NOT NULL THEN
@@ -36,16 +36,16 @@ END $$;
 DO $$ DECLARE one record; BEGIN
     FOR one IN
         SELECT c.oid::regclass AS name, c.relispartition AS is_partition FROM pg_class c
-        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.relnamespace <> 'pgdst'::regnamespace
-            AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+            AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgdst')
             AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND tgname = '!pgdst_statement')
         ORDER BY c.relispartition, c.oid
     LOOP
         EXECUTE format('CREATE TRIGGER "!pgdst_statement" BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s '
-            'FOR EACH STATEMENT EXECUTE FUNCTION pgdst.park()', one.name);
+            'FOR EACH STATEMENT EXECUTE FUNCTION pgdst_parking.park()', one.name);
         IF NOT one.is_partition THEN
             EXECUTE format('CREATE TRIGGER "!pgdst_row" BEFORE INSERT OR UPDATE OR DELETE ON %s '
-                'FOR EACH ROW EXECUTE FUNCTION pgdst.park()', one.name);
+                'FOR EACH ROW EXECUTE FUNCTION pgdst_parking.park()', one.name);
         END IF;
     END LOOP;
 END $$;

@@ -41,7 +41,7 @@ def fill(engine: "Engine | AsyncEngine", clients: int, clock: SimulatedClock) ->
     if pool.checkedin() == wanted:
         return
     if pool.checkedin() > wanted:
-        synchronous.dispose(close=not synchronous.dialect.is_async)
+        dispose(engine)
         own_waits(synchronous, clock)
     if isinstance(engine, Engine):
         opened = [engine.raw_connection() for _ in range(wanted)]
@@ -55,6 +55,14 @@ async def _fill_async(engine: "AsyncEngine", wanted: int) -> None:
     opened = [await engine.connect() for _ in range(wanted)]
     for connection in opened:
         await connection.close()
+
+
+def dispose(engine: "Engine | AsyncEngine") -> None:
+    """Close all connections of the engine that nobody uses."""
+    if isinstance(engine, Engine):
+        engine.dispose()
+    else:
+        _in_a_loop(engine.dispose())
 
 
 def warm_up(engine: "Engine | AsyncEngine") -> None:

@@ -137,15 +137,16 @@ class _Attached:
 
     def dispose(self) -> None:
         """Close all connections that nobody uses; new ones have a gate."""
-        self._synchronous.dispose(close=not self._synchronous.dialect.is_async)
+        pool.dispose(self.engine)
         pool.own_waits(self._synchronous, self._clock)
 
     def close(self) -> None:
         """Close all connections that nobody uses; new ones have none."""
         self._resources.close()
-        self._synchronous.dispose(close=not self._synchronous.dialect.is_async)
+        pool.dispose(self.engine)
 
     def _connect(self, _dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> GatedConnection:
+        options = dict(options)  # the engine's own, for all connections
         place = self._place(options)
         connection = GatedConnection.connect(*arguments, **options)
         self._accept(connection, place)
@@ -167,7 +168,7 @@ class _Attached:
         if self.parking is None:
             return None
         place = self.parking.new_place()
-        options["options"] = f"{options.get('options', '')} -c {SETTING}={place}"
+        options["options"] = f"{options.get('options') or ''} -c {SETTING}={place}".strip()
         return place
 
     def _accept(self, connection: Gated, place: int | None) -> None:

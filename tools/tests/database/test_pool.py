@@ -1,5 +1,6 @@
 """Databases that are lent: to many borrowers, for long, and nothing is left of them."""
 
+import docker
 import psycopg
 import pytest
 import shop
@@ -28,13 +29,24 @@ def used(server: Server) -> tuple[int, int, int]:
         return int(size), databases, sessions
 
 
-def test_many_examples_leave_disk_and_connections_flat(shop_server: Server, databases: Databases) -> None:
+def memory(client: docker.DockerClient, server: Server) -> int:
+    """Return the bytes of memory of the server's container, its data and what the kernel has cached for it included."""
+    [container] = client.containers.list(filters={"label": f"pgdst.run={server.run_id}"})
+    return int(client.api.stats(str(container.id), stream=False)["memory_stats"]["usage"])
+
+
+def test_many_examples_leave_disk_memory_and_connections_flat(
+    shop_server: Server, databases: Databases, docker_client: docker.DockerClient
+) -> None:
     """What is dead in a clone goes with it, before it is much."""
-    sizes = []
-    for _ in range(MANY):
+    sizes, memories = [], []
+    for number in range(MANY):
         with databases.lend() as url, shop.connect(url) as session:
             session.execute(WORK)
         sizes.append(used(shop_server))
+        if number in (MANY // 3, MANY - 1):
+            memories.append(memory(docker_client, shop_server))
+    assert memories[-1] - memories[0] < 64 * MIB
     first, last = sizes[10], sizes[-1]
     assert last[0] - first[0] < 32 * MIB
     assert last[1] <= first[1] + 1  # one may just be being dropped

@@ -11,13 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import docker
+import psutil
 import psycopg
 import pytest
 from conftest import KIT, PYTHON, Sandbox
 from machine import eventually
 from pgdst import project
 from pgdst.errors import DockerNotRunningError, ServerNotReadyError
-from pgdst.server import settings
+from pgdst.server import network, settings
 from pgdst.server.address import Server
 from pgdst.server.docker import DockerEngine
 from pgdst.server.endpoint import Endpoint
@@ -42,13 +43,22 @@ def order(sandbox: Sandbox, lifetime: Lease | TimeToLive, **overrides: str) -> O
     return Order(project.load(start=sandbox.root).checkout, lifetime, settings.merged(overrides))
 
 
-def test_a_run_is_on_loopback_in_memory_and_labelled(sandbox: Sandbox, lease: Lease) -> None:
-    """Loopback only, a port of Docker's choice, no volume, our labels, auto-removal; the password not in argv."""
+@pytest.mark.parametrize("published_host", ["", "127.0.0.1"])
+def test_a_run_is_on_loopback_in_memory_and_labelled(
+    sandbox: Sandbox, lease: Lease, monkeypatch: pytest.MonkeyPatch, published_host: str
+) -> None:
+    """Loopback only, published or not, no volume, our labels, auto-removal; the password not in argv."""
+    monkeypatch.setenv("PGDST_PUBLISHED_HOST", published_host)
     engine = DockerEngine()
     server = engine.start(order(sandbox, lease))
     [name] = sandbox.machine.containers()
     found = engine.client.containers.get(name.lstrip("/")).attrs
-    assert [{"HostIp": "127.0.0.1", "HostPort": str(server.port)}] == found["NetworkSettings"]["Ports"]["5432/tcp"]
+    listening = [tuple(one.laddr) for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+    assert [("127.0.0.1", server.port)] == [address for address in listening if server.port in address]
+    if published_host or not network.is_shared(engine.endpoint, engine.info()):
+        assert [{"HostIp": "127.0.0.1", "HostPort": str(server.port)}] == found["NetworkSettings"]["Ports"]["5432/tcp"]
+    else:
+        assert ("host", {}) == (found["HostConfig"]["NetworkMode"], found["NetworkSettings"]["Ports"])
     assert [] == found["Mounts"]
     assert {"pgdst.run", "pgdst.kind", "pgdst.checkout", "pgdst.owner"} <= set(found["Config"]["Labels"])
     assert found["HostConfig"]["AutoRemove"]
@@ -207,6 +217,30 @@ def test_a_leftover_of_a_dead_run_is_found_and_swept(sandbox: Sandbox, docker_cl
         with suppress(docker.errors.NotFound):
             docker_client.api.remove_container(orphan, force=True, v=True)
         sandbox.script("db_down.py")
+
+
+@pytest.mark.alone
+def test_db_down_removes_what_a_dead_maker_of_a_snapshot_left(
+    sandbox: Sandbox, docker_client: docker.DockerClient
+) -> None:
+    """A container that was created and never started by one that is dead is named; a living maker's is not touched."""
+    sandbox.script("db_up.py")
+    [up] = sandbox.machine.containers()
+    made = docker_client.containers.get(up.lstrip("/")).attrs
+    labels = {**made["Config"]["Labels"], "pgdst.kind": "snapshot"}
+    dead, living = f"pgdst-dead-{os.getpid()}", f"pgdst-living-{os.getpid()}"
+    makers = [
+        docker_client.api.create_container(made["Image"], name=name, labels={**labels, "pgdst.owner": by})["Id"]
+        for name, by in ((dead, dead_owner()), (living, json.dumps(owner())))
+    ]
+    try:
+        said = sandbox.script("db_down.py").stderr
+        assert [f"/{living}"] == sandbox.machine.containers()
+        assert f"Removed {up.lstrip('/')}.\nRemoved {dead}.\n" == said
+    finally:
+        for maker in makers:
+            with suppress(docker.errors.NotFound):
+                docker_client.api.remove_container(maker, force=True, v=True)
 
 
 @pytest.mark.alone

@@ -135,10 +135,14 @@ def test_the_snapshots_own_password_opens_nothing(sandbox: Sandbox, docker_clien
 
 @pytest.mark.usefixtures("engine")
 def test_many_at_once_get_the_same_database(sandbox: Sandbox) -> None:
-    """Whether one waits or all make it: the result is right, and nothing but the snapshot is left."""
+    """Whether one waits, and says so once, or all make it: it is right, and nothing but the snapshot is left."""
+    command = ("--", "sh", "-c", COUNT)
     with ThreadPoolExecutor(3) as pool:
-        printed = [done.result()[1] for done in [pool.submit(started_from, sandbox) for _ in range(3)]]
-    assert ["1\n"] * 3 == printed
+        runs = [done.result() for done in [pool.submit(sandbox.with_postgres, *command) for _ in range(3)]]
+    assert ["1\n"] * 3 == [run.stdout for run in runs]
+    for run in runs:
+        said = [line for line in run.stderr.splitlines() if line.startswith(("Image ", "Waiting ", "Snapshot "))]
+        assert len(said) == len(set(said)), run.stderr
     assert {} == sandbox.machine.left_after()
 
 

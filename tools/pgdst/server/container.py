@@ -1,0 +1,132 @@
+"""What a container of ours is created with: its first process, its lifetime, its labels and where its data is."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+
+from pgdst.manifest import Manifest
+from pgdst.server import settings, snapshot_image
+from pgdst.server.address import DATABASE, USER
+from pgdst.server.engine import Order, TimeToLive, new_password
+from pgdst.server.lease import Lease, owner
+from pgdst.server.network import LOOPBACK
+
+PGDATA = "/var/lib/postgresql/data"
+POSTGRES_PORT = 5432  # in a network of its own
+INITDB_ARGUMENTS = (
+    "--no-sync",
+    "--auth-host=scram-sha-256",  # initdb would trust whoever comes from loopback, which is the machine's own
+)
+
+# The container's first process. It ends, and everything in the container with it, when Postgres ends or when WATCH
+# does; Postgres is not stopped gently, as the data is thrown away. A shell that is process 1 only heeds a signal that
+# it traps.
+PROGRAM = """
+trap 'exit 143' TERM
+exec 3<&0
+{ SERVER "$@"; } </dev/null 3<&- &
+server=$!
+{ WATCH; kill -TERM $$; } &
+wait "$server"
+END
+"""
+# End of file when the holder of the attached stream has gone. Whoever wants to keep the server has said for how long.
+KEEP = "/dev/shm/pgdst-keep"  # noqa: S108  # the container's own
+WATCH_LEASE = f'cat <&3 >/dev/null; [ ! -e {KEEP} ] || sleep "$(cat {KEEP})"'
+WATCH_CLOCK = "sleep {seconds}"
+# A server that was stopped cleanly, as its data is wanted: the container waits for the end of its lease.
+STAY = 'status=$?; [ "$status" -ne 0 ] || wait; exit "$status"'
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a container is created from: an image and its volumes; a snapshot has the rest, `user` being uid:gid."""
+
+    reference: str
+    volumes: tuple[str, ...]
+    manifest: Manifest | None = None
+    initial_password: str | None = None
+    user: str | None = None
+
+    @property
+    def server(self) -> str:
+        """The shell's words that start Postgres.
+
+        A snapshot's container runs as the owner of the data directory, which then needs nothing that the image's
+        entrypoint does; on a data directory that is there, that would only start Postgres too.
+        """
+        return "docker-entrypoint.sh" if self.manifest is None else f"{snapshot_image.UNPACK} && exec"
+
+
+def name_of(order: Order) -> str:
+    """Return the container's name; where only one may be started at a time, the same for all."""
+    names = {"run": f"pgdst-run-{order.run_id}", "dev": f"pgdst-{order.run_id}"}
+    return names.get(order.kind) or f"pgdst-snapshot-{order.checkout}"
+
+
+def create(api: docker.APIClient, order: Order, source: Source, bind_address: str, port: int | None) -> str:
+    """Have the daemon create the order's container and return its id.
+
+    With a port its server listens there, on the machine's own loopback; else Docker publishes one on bind_address.
+    """
+    environment = {"PGDST_INITIAL_PASSWORD": source.initial_password} if source.initial_password else {}
+    listen = ["-c", f"listen_addresses={LOOPBACK}"] if port else []
+    reached = {"network_mode": "host"} if port else {"port_bindings": {POSTGRES_PORT: (bind_address, None)}}
+    made: dict[str, Any] = api.create_container(
+        source.reference,
+        name=name_of(order),
+        entrypoint=["sh", "-c", _program(order, source), "pgdst"],
+        command=["postgres", *settings.arguments(order.server_settings, order.run_id), *listen],
+        stdin_open=isinstance(order.lifetime, Lease),
+        user=source.user,
+        labels=_labels(order),
+        environment={
+            "POSTGRES_USER": USER,
+            "POSTGRES_PASSWORD": new_password(),
+            "POSTGRES_DB": DATABASE,
+            "POSTGRES_INITDB_ARGS": " ".join((*settings.INITDB_ARGUMENTS, *INITDB_ARGUMENTS)),
+            "PGDATA": PGDATA,
+            "PGPORT": str(port or POSTGRES_PORT),  # for the server, and for psql in the container
+            **environment,
+            "TZ": "UTC",  # or initdb compares this machine's time with every time zone, for two seconds
+        },
+        ports=None if port else [POSTGRES_PORT],
+        host_config=api.create_host_config(
+            auto_remove=True,
+            tmpfs=_tmpfs(source, order.disk_mib),
+            log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m"}),
+            **reached,
+        ),
+    )
+    return str(made["Id"])
+
+
+def _program(order: Order, source: Source) -> str:
+    lifetime = order.lifetime
+    watch = WATCH_CLOCK.format(seconds=lifetime.seconds) if isinstance(lifetime, TimeToLive) else WATCH_LEASE
+    program = PROGRAM.replace("WATCH", watch).replace("END", STAY if order.makes_snapshot else "")
+    return program.replace("SERVER", source.server)
+
+
+def _tmpfs(source: Source, disk_mib: int) -> dict[str, str]:
+    """Lay a tmpfs over PGDATA and every VOLUME of the image: an anonymous volume would outlive a crashed daemon."""
+    options = f"rw,size={disk_mib}m"
+    if source.user is not None:
+        uid, gid = source.user.split(":")
+        options += f",uid={uid},gid={gid},mode=0700"
+    return dict.fromkeys({PGDATA, *source.volumes}, options)
+
+
+def _labels(order: Order) -> dict[str, str]:
+    labels = {
+        "pgdst.run": order.run_id,
+        "pgdst.kind": order.kind,
+        "pgdst.checkout": order.checkout,
+        "pgdst.owner": json.dumps(owner()),
+    }
+    if isinstance(order.lifetime, TimeToLive):
+        labels["pgdst.expires"] = str(int(time.time()) + order.lifetime.seconds)
+    return labels

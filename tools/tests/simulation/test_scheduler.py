@@ -1,0 +1,208 @@
+"""Clients of a real Postgres, one step at a time: who goes on, who gets a lock, who is a deadlock's victim."""
+
+import threading
+
+import psycopg
+import pytest
+from pgdst.errors import ConfigurationError, ForeignServerError, ScheduleError
+from pgdst.simulation.client import Outcome
+from pgdst.simulation.connection import GatedConnection
+from pgdst.simulation.interleaving import interleaving
+from pgdst.simulation.scheduler import Result
+from pgdst.simulation.strategy import Exhaustive, Schedule, Uniform
+from races import Races, deposit
+from sqlalchemy import create_engine, text
+
+SEEDS = range(20)
+
+
+def test_the_seed_alone_decides_who_gets_the_lock(races: Races) -> None:
+    """Three who lock the same two rows in different orders: lock waits and deadlocks, twice each seed."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    clients = [deposit(engine, 1, 2), deposit(engine, 2, 1), deposit(engine, 1, 2)]
+    runs = [(races.run(simulation, clients, Uniform(seed)), races.balances()) for _twice in range(2) for seed in SEEDS]
+    hashes = [(result.trace.hexdigest(), *found) for result, found in runs]
+    assert hashes[: len(SEEDS)] == hashes[len(SEEDS) :]
+    assert len(SEEDS) // 2 < len(set(hashes))
+    waits = [step for result, _found in runs for step in result.steps if step.answer.startswith("waits for")]
+    deadlocks = [error for result, _found in runs for error in result.errors.values()]
+    assert waits
+    assert deadlocks
+    assert {"raised OperationalError 40P01"} == {str(Outcome(error=error)) for error in deadlocks}
+
+
+def test_a_lost_update_is_found_and_its_schedule_can_be_written_down(races: Races) -> None:
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    clients = [deposit(engine, 1, locking=False), deposit(engine, 1, locking=False)]
+    lost = next(
+        result
+        for result in (races.run(simulation, clients, Uniform(seed)) for seed in SEEDS)
+        if races.balances()[0] == 1
+    )
+    again = races.run(simulation, clients, Schedule.parse(str(lost.schedule)))
+    assert lost.trace.lines == again.trace.lines
+    assert 1 == races.balances()[0]
+
+
+def test_all_schedules_are_tried_and_those_with_a_lock_lose_nothing(races: Races) -> None:
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    found = {}
+    for locking in (True, False):
+        clients = [deposit(engine, 1, locking=locking)] * 2
+        search = Exhaustive(preemptions=1)
+        results = [(races.run(simulation, clients, strategy), races.balances()[0]) for strategy in search]
+        assert search.is_exhausted
+        assert 1 >= max(result.preemptions for result, _balance in results)
+        assert len(results) == len({str(result.schedule) for result, _balance in results})
+        found[locking] = {balance for _result, balance in results}
+    assert {True: {2}, False: {1, 2}} == found
+
+
+def test_no_client_runs_while_another_does(races: Races) -> None:
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    running: set[str] = set()
+    together: list[set[str]] = []
+
+    def client(name: str) -> None:
+        for _ in range(5):
+            with engine.begin() as connection:
+                running.discard(name)
+                connection.execute(text("UPDATE accounts SET balance = balance + 1 WHERE id = 1"))
+                running.add(name)
+                together.append(set(running))
+                for _spin in range(1000):
+                    pass
+                running.discard(name)
+
+    for name in ("ada", "bob", "cyd"):
+        simulation.spawn(name, client, name)
+    simulation.run(Uniform(1))
+    assert {1} == {len(one) for one in together}
+    assert 15 == len(together)
+
+
+def test_a_waiter_that_has_its_lock_goes_on_when_the_schedule_says_so(races: Races) -> None:
+    """Bob's lock is free after step 5; ada, who begins anew, is before him nevertheless."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def ada() -> None:
+        deposit(engine, 1)()
+        deposit(engine, 2)()
+
+    schedule = Schedule.parse("ada*2 bob*2 ada*5 bob*3")
+    result = races.run(simulation, [ada, deposit(engine, 1)], schedule)
+    goes_on = next(step for step in result.steps if step.answer == "goes on")
+    assert [2, 1, 0, 0, 0] == races.balances()
+    assert ("bob", 10) == (goes_on.client, goes_on.number)
+
+
+def test_what_clients_return_and_raise_is_their_outcome(races: Races) -> None:
+    simulation = races.simulation(races.engine())
+    simulation.spawn("ada", lambda number: number + 1, 41)
+    simulation.spawn("bob", lambda: 1 / 0)
+    result = simulation.run(Uniform(0))
+    assert 42 == result.value("ada")
+    assert ["bob"] == list(result.errors)
+    with pytest.raises(ZeroDivisionError):
+        result.value("bob")
+
+
+def test_who_is_no_client_goes_on_as_ever(races: Races) -> None:
+    engine = races.engine()
+    races.simulation(engine)
+    thread = threading.Thread(target=deposit(engine, 3))
+    thread.start()
+    thread.join()
+    deposit(engine, 3)()
+    assert 2 == races.balances()[2]
+
+
+def test_a_detached_engine_has_connections_of_its_own_again(races: Races) -> None:
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    simulation.close()
+    with engine.connect() as connection:
+        assert not isinstance(connection.connection.dbapi_connection, GatedConnection)
+        assert isinstance(connection.connection.dbapi_connection, psycopg.Connection)
+
+
+def test_the_picture_has_a_column_a_client_and_says_who_waits_for_whom(races: Races) -> None:
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    result = races.run(simulation, [deposit(engine, 1)] * 2, Schedule.parse("ada*2 bob*2 ada*2 bob*3"))
+    picture = interleaving(result, width=100).splitlines()
+    assert picture[0].split() == ["step", "ada", "bob"]
+    waits = next(line for line in picture if line.endswith("waits for ada"))
+    assert waits.split()[0] == "4"
+    assert waits.index("SELECT") == picture[0].index("bob")
+    assert f"schedule: {result.schedule}" == picture[-1]
+    assert [3] == [step.number for step in result.steps if step.preempts][:1] or result.preemptions == 1
+
+
+def test_a_client_that_closes_its_connection_has_released_its_locks_when_another_comes(races: Races) -> None:
+    """Its backend ends in its own time, which the next step waits for."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def leave() -> None:
+        connection = engine.connect()
+        connection.execute(text("SELECT FROM accounts WHERE id = 1 FOR UPDATE"))
+        connection.invalidate()
+
+    for seed in SEEDS:
+        result = races.run(simulation, [leave, deposit(engine, 1)], Uniform(seed))
+        assert {} == result.errors
+        assert 1 == races.balances()[0]
+
+
+def test_an_engine_of_another_server_or_driver_is_refused(races: Races, shop_server: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"sqlite\+pysqlite, which has no gate"):
+        races.simulation(create_engine("sqlite://"))
+    foreign = create_engine(shop_server.url)  # type: ignore[attr-defined]
+    simulation = races.simulation(foreign)
+    simulation.spawn("ada", lambda: foreign.connect().close())
+    with pytest.raises(ForeignServerError, match="answers with run id"):
+        simulation.run(Uniform(0))
+    foreign.dispose()
+
+
+def test_names_that_cannot_stand_in_a_schedule_are_refused(races: Races) -> None:
+    simulation = races.simulation()
+    simulation.spawn("ada", int)
+    for name in ("ada", "", "ada lovelace", "ada*2", "1st"):
+        with pytest.raises(ConfigurationError, match="cannot be called"):
+            simulation.spawn(name, int)
+
+
+@pytest.mark.parametrize("text_of_it", ["ada*0", "ada*", "ada bob!", "*3", "ada**2"])
+def test_text_that_is_no_schedule_is_refused(text_of_it: str) -> None:
+    with pytest.raises(ScheduleError, match="is no part of a schedule"):
+        Schedule.parse(text_of_it)
+
+
+def test_a_schedule_that_does_not_fit_says_where_and_ends_the_run(races: Races) -> None:
+    """Ada holds the row that bob waits for when the schedule lets bob go on; nobody is left behind."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    clients = [deposit(engine, 1)] * 3
+    with pytest.raises(ScheduleError, match="Step 5 of the schedule is bob's, but only these can go on: cyd, ada"):
+        races.run(simulation, clients, Schedule.parse("ada*2 bob*2 bob"))
+    assert {} == races.run(simulation, clients, Uniform(0)).errors
+
+
+def test_what_a_strategy_raises_ends_the_run(races: Races) -> None:
+    class Impatient:
+        def choose(self, _point: object) -> int:
+            raise KeyboardInterrupt
+
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    with pytest.raises(KeyboardInterrupt):
+        races.run(simulation, [deposit(engine, 1)] * 2, Impatient())
+    assert [] == [one for one in threading.enumerate() if one.name.startswith("pgdst-")]
+    assert isinstance(races.run(simulation, [deposit(engine, 1)] * 2, Uniform(0)), Result)
