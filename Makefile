@@ -93,6 +93,10 @@ db-shell: $(STAMP) ## Open psql in it; ARGS go to psql
 migrate: $(STAMP) ## Bring it to the migrations' head and compare it with the models
 	@$(RUN) tools/migrate.py
 
+.PHONY: check-schema
+check-schema: $(STAMP) ## Name what in the schema takes its value from the clock or from chance
+	@tools/with_postgres.sh -- $(RUN) tools/check_schema.py
+
 .PHONY: serve
 serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is up
 	@DATABASE_URL="$$($(RUN) tools/db_url.py)" && export DATABASE_URL && cd platform/backend && \

@@ -13,14 +13,17 @@ from typing import Any
 from pgdst.errors import ConfigurationError
 
 KIT = Path(__file__).resolve().parents[2]
-KEYS = {"backend", "alembic_ini", "simulation", "settings"}
+KEYS = {"backend", "alembic_ini", "simulation", "settings", "sql_determinism"}
+PATHS = ("backend", "alembic_ini", "simulation")
+SQL_DETERMINISM = "PGDST_SQL_DETERMINISM"
 
 
 @dataclass(frozen=True)
 class Project:
     """The paths of a backend under test, all absolute, and the Postgres settings that it adds.
 
-    `root` is the folder of the pyproject.toml; runs of one root share the databases of `make db-up`.
+    `root` is the folder of the pyproject.toml; runs of one root share the databases of `make db-up`. With
+    `sql_determinism` its databases can be told what time it is, and what to draw from.
     """
 
     root: Path
@@ -28,6 +31,7 @@ class Project:
     alembic_ini: Path
     simulation: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    sql_determinism: bool = False
 
     @property
     def checkout(self) -> str:
@@ -35,10 +39,14 @@ class Project:
         key = f"{_machine()}:{os.getuid()}:{self.root}"
         return hashlib.sha256(key.encode()).hexdigest()[:12]
 
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which the scripts of a run find the same project, wherever they are called."""
+        paths = {f"PGDST_{name.upper()}": str(getattr(self, name)) for name in PATHS}
+        return {**paths, SQL_DETERMINISM: str(int(self.sql_determinism))}
+
     def shell(self) -> str:
-        """Return lines for a POSIX shell by which the scripts of a run find the same project."""
-        paths = {"BACKEND": self.backend, "ALEMBIC_INI": self.alembic_ini, "SIMULATION": self.simulation}
-        return "".join(f"export PGDST_{name}={shlex.quote(str(path))}\n" for name, path in paths.items())
+        """Return `environment()` as lines for a POSIX shell."""
+        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.environment().items())
 
 
 def load(
@@ -51,7 +59,8 @@ def load(
     """Return the project that `start` (default: the working directory) is in.
 
     The pyproject.toml is the nearest one upwards with a `[tool.pgdst]`, else the kit's own. An option is relative to
-    the working directory, a value in the file to the file (`backend`) or to the backend (the other two).
+    the working directory, a value in the file to the file (`backend`) or to the backend (the other two). Whether SQL
+    is deterministic is a fact of a run's database, so within a run its environment says it, and not the file.
 
     Raises: ConfigurationError, naming the path or key that is wrong.
     """
@@ -61,7 +70,9 @@ def load(
     ini = alembic_ini.resolve() if alembic_ini else home / table.get("alembic_ini", "alembic.ini")
     rules = simulation.resolve() if simulation else home / table.get("simulation", "tests/simulation")
     settings = {name: _setting(value) for name, value in table.get("settings", {}).items()}
-    return Project(file.parent, home, ini.resolve(), rules.resolve(), settings)
+    said = os.environ.get(SQL_DETERMINISM)
+    deterministic = said == "1" if said else table.get("sql_determinism", False)
+    return Project(file.parent, home, ini.resolve(), rules.resolve(), settings, deterministic)
 
 
 def _machine() -> str:
@@ -97,11 +108,11 @@ def _check_keys(file: Path, table: Any) -> None:
         raise ConfigurationError(
             f"{file}: [tool.pgdst] has no key {', '.join(unknown)}. Known are {', '.join(sorted(KEYS))}."
         )
-    wrong = [name for name in KEYS - {"settings"} if not isinstance(table.get(name, ""), str)]
-    if wrong or not isinstance(table.get("settings", {}), dict):
+    types = {**dict.fromkeys(PATHS, str), "settings": dict, "sql_determinism": bool}
+    if wrong := sorted(name for name, value in table.items() if not isinstance(value, types[name])):
         raise ConfigurationError(
-            f"{file}: [tool.pgdst] {', '.join(sorted(wrong)) or 'settings'} has the wrong type: "
-            "paths are strings, settings a table of strings."
+            f"{file}: [tool.pgdst] {', '.join(wrong)} has the wrong type: "
+            "paths are strings, settings a table of strings, sql_determinism is true or false."
         )
 
 

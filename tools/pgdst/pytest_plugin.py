@@ -270,7 +270,7 @@ def pgdst_backends(pgdst_server: Server) -> Iterator["Backends"]:
 
 @pytest.fixture
 def new_simulation(pgdst_backends: "Backends", request: pytest.FixtureRequest) -> Iterator["NewSimulation"]:
-    """Make simulations with the given options. Where the test fails, their last runs are shown."""
+    """Make simulations with the given options. Where the test fails, the last run is shown."""
     from pgdst.simulation.simulation import Simulation
 
     made: list[Simulation] = request.node.stash.setdefault(SIMULATIONS, [])
@@ -294,15 +294,15 @@ def simulation(new_simulation: "NewSimulation") -> "Simulation":
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show how the last run of each simulation went in a test that has failed, and the command that repeats it."""
+    """Show how the last run of a simulation went in a test that has failed, and the command that repeats it."""
     report = yield
     if call.when == "call" and report.failed:
         runs = [one.last for one in item.stash.get(SIMULATIONS, []) if one.last is not None]
         if runs:
             from pgdst.simulation.interleaving import interleaving
 
-            told = [interleaving(run) for run in runs]
-            report.sections.append(("interleaving", "\n\n".join([*told, f"replay: {replay_command(item.config)}"])))
+            told = f"{interleaving(runs[-1])}\nreplay: {replay_command(item.config)}"
+            report.sections.append(("interleaving", told))
     return report
 
 

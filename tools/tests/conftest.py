@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,19 +14,25 @@ import docker
 import psutil
 import pytest
 import shop
+import timed_schema
 import tiny_backend
 from machine import MARK, Machine
 from pgdst import project
+from pgdst.database import sql_determinism
 from pgdst.database.pool import Databases
 from pgdst.server import lease
 from pgdst.server.address import Server, libpq_variables
 from pgdst.server.docker import DockerEngine
-from pgdst.server.engine import Order
+from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.engine import Engine, Order
 from pgdst.server.settings import merged
+from pgdst.simulation.backends import Backends, backends_of
+from races import SCHEMA, Races
 
 KIT = tiny_backend.KIT
 PYTHON = KIT / ".venv" / "bin" / "python"
 DEADLINE_SECONDS = 120
+OTHERS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
 @pytest.fixture(autouse=True)
@@ -128,20 +135,69 @@ def sandbox(new_sandbox: Callable[[Path | None], Sandbox]) -> Sandbox:
     return new_sandbox(None)
 
 
-@pytest.fixture(scope="session")
-def shop_server() -> Iterator[Server]:
-    """A server whose database is the shop's; two-phase transactions and logical replication are allowed."""
+@contextmanager
+def leased_server(engine: Engine, schema: bytes = b"", settings: dict[str, str] | None = None) -> Iterator[Server]:
+    """A server of this process, whose database has been given a schema."""
     held, descriptor = lease.new()
-    engine = DockerEngine()
-    allowed = merged({"max_prepared_transactions": "5", "wal_level": "logical"})
     try:
-        server = engine.start(Order(project.load(start=KIT).checkout, held, allowed))
+        server = engine.start(Order(project.load(start=KIT).checkout, held, merged(settings or {})))
         with server.connect() as connection:
-            connection.execute(shop.SCHEMA)
+            connection.execute(schema)
         yield server
         engine.remove_run(held, log_lines=0)
     finally:
         lease.release(held, descriptor)
+
+
+@pytest.fixture(scope="session")
+def shop_server() -> Iterator[Server]:
+    """A server whose database is the shop's; two-phase transactions and logical replication are allowed."""
+    with leased_server(
+        DockerEngine(), shop.SCHEMA, {"max_prepared_transactions": "5", "wal_level": "logical"}
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def timed_server() -> Iterator[Server]:
+    """A server whose database can be told the time and what to draw; `timed_schema.SCHEMA` came before that."""
+    with leased_server(DockerEngine(), timed_schema.SCHEMA) as server:
+        with server.connect() as connection:
+            assert sql_determinism.install(connection)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def timed_databases(timed_server: Server) -> Iterator[Databases]:
+    """Clean copies of it."""
+    made = Databases(timed_server)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session", params=["docker", "embedded"])
+def race_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of either engine."""
+    with leased_server(DockerEngine() if request.param == "docker" else EmbeddedEngine()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def backends(race_server: Server) -> Iterator[Backends]:
+    """Its backends."""
+    with backends_of(race_server) as found:
+        yield found
+
+
+@pytest.fixture
+def races(race_server: Server, backends: Backends) -> Iterator[Races]:
+    """A small database; no session of a simulation is left in it."""
+    with race_server.connect() as observer, ExitStack() as opened:
+        observer.execute(SCHEMA.encode())
+        yield Races(race_server, backends, observer, opened)
+        opened.close()
+        for (session,) in observer.execute(OTHERS).fetchall():
+            assert backends.wait_until_gone(session, DEADLINE_SECONDS)
 
 
 @pytest.fixture(scope="module")

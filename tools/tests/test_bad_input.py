@@ -139,6 +139,7 @@ def test_no_alembic_ini_names_the_path_that_was_looked_at(sandbox: Sandbox) -> N
         ('backend = "nowhere"', "no such folder"),
         ('backnd = "."', "has no key backnd"),
         ("backend = 7", "has the wrong type"),
+        ('sql_determinism = "yes"', "sql_determinism has the wrong type"),
         ("backend = ", "cannot be read"),
     ],
 )

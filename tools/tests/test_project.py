@@ -43,6 +43,16 @@ def test_two_checkouts_have_two_names(tmp_path: Path) -> None:
     assert project.load(start=one).checkout == project.load(start=one).checkout
 
 
+def test_sql_is_as_ever_unless_a_project_says_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a run it is what the run's database was made with, wherever a script is called."""
+    assert not project.load(start=write(tmp_path / "plain", "[tool.pgdst]\n")).sql_determinism
+    found = project.load(start=write(tmp_path / "told", "[tool.pgdst]\nsql_determinism = true\n"))
+    assert found.sql_determinism
+    for name, value in found.environment().items():
+        monkeypatch.setenv(name, value)
+    assert project.load(start=tmp_path / "plain").sql_determinism
+
+
 def test_settings_become_what_postgres_writes(tmp_path: Path) -> None:
     """TOML booleans and numbers included."""
     root = write(tmp_path, "[tool.pgdst.settings]\nmax_connections = 50\njit = true\nwork_mem = '8MB'\n")

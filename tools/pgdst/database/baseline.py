@@ -7,10 +7,11 @@ are compared, and the catalogues in which nearly every change of a schema leaves
 
 Reading all catalogues through takes longer than everything else together, so for all of them together Postgres's own
 counters of written rows must stand still. They are exact once all other sessions have ended: a session hands in its
-counts when it ends, and also what was rolled back is counted. What could escape is a change that a superuser's session
-makes with track_counts off, if it is in none of the catalogues that are read.
+counts when it ends, and also what was rolled back is counted. VACUUM alone writes in place, and is counted by itself.
+What could escape is a change that a superuser's session makes with track_counts off, if it is in none of the catalogues
+that are read.
 
-Source: Postgres 16, "Database Page Layout" (t_xmin), "The Cumulative Statistics System".
+Source: Postgres 16, "Database Page Layout" (t_xmin), "The Cumulative Statistics System"; vac_update_relstats.
 """
 
 from collections.abc import Iterable
@@ -22,13 +23,12 @@ import psycopg
 from pgdst.errors import ConfigurationError
 
 FIRST_OF_USERS = 16384  # FirstNormalObjectId: what has a lower oid came with Postgres
-# The catalogues that are read, and which of their rows; by the leading column of an index where Postgres itself has
-# thousands of rows in them.
+# The catalogues that are read, and which of their rows: where many came with Postgres, those of the application.
 READ = {
     "pg_attribute": f"attrelid >= {FIRST_OF_USERS}",
-    "pg_class": "true",
+    "pg_class": f"oid >= {FIRST_OF_USERS}",
     "pg_constraint": "true",
-    "pg_depend": "true",
+    "pg_depend": f"objid >= {FIRST_OF_USERS}",
     "pg_description": f"objoid >= {FIRST_OF_USERS}",
     "pg_namespace": "true",
     "pg_proc": f"oid >= {FIRST_OF_USERS}",
@@ -42,17 +42,27 @@ SHARED = {
     "pg_shdepend": "dbid = $2",
     "pg_subscription": "subdbid = $2",
 }
-# The others that all databases share: no clone can undo a change of them.
-OF_THE_SERVER = ("pg_auth_members", "pg_authid", "pg_parameter_acl", "pg_replication_origin", "pg_tablespace")
+# The others that all databases share, and which of their rows: no clone can undo a change of them.
+SHARED_BY_ALL = {
+    "pg_auth_members": "true",
+    "pg_authid": "true",
+    "pg_db_role_setting": "setdatabase = 0",
+    "pg_parameter_acl": "true",
+    "pg_replication_origin": "true",
+    "pg_shdescription": "classoid <> 'pg_database'::regclass",
+    "pg_shseclabel": "classoid <> 'pg_database'::regclass",
+    "pg_tablespace": "true",
+}
 # Row versions, of at most a page (8 KiB) each, that may be written to a clone before a new one is cheaper than what is
 # dead in it: nothing is vacuumed, as autovacuum is off.
 MOST_WRITTEN_ROWS = 10_000
 # Bytes of a seeded table that are kept here, to put back rows that were changed or deleted.
 MOST_COPY_BYTES = 1024 * 1024
 
-SINCE = "since AS MATERIALIZED (SELECT age($1::xid) AS age)"
-# The first transaction that is later than all that was done so far, this one included.
-NEXT = "(pg_current_xact_id()::text::bigint + 1)::text"
+# All statements have the same parameters: $1 is the id of the first transaction after the clone was known to be equal,
+# $2 the database's oid. Whether a row version is later is asked by age, as ids wrap around.
+PARAMETERS = "xid, oid"
+LATER = "age(xmin) <= age($1)"
 TABLES = """
     SELECT format('%I.%I', n.nspname, c.relname), c.relkind = 'm', pg_table_size(c.oid),
         EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND tgenabled IN ('A', 'R'))
@@ -61,7 +71,7 @@ TABLES = """
     ORDER BY n.nspname, c.relname
 """
 SEQUENCES = """
-    SELECT format('%I.%I', n.nspname, c.relname), quote_literal(format('%I.%I', n.nspname, c.relname))
+    SELECT c.oid, format('%I.%I', n.nspname, c.relname)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'S' AND c.relpersistence <> 't' ORDER BY n.nspname, c.relname
 """
@@ -70,11 +80,25 @@ COUNTED = f"""
     SELECT c.oid FROM pg_class c WHERE c.relkind = 'r' AND c.oid < {FIRST_OF_USERS} AND NOT c.relisshared
         AND c.relname NOT IN ('pg_largeobject', 'pg_largeobject_metadata')
 """
-# The application's tables with their TOAST tables, and large objects: what grows by what was deleted.
-GROWING = f"""
-    SELECT c.oid FROM pg_class c WHERE c.relkind IN ('r', 'm', 't') AND c.oid >= {FIRST_OF_USERS}
-        OR c.oid = 'pg_largeobject'::regclass
+# VACUUM writes in place, into the row of pg_class, how far a table's ids are frozen, among others.
+VACUUMED = "SELECT c.oid FROM pg_class c WHERE c.relkind IN ('r', 'm', 't')"
+# Divides by zero while there are other sessions in the database, and ends the transaction with it. It looks for a
+# millisecond, as one that was closed just now takes a moment to end; by itself Postgres looks once in a transaction.
+ALONE = """
+    WITH RECURSIVE seen (cleared, others) AS (
+        SELECT '', pg_stat_get_db_numbackends($2) - 1
+        UNION ALL
+        SELECT pg_stat_clear_snapshot()::text, pg_stat_get_db_numbackends($2) - 1
+        FROM seen WHERE others > 0 AND clock_timestamp() < statement_timestamp() + interval '1 ms')
+    SELECT 1 / (min(others) = 0)::int FROM seen
 """
+# What of the whole server no clone can undo, with the versions of the rows.
+OF_THE_SERVER = "SELECT string_agg(concat_ws(' ', name, xmin, ctid), ', ') FROM ({}) AS of_the_server".format(
+    " UNION ALL ".join(
+        f"SELECT '{name}' AS name, xmin, ctid FROM pg_catalog.{name} WHERE {where}"
+        for name, where in SHARED_BY_ALL.items()
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -91,20 +115,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The statements for one template's clones, with what is expected in them.
+    """The tables of one template's clones, and the PREPAREs of the statements that bring a clone back and compare it.
 
-    Their parameters: $1 the id of the first transaction after the clone was known to be equal, $2 the database's oid.
-
-    `look` returns what differs in anything but rows and sequences, in words. `state` returns one row
-    (`reset.State`). `rewind` deletes rows and large objects, sets sequences back, and returns the next $1. `verify`
-    returns the tables, by name, that are not as in the template.
+    `pgdst_alone` fails while there are other sessions. `pgdst_delete` deletes what is later in the tables, and large
+    objects, and returns the id of its transaction. `pgdst_prove` sets sequences back and returns what is not as in the
+    template: catalogues, tables, names of two-phase transactions; then the fields of `reset.State`.
     """
 
     tables: tuple[Table, ...]
-    look: bytes
-    state: bytes
-    rewind: bytes
-    verify: bytes
+    prepare: bytes
 
 
 def read_baseline(connection: psycopg.Connection) -> Baseline:
@@ -117,13 +136,9 @@ def read_baseline(connection: psycopg.Connection) -> Baseline:
             "A rewind goes by what Postgres counts, and track_counts is off. Remove it from [tool.pgdst.settings]."
         )
     tables = _tables(connection)
-    return Baseline(
-        tables=tables,
-        look=_look(connection),
-        state=_state(connection),
-        rewind=_rewind(connection, tables),
-        verify=_verify(connection, tables),
-    )
+    statements = {"alone": ALONE, "delete": _delete(tables), "prove": _prove(connection, tables)}
+    prepare = [f"PREPARE pgdst_{name} ({PARAMETERS}) AS {query}" for name, query in statements.items()]
+    return Baseline(tables, "; ".join(prepare).encode())
 
 
 def _tables(connection: psycopg.Connection) -> tuple[Table, ...]:
@@ -139,80 +154,73 @@ def _copy(connection: psycopg.Connection, table: str) -> bytes:
         return b"".join(bytes(block) for block in copy)
 
 
-def _look(connection: psycopg.Connection) -> bytes:
-    return _with_since(
-        [
-            *(_unlike(connection, name, f"pg_catalog.{name}", where) for name, where in {**READ, **SHARED}.items()),
-            "SELECT 'a replication slot' FROM pg_get_replication_slots() WHERE datoid = $2",
-        ]
-    )
+def _delete(tables: Iterable[Table]) -> str:
+    deletes = [
+        f"t{number} AS (DELETE FROM ONLY {table.name} WHERE {LATER})"
+        for number, table in enumerate(tables)
+        if not table.materialized
+    ]
+    objects = f"objects AS (SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE {LATER})"
+    # A query in WITH runs as far as it is read, hence the count.
+    return f"WITH {', '.join([*deletes, objects])} SELECT pg_current_xact_id()::text, count(*) FROM objects"
 
 
 def _unlike(connection: psycopg.Connection, what: str, relation: str, where: str) -> str:
     """Return a SELECT that yields `what` where the visible row versions are not those of the template."""
     # VACUUM and ANALYZE write what the planner goes by into pg_class, and it alone, in place.
-    sums = "count(*), sum(relpages), sum(reltuples::bigint)" if what == "pg_class" else "count(*)"
+    in_place = ", sum(relpages), sum(reltuples::float8), sum(relallvisible)"
+    sums = f"count(*){in_place if what == 'pg_class' else ''}"
     where_now = where.replace("$2", _own_oid(connection))
     [expected] = _all(connection, f"SELECT {sums} FROM ONLY {relation} WHERE {where_now}")
+    if expected == (0,):
+        return f"SELECT {_literal(what)} WHERE EXISTS (SELECT FROM ONLY {relation} WHERE {where})"
     return (
         f"SELECT {_literal(what)} FROM ONLY {relation} WHERE {where} "
-        f"HAVING ({sums}) <> ({', '.join(map(str, expected))}) OR min(age(xmin)) <= (SELECT age FROM since)"
+        f"HAVING ({sums}) <> ({', '.join(map(str, expected))}) OR min(age(xmin)) <= age($1)"
     )
 
 
-def _state(connection: psycopg.Connection) -> bytes:
-    counted = _column(connection, COUNTED)
-    growing = _column(connection, GROWING)
-    of_the_server = " UNION ALL ".join(
-        f"SELECT '{name}' AS name, xmin, ctid FROM pg_catalog.{name} {where}"
-        for name, where in [*((name, "") for name in OF_THE_SERVER), ("pg_db_role_setting", "WHERE setdatabase = 0")]
+def _prove(connection: psycopg.Connection, tables: Iterable[Table]) -> str:
+    catalogues = _every(
+        [
+            *(_unlike(connection, name, f"pg_catalog.{name}", where) for name, where in {**READ, **SHARED}.items()),
+            "SELECT 'a replication slot' FROM pg_get_replication_slots() WHERE datoid = $2",
+        ]
     )
+    objects = [_unlike(connection, name, name, "true") for name in ("pg_largeobject", "pg_largeobject_metadata")]
+    rows = _every([*objects, *(_unlike(connection, table.name, table.name, "true") for table in tables)])
+    written = _sum(_column(connection, COUNTED), "tuples_inserted", "tuples_updated", "tuples_deleted")
+    vacuumed = _sum(_column(connection, VACUUMED), "vacuum_count")
+    # Postgres copies what is in the list of a SELECT each time: from a subquery these are only names.
     return f"""
-        SELECT ARRAY(SELECT pid FROM pg_stat_get_activity(NULL) WHERE datid = $1 AND pid <> pg_backend_pid()),
-            ARRAY(SELECT gid FROM pg_prepared_xact() WHERE dbid = $1),
-            {_sum(counted, "inserted", "updated", "deleted")}, pg_stat_get_db_stat_reset_time($1)::text,
-            {_sum(growing, "inserted", "updated")},
-            (SELECT string_agg(concat_ws(' ', name, xmin, ctid), ', ') FROM ({of_the_server}) AS of_the_server)
-    """.encode()
+        SELECT * FROM (
+            SELECT ARRAY({catalogues}), ARRAY({rows}), ARRAY(SELECT gid FROM pg_prepared_xact() WHERE dbid = $2),
+                ({written} + {vacuumed})::bigint, pg_stat_get_db_stat_reset_time($2)::text,
+                pg_stat_get_db_tuples_inserted($2) + pg_stat_get_db_tuples_updated($2), ({OF_THE_SERVER}),
+                ({_set_back(connection)})
+        ) AS proof
+    """
 
 
 def _sum(oids: Iterable[int], *counters: str) -> str:
-    """Return an expression: how many rows were written in these ways to these tables, since the clone was made."""
-    each = " + ".join(f"pg_stat_get_tuples_{counter}(oid)" for counter in counters)
+    """Return an expression: what Postgres has counted of these tables, in these ways, since the clone was made."""
+    each = " + ".join(f"pg_stat_get_{counter}(oid)" for counter in counters)
     return f"(SELECT sum({each}) FROM unnest(ARRAY[{', '.join(map(str, oids))}]::oid[]) AS oid)"
 
 
-def _rewind(connection: psycopg.Connection, tables: Iterable[Table]) -> bytes:
-    new = "age(xmin) <= (SELECT age FROM since)"
-    deletes = [
-        f"t{number} AS (DELETE FROM ONLY {table.name} WHERE {new})"
-        for number, table in enumerate(tables)
-        if not table.materialized
+def _set_back(connection: psycopg.Connection) -> str:
+    """Return a SELECT that sets all sequences: to look first at which of them were used takes longer."""
+    sequences = [
+        (oid, *_all(connection, f"SELECT last_value, is_called FROM {name}")[0])
+        for oid, name in _all(connection, SEQUENCES)
     ]
-    objects = f"SELECT lo_unlink(oid)::bigint FROM pg_largeobject_metadata WHERE {new}"
-    resets = [_reset(connection, *names) for names in _all(connection, SEQUENCES)]
-    parts = [SINCE, *deletes, f"others AS ({' UNION ALL '.join([objects, *resets])})"]
-    # A query in WITH runs as far as it is read, hence the count.
-    return f"WITH {', '.join(parts)} SELECT count(*), {NEXT} FROM others".encode()
+    each = ", ".join(f"({oid}::oid::regclass, {last}::bigint, {called})" for oid, last, called in sequences)
+    values = f"VALUES {each}" if each else "SELECT 0::oid::regclass, 0::bigint, false WHERE false"
+    return f"SELECT count(setval(oid, last, called)) FROM ({values}) AS every (oid, last, called)"
 
 
-def _reset(connection: psycopg.Connection, name: str, literal: str) -> str:
-    last, called = _all(connection, f"SELECT last_value, is_called FROM {name}")[0]
-    return (
-        f"SELECT setval({literal}::regclass, {last}, {called}) FROM {name} "
-        f"WHERE (last_value, is_called) <> ({last}, {called})"
-    )
-
-
-def _verify(connection: psycopg.Connection, tables: Iterable[Table]) -> bytes:
-    objects = [_unlike(connection, name, name, "true") for name in ("pg_largeobject", "pg_largeobject_metadata")]
-    return _with_since([*objects, *(_unlike(connection, table.name, table.name, "true") for table in tables)])
-
-
-def _with_since(selects: Iterable[str]) -> bytes:
-    # One scan a table, in one statement: the age is computed once, and the server plans all of it once.
-    every = " UNION ALL ".join(f"({select})" for select in selects)
-    return f"WITH {SINCE} {every}".encode()
+def _every(selects: Iterable[str]) -> str:
+    return " UNION ALL ".join(f"({select})" for select in selects)
 
 
 def _literal(text: str) -> str:

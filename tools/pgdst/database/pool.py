@@ -15,6 +15,7 @@ from pgdst.database.template import Template
 from pgdst.server.address import Server
 
 MAINTENANCE = "postgres"
+NUMBERS = itertools.count(1)  # of the clones that this process has made
 
 
 class Databases:
@@ -35,7 +36,6 @@ class Databases:
         self._template = Template(server, server.with_database(MAINTENANCE).connect())
         self._template.make()
         self._baseline: Baseline | None = None
-        self._numbers = itertools.count(1)
         self._idle: list[Clone] = []
         self._dropper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pgdst-drop")
         self._drops: list[Future[None]] = []
@@ -80,7 +80,7 @@ class Databases:
             drop.result()
 
     def _new(self) -> Clone:
-        name = f"{self.server.database}_{os.getpid()}_{next(self._numbers)}"
+        name = f"{self.server.database}_{os.getpid()}_{next(NUMBERS)}"
         self._template.clone(name)
         try:
             return self._watched(self.server.with_database(name))

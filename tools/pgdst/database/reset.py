@@ -1,20 +1,23 @@
 """A rewind: a clone back to exactly the template's contents, or word that it cannot be proved equal."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 
-from pgdst.database.baseline import MOST_WRITTEN_ROWS, NEXT, Baseline, Table
+from pgdst.database.baseline import MOST_WRITTEN_ROWS, OF_THE_SERVER, Baseline, Table
 from pgdst.errors import ServerNotReadyError, SharedStateError
 from pgdst.server.address import Server
 
-# For the kit's own session. Replica: deleting rows fires no triggers or rules and checks no foreign keys. Planned once:
-# the plans depend on no value. Statistics: as they are now, not as they were when this transaction first asked.
+# For the kit's own session. Replica: deleting rows fires no triggers or rules and checks no foreign keys. Read
+# committed: each statement sees what was committed before it. Planned once: the plans depend on no value; all pages are
+# in memory. Statistics: as they are now, not as they were when this transaction first asked. What fails is told to us,
+# and nobody else.
 SETTINGS = b"""
-    SET session_replication_role = replica; SET plan_cache_mode = force_generic_plan;
-    SET stats_fetch_consistency = none; SET statement_timeout = '60s'
+    SET session_replication_role = replica; SET default_transaction_isolation = 'read committed';
+    SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1; SET stats_fetch_consistency = none;
+    SET statement_timeout = '60s'; SET lock_timeout = '5ms'; SET log_min_messages = fatal
 """
 SESSIONS_END_SECONDS = 15
 POLL_SECONDS = 0.0003
@@ -23,23 +26,35 @@ SESSIONS = b"SELECT pid FROM pg_stat_get_activity(NULL) WHERE datid = $1 AND pid
 END_SESSIONS = b"""
     SELECT pid, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL) WHERE datid = $1 AND pid <> pg_backend_pid()
 """
-MARK = f"SELECT {NEXT}".encode()
+PREPARED = b"SELECT gid FROM pg_prepared_xact() WHERE dbid = $1"
+NEXT = b"SELECT (pg_current_xact_id()::text::bigint + 1)::text"
 
 
 @dataclass(frozen=True)
 class State:
-    """Who else is in a clone, its counters, and the versions of the rows that belong to the whole server.
+    """The counters of a clone, and the versions of the rows that belong to the whole server.
 
-    `sessions` are the processes of the other sessions, `prepared` the names of two-phase transactions; `written` counts
-    writes to the catalogues, `grown` row versions in what grows.
+    `written` counts writes to the catalogues, `grown` the row versions that were written to anything.
     """
 
-    sessions: list[int]
-    prepared: list[str]
     written: int
     counted_since: str | None
     grown: int
     of_the_server: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the statements of the baseline have returned, all in one transaction.
+
+    `catalogues` and `tables` are those that differ, `prepared` the names of two-phase transactions.
+    """
+
+    transaction: str
+    catalogues: list[str]
+    tables: set[str]
+    prepared: list[str]
+    state: State
 
 
 class Clone:
@@ -49,9 +64,10 @@ class Clone:
         self.server = server
         self.connection = connection
         self.baseline = baseline
+        self.connection.execute(baseline.prepare, prepare=False)
         [(self.oid,)] = self._ask(b"SELECT oid::text FROM pg_database WHERE datname = current_database()")
-        [(self.mark,)] = self._ask(MARK)
-        self.state = self._state()
+        [(self.mark,)] = self._ask(NEXT)
+        self.state = self._found().state
 
     def close(self) -> None:
         """Close the kit's connection."""
@@ -64,41 +80,54 @@ class Clone:
         transaction, advisory locks, temporary tables, prepared statements, settings) ends with it.
 
         Raises: ServerNotReadyError where a session does not end; SharedStateError where roles or their settings were
-        changed for the whole server.
+        changed for the whole server; psycopg.Error where it could not be done, for example as a table is gone.
         """
-        before = self.state
-        different = self._look()
-        if not different:
-            different = self._restore()
+        try:
+            found = self._found_at_once() or self._found_once_alone()
+        except psycopg.Error:
+            self.require_shared_unchanged()
+            raise
+        before, self.state = self.state, found.state
         _require_equal(before.of_the_server, self.state.of_the_server)
-        return different
+        different = self._differences(before, found) + self._roll_back(found.prepared)
+        return different or self._restore(found)
 
     def require_shared_unchanged(self) -> None:
         """Rewind nothing, and raise SharedStateError where `rewind` would: a clone that is kept may be the last one."""
-        _require_equal(self.state.of_the_server, self._state().of_the_server)
+        [(of_the_server,)] = self._ask(OF_THE_SERVER.encode())
+        _require_equal(self.state.of_the_server, of_the_server)
 
-    def _look(self) -> list[str]:
+    def _found_at_once(self) -> Found | None:
+        """Return what was found, unless somebody else is there, or a two-phase transaction holds a lock."""
+        try:
+            return self._found()
+        except (psycopg.errors.DivisionByZero, psycopg.errors.LockNotAvailable):
+            return None
+
+    def _found_once_alone(self) -> Found:
+        self._end_sessions()
+        prepared = self._roll_back([gid for (gid,) in self._ask(PREPARED, self.oid)])
+        found = self._found()
+        return replace(found, catalogues=[*prepared, *found.catalogues])
+
+    def _found(self) -> Found:
+        """Execute the statements of the baseline, in one transaction and one round trip."""
+        calls = [f"EXECUTE pgdst_{name} ('{self.mark}', {self.oid})" for name in ("alone", "delete", "prove")]
+        cursor = self.connection.execute("; ".join(calls).encode(), prepare=False)
+        rows = cursor.fetchall()
+        while cursor.nextset():
+            rows += cursor.fetchall()
+        [_, (transaction, _), (catalogues, tables, prepared, *state, _)] = rows
+        return Found(transaction, catalogues, set(tables), prepared, State(*state))
+
+    def _differences(self, before: State, found: Found) -> list[str]:
         """Return what differs in anything but rows and sequences, or is too much, in words."""
-        before = self.state
-        self.state, different = self._look_at_once()
-        if self.state.sessions:  # what was seen was before their end
-            self._end_sessions()
-            self.state, different = self._look_at_once()
-        if (before.written, before.counted_since) != (self.state.written, self.state.counted_since):
+        different = list(found.catalogues)
+        if (before.written, before.counted_since) != (found.state.written, found.state.counted_since):
             different.append("a catalogue was written")
-        if self.state.grown > MOST_WRITTEN_ROWS:
-            different.append(f"{self.state.grown} row versions written")
-        return different + self._roll_back(self.state.prepared)
-
-    def _look_at_once(self) -> tuple[State, list[str]]:
-        """Return the state and what differs in the catalogues, in one round trip.
-
-        Nothing in it waits for a lock that a session could hold on a table.
-        """
-        with self.connection.pipeline():
-            state = self._send(self.baseline.state, self.oid)
-            look = self._send(self.baseline.look, self.mark, self.oid)
-        return _read_state(state.fetchall()), [what for (what,) in look.fetchall()]
+        if found.state.grown > MOST_WRITTEN_ROWS:
+            different.append(f"{found.state.grown} row versions written")
+        return different
 
     def _end_sessions(self) -> None:
         deadline = time.monotonic() + SESSIONS_END_SECONDS
@@ -118,20 +147,16 @@ class Clone:
             self._ask(f"ROLLBACK PREPARED {psycopg.sql.Literal(gid).as_string()}".encode())
         return [f"the prepared transaction {gid}" for gid in gids]
 
-    def _restore(self) -> list[str]:
-        with self.connection.pipeline():
-            rewound = self._send(self.baseline.rewind, self.mark)
-            verified = self._send(self.baseline.verify, self.mark)
-        [(_, mark)] = rewound.fetchall()
-        different = {name for (name,) in verified.fetchall()}
-        missing = [table for table in self.baseline.tables if table.name in different]
-        lost = sorted(different - {table.name for table in missing if table.copy is not None})
+    def _restore(self, found: Found) -> list[str]:
+        """Put back the rows of seeded tables that are not as they were, and return those of which none are kept."""
+        missing = [table for table in self.baseline.tables if table.name in found.tables]
+        lost = sorted(found.tables - {table.name for table in missing if table.copy is not None})
         if lost:
             return lost
+        self.mark = str(int(found.transaction) + 1)
         if missing:
             self._fill(missing)
-            [(mark,)] = self._ask(MARK)
-        self.mark = mark
+            [(self.mark,)] = self._ask(NEXT)
         return []
 
     def _fill(self, tables: list[Table]) -> None:
@@ -142,20 +167,9 @@ class Clone:
                 with cursor.copy(f"COPY {table.name} FROM STDIN".encode()) as copy:
                     copy.write(table.copy or b"")
 
-    def _state(self) -> State:
-        return _read_state(self._ask(self.baseline.state, self.oid))
-
     def _ask(self, query: bytes, *parameters: str) -> list[tuple[Any, ...]]:
-        cursor = self._send(query, *parameters)
+        cursor = self.connection.execute(query, parameters, prepare=True)
         return cursor.fetchall() if cursor.description else []
-
-    def _send(self, query: bytes, *parameters: str) -> psycopg.Cursor[tuple[Any, ...]]:
-        return self.connection.execute(query, parameters, prepare=True)
-
-
-def _read_state(rows: list[tuple[Any, ...]]) -> State:
-    [(sessions, prepared, written, since, grown, of_the_server)] = rows
-    return State(sessions, prepared, int(written), since, int(grown), of_the_server)
 
 
 def _require_equal(before: str, after: str) -> None:

@@ -18,6 +18,7 @@ from pgdst.server.snapshot import Recipe
 
 MIGRATE = KIT / "tools" / "migrate.py"
 PACKAGE_MARKS = (".dist-info", ".egg-info", ".egg-link", ".pth")
+SOURCES = (".py", ".sh", ".sql")
 STOP_SECONDS = 5
 
 
@@ -36,6 +37,7 @@ def key(project: Project, values: Mapping[str, str]) -> str:
         "packages": _packages(),
         "kit": _kit(),
         "project": [str(project.root), str(project.backend), str(project.alembic_ini)],
+        "sql_determinism": project.sql_determinism,
     }
     return digest(json.dumps(depends_on, sort_keys=True).encode())
 
@@ -61,8 +63,7 @@ def fill(project: Project, server: Server) -> Manifest:
 
 
 def _migrate(project: Project, server: Server, manifest: int) -> None:
-    paths = {"BACKEND": project.backend, "ALEMBIC_INI": project.alembic_ini, "SIMULATION": project.simulation}
-    environment = {**os.environ, **server.environment(), **{f"PGDST_{name}": str(path) for name, path in paths.items()}}
+    environment = {**os.environ, **server.environment(), **project.environment()}
     command = [sys.executable, str(MIGRATE), "--manifest", f"/dev/fd/{manifest}"]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=(manifest,)
@@ -89,5 +90,5 @@ def _kit() -> str:
     """Return the hash of the kit's sources, the simulation's aside."""
     package = KIT / "tools" / "pgdst"
     folders = (package, package / "server", package / "server" / "offline", package / "database")
-    sources = sorted(path for folder in folders for path in folder.iterdir() if path.suffix in (".py", ".sh"))
+    sources = sorted(path for folder in folders for path in folder.iterdir() if path.suffix in SOURCES)
     return digest(b"\0".join(path.read_bytes() for path in (*sources, MIGRATE)))

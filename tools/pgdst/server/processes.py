@@ -20,6 +20,7 @@ while read -r signal pids; do
             case "$signal $stat" in
             STOP*") T "*) break ;;
             STOP*) ;;
+            KILL*) break ;;
             *") T "*) ;;
             *) break ;;
             esac
@@ -39,6 +40,9 @@ class Processes(Protocol):
 
     def resume(self, *pids: int) -> None:
         """Let stopped processes go on."""
+
+    def kill(self, pid: int) -> None:
+        """End a process at once, by SIGKILL."""
 
 
 @contextmanager
@@ -60,6 +64,9 @@ class _OnThisMachine:
 
     def resume(self, *pids: int) -> None:
         self._send(signal.SIGCONT, pids, lambda state: state != "T")
+
+    def kill(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
 
     def _send(self, number: int, pids: tuple[int, ...], expected: Callable[[str], bool]) -> None:
         for pid in pids:
@@ -88,6 +95,9 @@ class _InContainer:
 
     def resume(self, *pids: int) -> None:
         self._request("CONT", pids)
+
+    def kill(self, pid: int) -> None:
+        self._request("KILL", (pid,))
 
     def _request(self, name: str, pids: tuple[int, ...]) -> None:
         from docker.utils.socket import SocketError, next_frame_header, read_exactly

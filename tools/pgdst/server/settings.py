@@ -34,6 +34,7 @@ SETTINGS = (
     Setting("max_parallel_workers_per_gather", "0", "determinism: parallel workers return rows in any order"),
     Setting("jit", "off", "speed and determinism: compiling depends on estimated costs"),
     Setting("synchronize_seqscans", "off", "determinism: a scan starts at the first page, whoever else scans"),
+    Setting("search_path", "public", "safety: `$user` would be the kit's own schema, which has its user's name"),
     Setting("deadlock_timeout", "10ms", "speed: a deadlock is found at once"),
     Setting("TimeZone", "UTC", "determinism: the same text of a time on every machine"),
     Setting("scram_iterations", "1", "speed: hashing again and again only protects passwords that can be guessed"),

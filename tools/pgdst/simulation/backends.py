@@ -1,9 +1,11 @@
 """What Postgres says of the clients' backends, and which of them may run."""
 
+import os
+import select
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 
 import psycopg
@@ -12,14 +14,15 @@ from psycopg.errors import _WaitTimeout
 from psycopg.generators import execute
 from psycopg.pq.abc import PGresult
 
-from pgdst.errors import InconclusiveError
-from pgdst.server.address import Server
+from pgdst.errors import InconclusiveError, ServerUnreachableError
+from pgdst.server.address import Server, require_ours
 from pgdst.server.processes import Processes, processes_of
 
 # How long the observer waits for an answer that takes a tenth of a millisecond, until the backend that was stopped last
 # is suspected of having been stopped while it held one of the locks by which Postgres guards its own lists.
 SUSPICIOUS_SECONDS = 0.25
 _TRIES = 20
+_RECOVERS_SECONDS = 30.0
 
 _BLOCKERS = b"""
     SELECT backend, pg_blocking_pids(backend) || pg_safe_snapshot_blocking_pids(backend)
@@ -40,17 +43,15 @@ _ACTIVITY = """
 class Backends:
     """The backends of one server, by their process ids: seen through a connection of its own, stopped by signals."""
 
-    def __init__(self, server: Server, observer: psycopg.Connection, processes: Processes) -> None:
+    def __init__(self, server: Server, processes: Processes) -> None:
         self.server = server
-        self._observer = observer
+        self._observer = self._connect()
         self._processes = processes
         self._frozen: set[int] = set()
         # A client may just be asking when the scheduler has waited for it long enough.
         self._lock = threading.Lock()
         self._suspect: int | None = None  # stopped since the last question
         self._wait_for_snapshot: dict[int, set[tuple[datetime, int, datetime]]] = {}
-        # By libpq itself: the question is asked several times a step, and psycopg would take as long again as Postgres.
-        observer.pgconn.prepare(b"blockers", _BLOCKERS)
 
     def blockers(self, *backends: int) -> dict[int, frozenset[int]]:
         """Return for each backend the ids of those that it waits for: none where it does not wait for a lock.
@@ -98,6 +99,22 @@ class Backends:
             self._frozen.add(backend)
             self._suspect = backend
 
+    def _connect(self) -> psycopg.Connection:
+        """Return a new observer, as soon as the server takes one. Raises: InconclusiveError, ForeignServerError."""
+        deadline = time.monotonic() + _RECOVERS_SECONDS
+        while True:
+            try:
+                observer = self.server.with_database("postgres").connect()
+                break
+            except ServerUnreachableError as error:
+                if time.monotonic() > deadline:
+                    raise InconclusiveError(f"The server did not recover within {_RECOVERS_SECONDS:g} s.") from error
+                time.sleep(0.005)
+        require_ours(observer, self.server.run_id)
+        # By libpq itself: the question is asked several times a step, and psycopg would take as long again as Postgres.
+        observer.pgconn.prepare(b"blockers", _BLOCKERS)
+        return observer
+
     def _let_go_and_stop_again(self) -> None:
         """Stop the suspect elsewhere: its deadlock check, which holds locks that all need, may just have been on."""
         assert self._suspect is not None
@@ -130,6 +147,43 @@ class Backends:
         state, wait_type, wait, query = row
         return f"its backend is {state}, waiting for {wait_type or 'nothing'}: {wait or '-'}, query: {query}"
 
+    def cancel(self, backend: int) -> None:
+        """Cancel a backend's statement."""
+        with self._lock:
+            self._observer.execute("SELECT pg_cancel_backend(%s)", (backend,))
+
+    def crash(self, backend: int) -> None:
+        """Kill a backend, so that the server ends all others and recovers; return when it answers again.
+
+        Raises: InconclusiveError, where it does not.
+        """
+        self.thaw_all()
+        with self._lock:
+            self._processes.kill(backend)
+            _wait_until_closed(self._observer)
+            self._observer.close()
+            self._observer = self._connect()
+
+    @contextmanager
+    def no_connection_left(self) -> Iterator[None]:
+        """Take all connections that the server has left, for this block."""
+        with ExitStack() as taken:
+            while True:
+                try:
+                    taken.enter_context(closing(self.server.with_database("postgres").connect()))
+                except ServerUnreachableError as error:
+                    if isinstance(error.__cause__, psycopg.OperationalError) and "too many clients" in str(error):
+                        break
+                    raise
+            yield
+
+    def close(self) -> None:
+        """Let every backend go on, and close the observer's connection."""
+        try:
+            self.thaw_all()
+        finally:
+            self._observer.close()
+
     def terminate(self, backends: Iterable[int]) -> None:
         """End sessions; those that have ended are left alone."""
         with self._lock:
@@ -150,6 +204,16 @@ class Backends:
             return self._observer.execute(query, (backend,)).fetchone() is not None
 
 
+def _wait_until_closed(connection: psycopg.Connection) -> None:
+    descriptor = connection.pgconn.socket
+    deadline = time.monotonic() + _RECOVERS_SECONDS
+    while time.monotonic() < deadline:
+        readable, _, _ = select.select([descriptor], [], [], _RECOVERS_SECONDS)
+        if readable and not os.read(descriptor, 65536):
+            return
+    raise InconclusiveError("The server did not end its sessions when one of its backends was killed.")
+
+
 def _array(numbers: Iterable[int]) -> bytes:
     return b"{%s}" % b",".join(b"%d" % number for number in numbers)
 
@@ -164,9 +228,5 @@ def _row(result: PGresult, number: int) -> tuple[int, frozenset[int]]:
 @contextmanager
 def backends_of(server: Server) -> Iterator[Backends]:
     """Yield the backends of a server of the kit's; whatever happened, none of them is left stopped."""
-    with processes_of(server) as processes, closing(server.with_database("postgres").connect()) as observer:
-        backends = Backends(server, observer, processes)
-        try:
-            yield backends
-        finally:
-            backends.thaw_all()
+    with processes_of(server) as processes, closing(Backends(server, processes)) as backends:
+        yield backends

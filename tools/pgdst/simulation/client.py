@@ -7,7 +7,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +18,9 @@ from pgdst.simulation.randomness import acting_as
 if TYPE_CHECKING:
     from pgdst.simulation.clock import SimulatedClock
     from pgdst.simulation.connection import Gated
+    from pgdst.simulation.faults import Fault
+
+BEGINS = "begins"
 
 _current: contextvars.ContextVar["Client | None"] = contextvars.ContextVar("client", default=None)
 
@@ -82,6 +85,12 @@ class Turns(Protocol):
     def opened(self, client: "Client", connection: "Gated") -> None:
         """Note that the client has opened a connection."""
 
+    def strike(self, client: "Client", fault: "Fault", backend: int) -> None:
+        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
+
+    def no_connection_left(self) -> AbstractContextManager[None]:
+        """Take all connections that the server has left, for a block."""
+
     def closed(self, client: "Client", backend: int) -> None:
         """Return once the backend of a connection that the client has closed has ended, its locks released."""
 
@@ -112,9 +121,10 @@ class Client:
 
     def __init__(self, name: str, function: Callable[[], Any], turns: Turns) -> None:
         self.name = name
-        self.pause: Pause | None = AtGate("begins")  # None while it has the turn
+        self.pause: Pause | None = AtGate(BEGINS)  # None while it has the turn
         self.backend: int | None = None  # of the connection that it used last
         self.backends: set[int] = set()  # of all that it used
+        self.fault: Fault | None = None  # that strikes it when it goes on
         self.outcome = Outcome()
         self._function = function
         self._turns = turns
@@ -147,6 +157,19 @@ class Client:
         self._give_back(pause)
         await self._turn.wait_async()
         self._require_going_on()
+
+    def take_fault(self) -> "Fault | None":
+        """Return the fault that strikes it now, once."""
+        fault, self.fault = self.fault, None
+        return fault
+
+    def suffers(self, fault: "Fault", connection: "Gated") -> None:
+        """Have done what a fault does to the backend of its connection, or to the whole server."""
+        self._turns.strike(self, fault, connection.info.backend_pid)
+
+    def no_connection_left(self) -> AbstractContextManager[None]:
+        """Take all connections that the server has left, for a block."""
+        return self._turns.no_connection_left()
 
     def uses(self, connection: "Gated") -> None:
         """Note which connection it sends something through."""

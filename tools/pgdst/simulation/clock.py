@@ -1,5 +1,7 @@
 """Time that passes only when the simulation says so."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,6 +18,7 @@ class SimulatedClock:
         if start.tzinfo is None:
             raise ValueError(f"The simulated clock needs an aware start, found {start!r}. Give it a time zone.")
         self._now = start.astimezone(UTC)
+        self._followers: list[Callable[[datetime], object]] = []
 
     def now(self) -> datetime:
         """Return the simulated instant, aware, in UTC."""
@@ -29,6 +32,18 @@ class SimulatedClock:
         if duration < timedelta():
             raise ValueError(f"Time does not go back, found an advance of {duration}. Advance by zero or more.")
         self._now += duration
+        for follower in self._followers:
+            follower(self._now)
+
+    @contextmanager
+    def followed_by(self, follower: Callable[[datetime], object]) -> Iterator[None]:
+        """Tell `follower` the instant at once, and each one that comes, for the block."""
+        follower(self._now)
+        self._followers.append(follower)
+        try:
+            yield
+        finally:
+            self._followers.remove(follower)
 
     def sleep(self, duration: timedelta) -> None:
         """Return when `duration` has passed: for a client of a simulation when the schedule says so, else at once.

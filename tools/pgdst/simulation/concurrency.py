@@ -21,7 +21,7 @@ class Concurrently:
     simulation: Simulation
 
     def concurrently(self, data: DataObject, **clients: Callable[[], Any]) -> Result:
-        """Run the clients at once, who comes next drawn step by step, and return what became of them.
+        """Run the clients at once, who goes on for how long being drawn, and return what became of them.
 
         In the smallest failing example the interleaving is shown. Raises: InconclusiveError.
         """

@@ -12,7 +12,9 @@ from psycopg.abc import Params, Query
 from psycopg.pq import TransactionStatus
 
 from pgdst.simulation.client import AtGate, Blocked, Client, current_client
+from pgdst.simulation.faults import RAISED, Fault
 from pgdst.simulation.statement import outcome, statement
+from pgdst.simulation.striking import cut, raise_in_transaction, wait_for_answer_and_drop_it
 
 RV = TypeVar("RV")
 Conversation = Generator[Any, Any, RV]
@@ -78,7 +80,11 @@ class GatedConnection(psycopg.Connection[Any]):
         client = current_client()
         if client is not None:
             client.stop(AtGate("connect"))
-        return super().connect(conninfo, **{"cursor_factory": GatedCursor, **options})
+        options = {"cursor_factory": GatedCursor, **options}
+        if client is not None and client.take_fault() is Fault.TOO_MANY:
+            with client.no_connection_left():
+                return super().connect(conninfo, **options)
+        return super().connect(conninfo, **options)
 
     def wait(self, gen: Conversation[RV], *arguments: Any, **options: Any) -> RV:
         """Consume a conversation with the server, one step of the schedule or more."""
@@ -118,7 +124,11 @@ class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
         client = current_client()
         if client is not None:
             await client.stop_async(AtGate("connect"))
-        return await super().connect(conninfo, **{"cursor_factory": GatedAsyncCursor, **options})
+        options = {"cursor_factory": GatedAsyncCursor, **options}
+        if client is not None and client.take_fault() is Fault.TOO_MANY:
+            with client.no_connection_left():
+                return await super().connect(conninfo, **options)
+        return await super().connect(conninfo, **options)
 
     async def wait(self, gen: Conversation[RV], *arguments: Any, **options: Any) -> RV:
         """Consume a conversation with the server, one step of the schedule or more."""
@@ -167,6 +177,8 @@ class _Exchange(Generic[RV]):
         """Return None at the end, with the value in place. Raises: what psycopg raises."""
         self._client.uses(self._connection)
         try:
+            if (fault := self._client.take_fault()) is not None:
+                self._suffer(fault)
             return self._drive()
         except StopIteration as end:
             self.value = end.value
@@ -175,6 +187,18 @@ class _Exchange(Generic[RV]):
         except psycopg.Error as error:
             self._client.note_answer(self.what, error.sqlstate or type(error).__name__)
             raise
+
+    def _suffer(self, fault: Fault) -> None:
+        """Do what the fault does, so that the conversation meets it. Raises: what the server raises in its stead."""
+        if fault in RAISED:
+            self._conversation.close()  # nothing has been sent
+            raise raise_in_transaction(self._connection, fault, at_commit=self.what == "COMMIT")
+        if fault is Fault.COMMIT_DONE:
+            self._wanted = next(self._conversation)
+            wait_for_answer_and_drop_it(self._connection)
+        if fault in (Fault.LOST, Fault.COMMIT_UNDONE, Fault.COMMIT_DONE):
+            cut(self._connection)
+        self._client.suffers(fault, self._connection)
 
     def _drive(self) -> Blocked | None:
         """Return where it waits for a lock. Raises: StopIteration at the end."""

@@ -15,7 +15,7 @@ def interleaving(result: Result, width: int = WIDTH) -> str:
     lines = [_line("step", {name: name for name in clients}, clients, column)]
     for step in result.steps:
         mark = "!" if step.preempts else ""
-        lines.append(_line(f"{step.number}{mark}", {step.client: f"{step.what} -> {step.answer}"}, clients, column))
+        lines.append(_line(f"{step.number}{mark}", {step.client: step.in_words}, clients, column))
     return "\n".join([*lines, f"schedule: {result.schedule}"])
 
 

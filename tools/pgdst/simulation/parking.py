@@ -63,13 +63,26 @@ def install(connection: psycopg.Connection) -> None:
 class Parking:
     """The parking places of one database's sessions, held by a session of its own."""
 
-    def __init__(self, connection: psycopg.Connection, backends: Backends) -> None:
-        self._connection = connection
+    def __init__(self, server: Server, backends: Backends) -> None:
+        self._server = server
+        self._connection = server.connect()
         self._backends = backends
         self._numbers = itertools.count(1)
         self._places: dict[int, int] = {}
         self._lets_pass = False
-        self.backend = connection.info.backend_pid
+        self.backend = self._connection.info.backend_pid
+
+    def close(self) -> None:
+        """Close its session."""
+        self._connection.close()
+
+    def reopen(self) -> None:
+        """Begin anew where the server has ended all sessions, its own and those that had places."""
+        self.close()
+        self._connection = self._server.connect()
+        self.backend = self._connection.info.backend_pid
+        self._places.clear()
+        self._lets_pass = False
 
     def new_place(self) -> int:
         """Return the number of a place, for a new session's SETTING."""
@@ -130,4 +143,5 @@ def parking_of(server: Server, backends: Backends) -> Iterator[Parking]:
     """Yield the parking of the server's database, whose tables have their triggers then."""
     with closing(server.connect()) as connection:
         install(connection)
-        yield Parking(connection, backends)
+    with closing(Parking(server, backends)) as parking:
+        yield parking

@@ -8,14 +8,17 @@ before the schedule lets it, when the lock has been released.
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pgdst.errors import InconclusiveError
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.client import AtGate, Blocked, Client, Ended, Outcome, Pause, Waiting
+from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Outcome, Pause, Waiting
+from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.connection import Gated
+from pgdst.simulation.faults import FREEZE, JUMP, Fault, Faults, possible_at
 from pgdst.simulation.parking import Parking
 from pgdst.simulation.strategy import ChoicePoint, Schedule, Strategy
 from pgdst.simulation.trace import Trace
@@ -40,7 +43,12 @@ class Step:
 
     def __str__(self) -> str:
         """Return the line of the trace."""
-        return f"{self.number} {self.client}: {self.what} -> {self.answer}"
+        return f"{self.number} {self.client}: {self.in_words}"
+
+    @property
+    def in_words(self) -> str:
+        """What the client did, and what came of it."""
+        return f"{self.what} -> {self.answer}" if self.answer else self.what
 
 
 @dataclass
@@ -74,12 +82,17 @@ class Scheduler:
         backends: Backends,
         strategy: Strategy,
         parkings: Sequence[Parking],
+        faults: Faults | None,
         *,
+        clock: SimulatedClock,
         stall_seconds: float,
         deadline_seconds: float,
     ) -> None:
         self._backends = backends
         self._strategy = strategy
+        self._faults = faults
+        self._clock = clock
+        self._struck: dict[int, Fault] = {}
         self._parkings = {parking.backend: parking for parking in parkings}
         self._stall_seconds = stall_seconds
         self._ends_at = time.monotonic() + deadline_seconds
@@ -113,7 +126,7 @@ class Scheduler:
             raise
         for name, client in self._clients.items():
             self.result.outcomes[name] = client.outcome
-        self.result.schedule = Schedule(tuple(self._schedule))
+        self.result.schedule = Schedule(tuple(self._schedule), self._struck)
         return self.result
 
     # What clients call, in their own threads. Only one of them runs, and none while the scheduler does.
@@ -144,6 +157,27 @@ class Scheduler:
         for parking in self._parkings.values():
             parking.hold_if_placed(connection.info.backend_pid)
         self._note(client, "connect", "done")
+
+    def strike(self, client: Client, fault: Fault, backend: int) -> None:
+        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
+        if fault is Fault.CRASH:
+            self._backends.crash(backend)
+            for parking in self._parkings.values():
+                parking.reopen()
+            self._parkings = {parking.backend: parking for parking in self._parkings.values()}
+        elif fault is Fault.FROZEN:
+            self._backends.freeze(backend)
+            self._clock.advance(FREEZE)
+            self._backends.thaw(backend)
+        else:
+            if fault is Fault.TERMINATED:
+                self._backends.terminate([backend])
+            if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
+                raise InconclusiveError(f"The backend of {client.name} did not end when its connection was {fault}.")
+
+    def no_connection_left(self) -> AbstractContextManager[None]:
+        """Take all connections that the server has left, for a block."""
+        return self._backends.no_connection_left()
 
     def closed(self, client: Client, backend: int) -> None:
         """Return once the backend has ended."""
@@ -205,19 +239,35 @@ class Scheduler:
         """Give the client the turn and take it back. Raises: InconclusiveError."""
         self._number += 1
         pause = client.pause
+        possible = possible_at(pause)
+        client.fault = self._faults.strike(self._number, possible) if self._faults and possible else None
+        if client.fault is not None:
+            self._struck[self._number] = client.fault
+            self._note(client, "fault", client.fault)
+        if client.fault is Fault.CLOCK:
+            client.fault = None
+            self._clock.advance(JUMP)
         if isinstance(pause, Blocked):
             self._let_go(client, pause)
         elif isinstance(pause, Waiting):
             self._pass_time(client, pause)
         elif isinstance(pause, AtGate):
             self._doing[client.name] = pause.what
+            if pause.what == BEGINS:
+                self._note(client, BEGINS, "")
         client.give_turn()
         self._take_turn_back(client)
 
     def _let_go(self, client: Client, pause: Blocked) -> None:
         assert client.backend is not None
-        for backend in pause.backends:
-            self._parkings[backend].let_pass(client.backend)
+        fault = client.take_fault()
+        if fault is Fault.TERMINATED:
+            self._backends.terminate([client.backend])
+        elif fault is Fault.CANCELLED:
+            self._backends.cancel(client.backend)
+        else:
+            for backend in pause.backends:
+                self._parkings[backend].let_pass(client.backend)
         self._note(client, self._doing[client.name], "goes on")
         self._backends.thaw(client.backend)
 

@@ -15,9 +15,10 @@ from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import current_client
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.connection import Gated, GatedAsyncConnection, GatedConnection
+from pgdst.simulation.faults import Faults
 from pgdst.simulation.parking import SETTING, Parking, parking_of
 from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Result, Scheduler
-from pgdst.simulation.strategy import Strategy
+from pgdst.simulation.strategy import Schedule, Strategy
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which only its users have
@@ -72,10 +73,10 @@ class Simulation:
             raise ConfigurationError(f"A client cannot be called {name!r}: the name {found}. Choose another.")
         self._clients[name] = partial(function, *arguments, **named)
 
-    def run(self, strategy: Strategy) -> Result:
+    def run(self, strategy: Strategy, faults: Faults | None = None) -> Result:
         """Run the clients that were spawned since the last run, until all have ended.
 
-        What a client raises is its outcome and fails nothing.
+        A schedule that was written down strikes with its own faults. What a client raises is its outcome.
 
         Raises: InconclusiveError, where the run says nothing; ScheduleError; what the strategy raises.
         """
@@ -85,6 +86,8 @@ class Simulation:
             self._backends,
             strategy,
             parkings,
+            strategy if faults is None and isinstance(strategy, Schedule) else faults,
+            clock=self.clock,
             stall_seconds=self._stall_seconds,
             deadline_seconds=self._deadline_seconds,
         )
@@ -97,11 +100,16 @@ class Simulation:
                 for parking in parkings:
                     held.enter_context(parking.holding())
                 self.last = scheduler.run()
-                return self.last
+            if self.last.schedule.faults:
+                self._dispose()  # of connections that may be dead: the next run begins with new ones
+            return self.last
         except BaseException:
-            for attached in self._attached:
-                attached.dispose()  # of connections that were left in the middle of something
+            self._dispose()  # of connections that were left in the middle of something
             raise
+
+    def _dispose(self) -> None:
+        for attached in self._attached:
+            attached.dispose()
 
     def close(self) -> None:
         """Close the engines' connections and give them back their own."""

@@ -5,13 +5,14 @@ client after another, and each number above zero, where the same client could ha
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from random import Random
 from typing import Protocol
 
 from pgdst.errors import ScheduleError
+from pgdst.simulation.faults import ALL, Fault
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,47 @@ class Strategy(Protocol):
 
 
 class Drawn:
-    """Each choice drawn from a source such as Hypothesis, which shrinks towards 0: towards fewer preemptions.
+    """Choices drawn from a source such as Hypothesis, which shrinks towards few numbers and small ones.
 
-    `draw(n)` returns a number from 0 to n: `lambda n: data.draw(integers(0, n))`.
+    What is drawn is for how many choices a client goes on, 0 standing for as long as it can, and who comes after it:
+    each preemption takes two numbers, so that the smallest run has the fewest. A number for each step would have it
+    prefer the latest. `draw(n)` returns a number from 0 to n.
     """
+
+    LONGEST = 12  # choices; who goes on for so long draws again then
 
     def __init__(self, draw: Callable[[int], int]) -> None:
         self._draw = draw
+        self._running: str | None = None
+        self._left = 0  # choices until it is preempted; 0 for never
+        self._draws_again = False  # instead of being preempted
 
     def choose(self, point: ChoicePoint) -> int:
-        """Draw the index."""
-        return self._draw(len(point.candidates) - 1)
+        """Return 0 while the client goes on, else who comes next."""
+        if not point.can_stay:
+            return self._switch(point, first=0)
+        if point.candidates[0] != self._running:  # nobody else could go on when it began
+            self._begin(point.candidates[0])
+        if self._left == 0:
+            return 0
+        self._left -= 1
+        if self._left:
+            return 0
+        if self._draws_again:
+            self._begin(point.candidates[0])
+            return 0
+        return self._switch(point, first=1)
+
+    def _switch(self, point: ChoicePoint, first: int) -> int:
+        last = len(point.candidates) - 1
+        index = first + (self._draw(last - first) if last > first else 0)
+        self._begin(point.candidates[index])
+        return index
+
+    def _begin(self, client: str) -> None:
+        self._running = client
+        self._left = self._draw(self.LONGEST)
+        self._draws_again = self._left == self.LONGEST
 
 
 class Uniform:
@@ -149,33 +180,51 @@ class _Walk:
             )
 
 
-_ENTRY = re.compile(r"(?P<client>[A-Za-z_][\w.-]*)(\*(?P<times>[1-9]\d*))?")
+_ENTRY = re.compile(r"(?P<client>[A-Za-z_][\w.-]*)(\*(?P<times>[1-9]\d*)|!(?P<fault>[a-z-]+))?")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Who took each step of a run, in text `ada*3 bob ada`; as a strategy, the same again.
+    """Who took each step of a run, in text `ada*3 bob!crash ada`; as a strategy, and as faults, the same again.
 
     Where it ends before the run does, the same client goes on.
     """
 
     clients: Sequence[str]
+    faults: Mapping[int, Fault] = field(default_factory=dict)  # by the steps that they strike
 
     @classmethod
     def parse(cls, text: str) -> "Schedule":
         """Return the schedule that was written down. Raises: ScheduleError."""
         clients: list[str] = []
+        faults: dict[int, Fault] = {}
         for entry in text.split():
             found = _ENTRY.fullmatch(entry)
-            if not found:
-                raise ScheduleError(f"{entry!r} is no part of a schedule. Write clients and how often: ada*3 bob ada")
+            if not found or found["fault"] not in (None, *ALL):
+                raise ScheduleError(
+                    f"{entry!r} is no part of a schedule. Write clients, how often, and what strikes them: ada*3 "
+                    f"bob!crash ada. The faults are {', '.join(ALL)}."
+                )
             clients += [found["client"]] * int(found["times"] or 1)
-        return cls(tuple(clients))
+            if found["fault"]:
+                faults[len(clients)] = Fault(found["fault"])
+        return cls(tuple(clients), faults)
 
     def __str__(self) -> str:
         """Return it as text, which `parse` reads."""
-        runs = ((client, len(list(steps))) for client, steps in groupby(self.clients))
-        return " ".join(client if times == 1 else f"{client}*{times}" for client, times in runs)
+        struck = (
+            f"{client}!{self.faults[at]}" if at in self.faults else client for at, client in enumerate(self.clients, 1)
+        )
+        return " ".join(part for entry, steps in groupby(struck) for part in _written(entry, len(list(steps))))
+
+    def strike(self, step: int, possible: Sequence[Fault]) -> Fault | None:
+        """Return the fault that strikes at this step. Raises: ScheduleError, where it cannot."""
+        fault = self.faults.get(step)
+        if fault is not None and fault not in possible:
+            raise ScheduleError(
+                f"Step {step} of the schedule has {fault}, but only these can strike: {', '.join(possible)}."
+            )
+        return fault
 
     def choose(self, point: ChoicePoint) -> int:
         """Return the index of who took this step. Raises: ScheduleError, where that client cannot go on now."""
@@ -186,3 +235,9 @@ class Schedule:
             able = ", ".join(point.candidates)
             raise ScheduleError(f"Step {point.step} of the schedule is {wanted}'s, but only these can go on: {able}.")
         return point.candidates.index(wanted)
+
+
+def _written(entry: str, times: int) -> list[str]:
+    if "!" in entry:
+        return [entry] * times
+    return [entry if times == 1 else f"{entry}*{times}"]

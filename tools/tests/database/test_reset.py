@@ -94,6 +94,45 @@ def test_what_a_session_leaves_open_ends_with_it(databases: Databases, template:
     session.close()
 
 
+def test_a_session_that_holds_rows_is_ended_before_anything_is_deleted(
+    databases: Databases, template: full_dump.Dump
+) -> None:
+    """Its uncommitted changes of committed rows neither block the rewind nor survive it."""
+    with databases.lend() as url:
+        with shop.connect(url) as session:
+            session.execute("INSERT INTO plain_1 (text) VALUES ('a')")
+        session = shop.connect(url)
+        session.execute("BEGIN; UPDATE plain_1 SET text = 'b'; DELETE FROM countries")
+    with databases.lend() as another:
+        assert url == another
+        assert {} == full_dump.difference(template, dump(databases, another))
+    session.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TYPE another AS ENUM ('a')",
+        "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq)",
+        "CREATE SCHEMA another",
+        "ALTER TABLE plain_5 ALTER COLUMN number SET STATISTICS 7",
+        "COMMENT ON TABLE plain_5 IS 'mine'",
+        "ALTER FUNCTION one() STABLE",
+    ],
+)
+def test_a_change_that_is_not_counted_is_read(databases: Databases, statement: str) -> None:
+    """A superuser's session may have its writes left out of Postgres's counters."""
+    assert not after(databases, f"SET track_counts = off; {statement}")[0]
+
+
+def test_what_fails_to_be_rewound_does_not_hide_what_was_done_to_the_server(databases: Databases) -> None:
+    """The table is gone, and a role is there that no clone undoes."""
+    with pytest.raises(SharedStateError, match="pg_authid"):
+        after(databases, "DROP TABLE plain_5; CREATE ROLE left_behind")
+    with databases.server.connect() as connection:
+        connection.execute("DROP ROLE left_behind")
+
+
 def test_ddl_in_an_open_transaction_is_undone(databases: Databases, template: full_dump.Dump) -> None:
     """Whether by its end or with the whole database."""
     with databases.lend() as url:
@@ -141,6 +180,7 @@ def test_whoever_ends_the_kits_session_gets_another_database(databases: Database
         ("CREATE ROLE left_behind", "DROP ROLE left_behind"),
         ("ALTER ROLE pgdst SET work_mem = '7MB'", "ALTER ROLE pgdst RESET work_mem"),
         ("ALTER ROLE ALL SET work_mem = '7MB'", "ALTER ROLE ALL RESET work_mem"),
+        ("COMMENT ON ROLE pgdst IS 'mine'", "COMMENT ON ROLE pgdst IS NULL"),
         ("GRANT pg_monitor TO pg_read_all_data", "REVOKE pg_monitor FROM pg_read_all_data"),
     ],
 )

@@ -57,6 +57,9 @@ CHANGES: dict[str, Callable[[Sandbox], object]] = {
     "Alembic's configuration": lambda it: append(it.root / "alembic.ini", "# edited\n"),
     "an edited env.py": lambda it: append(it.root / "migrations" / "env.py", "# edited\n"),
     "a setting": lambda it: Backend(it.root).configure('backend = "."\nsettings = { work_mem = "5MB" }'),
+    "whether a simulation sets SQL's time": lambda it: Backend(it.root).configure(
+        'backend = "."\nsql_determinism = true'
+    ),
     "where modules are looked for": lambda it: it.environment.update(PYTHONPATH=str(it.root / "lib")),
     "a variable that env.py reads": lambda it: it.environment.update(TINY_VARIABLE="other"),
 }

@@ -141,7 +141,8 @@ def test_the_picture_has_a_column_a_client_and_says_who_waits_for_whom(races: Ra
     assert waits.split()[0] == "4"
     assert waits.index("SELECT") == picture[0].index("bob")
     assert f"schedule: {result.schedule}" == picture[-1]
-    assert [3] == [step.number for step in result.steps if step.preempts][:1] or result.preemptions == 1
+    assert ["3!"] == [line.split()[0] for line in picture if "!" in line]
+    assert 1 == result.preemptions
 
 
 def test_a_client_that_closes_its_connection_has_released_its_locks_when_another_comes(races: Races) -> None:

@@ -38,3 +38,13 @@ def test_a_start_in_another_zone_is_kept_in_utc() -> None:
     """The instant is the same; what `now` shows is UTC."""
     start = datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))
     assert SimulatedClock(start).now().isoformat() == "2026-01-01T00:00:00+00:00"
+
+
+def test_a_follower_is_told_at_once_and_of_each_advance() -> None:
+    """Until its block ends."""
+    clock = SimulatedClock()
+    told: list[datetime] = []
+    with clock.followed_by(told.append):
+        clock.advance(timedelta(hours=1))
+    clock.advance(timedelta(hours=1))
+    assert [START, START + timedelta(hours=1)] == told

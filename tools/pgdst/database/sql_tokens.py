@@ -1,0 +1,70 @@
+"""The tokens of SQL and PL/pgSQL: what is a word, what only stands in a comment or a string."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TOKENS = re.compile(
+    r"""
+    (?P<space> \s+ | --[^\n]* )
+  | (?P<comment> /\* )
+  | (?P<dollar> \$ (?P<tag> (?: [A-Za-z_\x80-\U0010ffff] [\w\x80-\U0010ffff]* )? ) \$ )
+  | (?P<escaped> [eE] ' (?: [^'\\] | '' | \\. )* (?: ' | \Z ) )
+  | (?P<string> (?: [bBxXnN] | [uU]& )? ' (?: [^'] | '' )* (?: ' | \Z ) )
+  | (?P<quoted> (?: [uU]& )? " (?: [^"] | "" )* (?: " | \Z ) )
+  | (?P<word> [A-Za-z_\x80-\U0010ffff] [\w$\x80-\U0010ffff]* )
+  | (?P<number> \d [\w.]* )
+  | (?P<symbol> :: | . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+COMMENT_ENDS = re.compile(r"/\*|\*/")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token: `kind` is word, quoted, string, number or symbol; `start` its place in the text.
+
+    `text` of a word is in lower case, that of a string or a quoted name what it stands for, escapes left as they are.
+    """
+
+    kind: str
+    text: str
+    start: int
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """Yield the tokens of a text, without comments; what is not ended is ended by the text."""
+    place = 0
+    while found := TOKENS.match(sql, place):
+        start, place, kind = place, found.end(), found.lastgroup
+        text = found[0]
+        if kind == "comment":
+            place = _after_comment(sql, place)
+        elif found["dollar"] is not None:
+            inside, place = place, _find(sql, text, place)
+            yield Token("string", sql[inside:place], start)
+            place = min(place + len(text), len(sql))
+        elif kind in ("string", "escaped"):
+            yield Token("string", text[text.index("'") + 1 :].removesuffix("'").replace("''", "'"), start)
+        elif kind == "quoted":
+            yield Token("quoted", text[text.index('"') + 1 :].removesuffix('"').replace('""', '"'), start)
+        elif kind == "word":
+            yield Token("word", text.lower(), start)
+        elif kind != "space":
+            yield Token(str(kind), text, start)
+
+
+def _after_comment(sql: str, place: int) -> int:
+    """Return where the comment ends that has begun before `place`: comments nest."""
+    depth = 1
+    for mark in COMMENT_ENDS.finditer(sql, place):
+        depth += 1 if mark[0] == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return len(sql)
+
+
+def _find(sql: str, what: str, place: int) -> int:
+    found = sql.find(what, place)
+    return len(sql) if found < 0 else found

@@ -1,0 +1,128 @@
+"""Faults as choices of the schedule: what a real Postgres does to a backend on a bad day.
+
+A fault strikes a client at an exact step: before it sends something, in the middle of a commit, or in a lock wait. It
+is done to the real connection, backend or server, of the run's own server and no other.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from random import Random
+from typing import Final, Protocol
+
+from pgdst.simulation.client import BEGINS, AtGate, Blocked, Pause
+
+
+class Fault(StrEnum):
+    """A kind of fault, by the name under which it stands in a schedule."""
+
+    LOST = "lost"  # the connection, before the statement is sent
+    COMMIT_UNDONE = "commit-undone"  # the connection, before COMMIT reaches the server: the client can't know
+    COMMIT_DONE = "commit-done"  # the connection, when COMMIT is done and before its reply: the client can't know
+    TERMINATED = "terminated"  # 57P01: an administrator ends the session
+    CANCELLED = "cancelled"  # 57014: somebody cancels the statement
+    SERIALIZATION = "serialization"  # 40001
+    DEADLOCK = "deadlock"  # 40P01
+    CRASH = "crash"  # SIGKILL of the backend: the server restarts all of them and recovers
+    FROZEN = "frozen"  # the server stands still for a while, and the clock goes on
+    TOO_MANY = "too-many"  # 53300: no connection is left
+    CLOCK = "clock"  # time passes before the client goes on
+
+
+ALL: Final = tuple(Fault)
+
+# How long FROZEN and CLOCK last by the simulated clock.
+FREEZE: Final = timedelta(seconds=30)
+JUMP: Final = timedelta(hours=1)
+
+# What the server raises itself, in the client's transaction.
+RAISED: Final = {Fault.CANCELLED: "57014", Fault.SERIALIZATION: "40001", Fault.DEADLOCK: "40P01"}
+
+_AT_A_STATEMENT = (
+    Fault.LOST,
+    Fault.TERMINATED,
+    Fault.CANCELLED,
+    Fault.SERIALIZATION,
+    Fault.DEADLOCK,
+    Fault.CRASH,
+    Fault.FROZEN,
+    Fault.CLOCK,
+)
+_AT_A_COMMIT = (
+    Fault.COMMIT_UNDONE,
+    Fault.COMMIT_DONE,
+    Fault.TERMINATED,
+    Fault.SERIALIZATION,
+    Fault.CRASH,
+    Fault.FROZEN,
+    Fault.CLOCK,
+)
+
+
+def possible_at(pause: Pause | None) -> tuple[Fault, ...]:
+    """Return which faults can strike a client that goes on from here."""
+    if isinstance(pause, Blocked):
+        return (Fault.TERMINATED, Fault.CANCELLED)
+    if not isinstance(pause, AtGate):
+        return ()
+    if pause.what in (BEGINS, "close", "ROLLBACK"):
+        return (Fault.CLOCK,) if pause.what == BEGINS else ()
+    if pause.what == "connect":
+        return (Fault.TOO_MANY, Fault.CLOCK)
+    return _AT_A_COMMIT if pause.what == "COMMIT" else _AT_A_STATEMENT
+
+
+class Faults(Protocol):
+    """Decides what strikes whom."""
+
+    def strike(self, step: int, possible: Sequence[Fault]) -> Fault | None:
+        """Return the fault that strikes whoever takes this step, one of the possible, or None."""
+
+
+@dataclass(frozen=True)
+class _Mood:
+    """How much of a storm a run is: how many faults at most, and how many steps at most until the next."""
+
+    most: int
+    longest: int
+
+
+class DrawnFaults:
+    """Faults drawn from a source such as Hypothesis, which shrinks towards fewer.
+
+    Each run draws its mood (calm, one fault, a storm), then which kinds are on, then for how many steps nothing
+    happens, and which fault comes after them. `draw(n)` returns a number from 0 to n; 0 always means less.
+    """
+
+    MOODS: Final = (_Mood(0, 0), _Mood(1, 24), _Mood(3, 12), _Mood(20, 6))
+
+    def __init__(self, draw: Callable[[int], int], kinds: Iterable[Fault] = ALL) -> None:
+        self._draw = draw
+        self._kinds = tuple(kinds)
+        self._mood = self.MOODS[draw(len(self.MOODS) - 1)] if self._kinds else self.MOODS[0]
+        self._left = self._mood.most
+        self._wait = 0
+        if self._left:
+            chosen = draw(2 ** len(self._kinds) - 1)
+            on = tuple(kind for number, kind in enumerate(self._kinds) if chosen >> number & 1)
+            self._kinds = on or self._kinds
+            self._wait = draw(self._mood.longest)
+
+    def strike(self, _step: int, possible: Sequence[Fault]) -> Fault | None:
+        """Draw, where a fault is due and one of those that are on can strike here."""
+        able = [kind for kind in self._kinds if kind in possible]
+        if not self._left or not able:
+            return None
+        if self._wait:
+            self._wait -= 1
+            return None
+        self._left -= 1
+        self._wait = self._draw(self._mood.longest) if self._left else 0
+        return able[self._draw(len(able) - 1)]
+
+
+def random_faults(seed: int, kinds: Iterable[Fault] = ALL) -> DrawnFaults:
+    """Return faults that the seed determines."""
+    source = Random(seed)  # noqa: S311  # seeded random is the point
+    return DrawnFaults(lambda greatest: source.randint(0, greatest), kinds)
