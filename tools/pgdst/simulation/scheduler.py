@@ -104,6 +104,7 @@ class Scheduler:
         self._last: Client | None = None
         self._schedule: list[str] = []
         self._preempts = False
+        self._users: dict[int, str] = {}  # the client whom a backend served last
         self._doing: dict[str, str] = {}  # what clients last came to a gate with
         self.result = Result({})
 
@@ -147,6 +148,10 @@ class Scheduler:
             return None
         blockers = waits_for[client.backend]
         return Blocked(blockers) if blockers else None
+
+    def uses(self, client: Client, backend: int) -> None:
+        """Note that this backend works for the client now: a pool lends one to several in the course of a run."""
+        self._users[backend] = client.name
 
     def note_answer(self, client: Client, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
@@ -327,8 +332,7 @@ class Scheduler:
     def _wait_in_words(self, blockers: frozenset[int]) -> str:
         if blockers <= self._parkings.keys():
             return "stops inside"
-        names = {backend: client.name for client in self._clients.values() for backend in client.backends}
-        return "waits for " + ", ".join(sorted({names.get(backend, "somebody else") for backend in blockers}))
+        return "waits for " + ", ".join(sorted({self._users.get(backend, "somebody else") for backend in blockers}))
 
     def _note(self, client: Client, what: str, answer: str) -> None:
         step = Step(self._number, client.name, what, answer, self._preempts)

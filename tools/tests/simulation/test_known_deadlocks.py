@@ -98,3 +98,16 @@ def test_a_pool_that_is_exhausted_by_nested_checkouts_is_found(made: Lab) -> Non
     for way, is_right in ways.items():
         found = made.search_all({"ada": way, "bob": way}, 2, is_starved)
         assert is_right == (found.first is None)
+
+
+def test_a_wait_names_who_has_the_connection_now(made: Lab) -> None:
+    """The pool lends one connection to both, one after the other; nobody waits for whom it was lent to before."""
+
+    def twice() -> None:
+        for _ in range(2):
+            transfer(made, 1, 2, True)
+
+    def waits_for_itself(result: Result) -> bool:
+        return any(step.answer == f"waits for {step.client}" for step in result.steps)
+
+    assert made.search_all({"ada": twice, "bob": twice}, 2, waits_for_itself).first is None
