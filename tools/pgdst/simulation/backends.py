@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from datetime import datetime
 
 import psycopg
 from psycopg import waiting
@@ -28,13 +27,6 @@ _BLOCKERS = b"""
     SELECT backend, pg_blocking_pids(backend) || pg_safe_snapshot_blocking_pids(backend)
     FROM unnest($1::int[]) AS backend
 """
-# The second function says nothing where the session had been in a transaction that Postgres still remembers, as others
-# are open since: it takes that one for the one that waits. But the wait shows, and it is for transactions open then.
-_OPEN_TRANSACTIONS = """
-    SELECT waiting.query_start, other.pid, other.xact_start FROM pg_stat_activity AS waiting, pg_stat_activity AS other
-    WHERE waiting.pid = %s AND waiting.wait_event = 'SafeSnapshot' AND other.xact_start IS NOT NULL
-        AND other.pid NOT IN (waiting.pid, pg_backend_pid())
-"""
 _ACTIVITY = """
     SELECT state, wait_event_type, wait_event, query FROM pg_stat_activity WHERE pid = %s
 """
@@ -51,7 +43,6 @@ class Backends:
         # A client may just be asking when the scheduler has waited for it long enough.
         self._lock = threading.Lock()
         self._suspect: int | None = None  # stopped since the last question
-        self._wait_for_snapshot: dict[int, set[tuple[datetime, int, datetime]]] = {}
 
     def blockers(self, *backends: int) -> dict[int, frozenset[int]]:
         """Return for each backend the ids of those that it waits for: none where it does not wait for a lock.
@@ -64,8 +55,7 @@ class Backends:
 
     def _ask_for_blockers(self, backends: Iterable[int]) -> dict[int, frozenset[int]]:
         result = self._ask([_array(backends)])
-        found = dict(_row(result, number) for number in range(result.ntuples))
-        return {backend: locks or self._snapshot_blockers(backend) for backend, locks in found.items()}
+        return dict(_row(result, number) for number in range(result.ntuples))
 
     def _ask(self, parameters: list[bytes]) -> PGresult:
         if self._suspect is None:
@@ -80,17 +70,6 @@ class Backends:
                 self._suspect = None
                 return result
         raise InconclusiveError(f"The backend {self._suspect} can't be stopped at a place where others can go on.")
-
-    def _snapshot_blockers(self, backend: int) -> frozenset[int]:
-        """Return for whose transactions a backend waits that wants a safe snapshot, as far as they have not ended."""
-        known = self._wait_for_snapshot.get(backend, set())
-        if backend in self._frozen and not known:
-            return frozenset()
-        waits_for = set(self._observer.execute(_OPEN_TRANSACTIONS, (backend,)).fetchall())
-        # A session that has just been let go on still shows its wait: what is open by now is no reason to wait.
-        if not {statement for statement, *_ in known} >= {statement for statement, *_ in waits_for}:
-            known = self._wait_for_snapshot[backend] = waits_for
-        return frozenset(pid for _statement, pid, _transaction in known & waits_for)
 
     def freeze(self, backend: int) -> None:
         """Stop a backend that waits for a lock, so that it does not go on when the lock is released."""

@@ -106,7 +106,7 @@ def _complete(result: Result, connection: psycopg.Connection) -> Trace:
 def _act(engine: Engine, simulation: Simulation, random: Random) -> list[Any]:
     done = []
     for _ in range(random.randint(1, 3)):
-        done.append(_read_safely(engine) if random.random() < 0.1 else _transaction(engine, random))
+        done.append(_transaction(engine, random))
         if random.random() < 0.2:
             simulation.clock.sleep(timedelta(seconds=random.randint(1, 3)))
     return done
@@ -125,13 +125,6 @@ def _transaction(engine: Engine, random: Random) -> list[Any]:
     except DBAPIError as error:
         done.append(_sqlstate(error))
     return done
-
-
-def _read_safely(engine: Engine) -> list[Any]:
-    """Read from a snapshot that no serialization failure can spoil, for which one may have to wait."""
-    options = {"isolation_level": "SERIALIZABLE", "postgresql_readonly": True, "postgresql_deferrable": True}
-    with engine.connect().execution_options(**options) as connection:
-        return _all(connection, "SELECT * FROM accounts")
 
 
 def _sqlstate(error: DBAPIError) -> str | None:
