@@ -281,7 +281,8 @@ class Scheduler:
     def _wait_until_struck(self, client: Client) -> None:
         """Return when the fault has ended the client's wait: until then it would still seem to be blocked."""
         deadline = time.monotonic() + _ENDS_SECONDS
-        while self._blockers(client):
+        assert client.backend is not None
+        while self._waits_for(client)[client.backend]:
             if time.monotonic() > deadline:
                 raise InconclusiveError(f"{client.name} still waits for a lock, although its wait was ended.")
 
