@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgdst.simulation.faults import Fault
 
 BEGINS = "begins"
+CHECKOUT = "checks a connection out"
 
 _current: contextvars.ContextVar["Client | None"] = contextvars.ContextVar("client", default=None)
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from random import Random
 from typing import Final, Protocol
 
-from pgdst.simulation.client import BEGINS, AtGate, Blocked, Pause
+from pgdst.simulation.client import BEGINS, CHECKOUT, AtGate, Blocked, Pause
 
 
 class Fault(StrEnum):
@@ -66,7 +66,7 @@ def possible_at(pause: Pause | None) -> tuple[Fault, ...]:
         return (Fault.TERMINATED, Fault.CANCELLED)
     if not isinstance(pause, AtGate):
         return ()
-    if pause.what in (BEGINS, "close", "ROLLBACK"):
+    if pause.what in (BEGINS, CHECKOUT, "close", "ROLLBACK"):
         return (Fault.CLOCK,) if pause.what == BEGINS else ()
     if pause.what == "connect":
         return (Fault.TOO_MANY, Fault.CLOCK)

@@ -11,12 +11,14 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import await_only
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Queue
 
-from pgdst.simulation.client import Waiting, current_client
+from pgdst.simulation.client import CHECKOUT, AtGate, Waiting, current_client
 from pgdst.simulation.clock import SimulatedClock
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+# Where the pool may not open another connection, who comes first is a choice.
+_CHECKOUT = AtGate(CHECKOUT)
 _WHAT = "waits for a connection of the pool"
 
 
@@ -94,6 +96,7 @@ class _Queue(Queue[Any]):
         client = current_client()
         if client is None or not block:
             return super().get(block, timeout)
+        client.stop(_CHECKOUT)
         wait = _wait(self, self._clock, timeout)
         while True:
             try:
@@ -113,6 +116,7 @@ class _AsyncQueue(AsyncAdaptedQueue[Any]):
         client = current_client()
         if client is None or not block:
             return super().get(block, timeout)
+        await_only(client.stop_async(_CHECKOUT))
         wait = _wait(self, self._clock, timeout)
         while True:
             try:

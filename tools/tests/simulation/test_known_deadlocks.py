@@ -75,15 +75,16 @@ def test_a_cycle_of_three_is_found(made: Lab) -> None:
 
 
 def test_a_pool_that_is_exhausted_by_nested_checkouts_is_found(made: Lab) -> None:
-    """Both have one of the pool's two connections and want another. Its time-out passes by the simulated clock."""
+    """Both have one of the pool's two connections and want another, with no statement between the two.
+
+    Its time-out passes by the simulated clock.
+    """
     engine = create_engine(made.server.url, pool_size=2, max_overflow=0)
     made.simulation.attach(engine)
 
     def nested() -> None:
-        with engine.begin() as outer:
-            sql(outer, "SELECT")
-            with engine.begin() as inner:
-                sql(inner, "SELECT")
+        with engine.begin(), engine.begin() as inner:
+            sql(inner, "SELECT")
 
     def one_after_the_other() -> None:
         with engine.begin() as connection:
