@@ -242,18 +242,3 @@ def lapsed_claims_are_looked_up_before_the_lock(patch: Patch) -> None:
             notify(session, claim.agent_id, NotificationKind.CLAIM_LAPSED, claim.id, now)
 
     patch.setattr(notifications, "settle_lapsed", settle_lapsed)
-
-
-# Locks are taken in another order.
-
-
-@found_at_once("claim_what_has_lapsed_at_once")
-def ones_own_dwellers_are_locked_one_by_one(patch: Patch) -> None:
-    """From the last one on, while whoever reads of their lapse locks them from the first one on."""
-
-    def lock_with_own_dwellers(session: Any, agent: Any, dweller_id: Any) -> Any:
-        own = session.scalars(select(Claim.dweller_id).where(claims.is_open(), Claim.agent_id == agent.id))
-        locked = {one: dwellers.lock_dweller(session, one) for one in sorted({dweller_id, *own}, reverse=True)}
-        return locked[dweller_id]
-
-    patch.setattr(claims, "lock_with_own_dwellers", lock_with_own_dwellers)
