@@ -58,7 +58,7 @@ def proposals_are_not_locked(patch: Patch) -> None:
     patch.setattr(proposals, "lock_proposal", lambda session, proposal_id: found(session, Proposal, proposal_id))
 
 
-@found_at_once("read_while_one_is_told")
+@found_at_once("read_while_one_is_told", by="N3")
 def how_far_one_has_read_is_compared_without_a_lock(patch: Patch) -> None:
     """The later of two requests takes back what the other one said, or says of old that there is nothing new."""
     patch.setattr(notifications, "lock_inbox", notifications.read_inbox)
