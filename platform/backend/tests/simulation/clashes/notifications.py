@@ -19,7 +19,7 @@ class NotificationClashes(ValidationClashes):
     @precondition(there_are(StateMirror.ballots))
     @clash(
         ballot=chosen(StateMirror.ballots),
-        beyond=st.lists(st.sampled_from([1, 0, -1]), min_size=1, max_size=2),
+        beyond=st.lists(st.sampled_from([1, 0, -1]), min_size=2, max_size=2),
         reads=st.booleans(),
     )
     def read_while_one_is_told(self, data: DataObject, ballot: Ballot, beyond: list[int], reads: bool) -> None:

@@ -46,7 +46,7 @@ def found_by(check: str) -> Callable[[Plant], Plant]:
 
 
 def found_at_once(clash: str, *, by: str | None = None) -> Callable[[Plant], Plant]:
-    """Plant a bug for a clash, which an invariant finds, if one is named, else the clash itself."""
+    """Plant a bug for a clash, which finds it by its answers, or by an invariant that looks at what came of them."""
 
     def planted(plant: Plant) -> Plant:
         PLANTED_RACES.append(PlantedRace(by or clash, plant.__name__, plant, clash))

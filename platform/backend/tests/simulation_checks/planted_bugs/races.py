@@ -58,7 +58,7 @@ def proposals_are_not_locked(patch: Patch) -> None:
     patch.setattr(proposals, "lock_proposal", lambda session, proposal_id: found(session, Proposal, proposal_id))
 
 
-@found_at_once("read_while_one_is_told")
+@found_at_once("read_while_one_is_told", by="N3")
 def how_far_one_has_read_is_compared_without_a_lock(patch: Patch) -> None:
     """The later of two requests takes back what the other one said, or says of old that there is nothing new."""
     patch.setattr(notifications, "lock_inbox", notifications.read_inbox)
@@ -242,18 +242,3 @@ def lapsed_claims_are_looked_up_before_the_lock(patch: Patch) -> None:
             notify(session, claim.agent_id, NotificationKind.CLAIM_LAPSED, claim.id, now)
 
     patch.setattr(notifications, "settle_lapsed", settle_lapsed)
-
-
-# Locks are taken in another order.
-
-
-@found_at_once("claim_what_has_lapsed_at_once")
-def ones_own_dwellers_are_locked_one_by_one(patch: Patch) -> None:
-    """From the last one on, while whoever reads of their lapse locks them from the first one on."""
-
-    def lock_with_own_dwellers(session: Any, agent: Any, dweller_id: Any) -> Any:
-        own = session.scalars(select(Claim.dweller_id).where(claims.is_open(), Claim.agent_id == agent.id))
-        locked = {one: dwellers.lock_dweller(session, one) for one in sorted({dweller_id, *own}, reverse=True)}
-        return locked[dweller_id]
-
-    patch.setattr(claims, "lock_with_own_dwellers", lock_with_own_dwellers)
