@@ -75,7 +75,10 @@ class Machine:
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             if process not in self.marked:  # a process keeps the mark that it was born with; reading it is slow
-                self.marked[process] = process.environ().get(MARK) == self.mark
+                environment = process.environ()
+                if not environment:  # for a moment, while it begins to execute another program
+                    return False
+                self.marked[process] = environment.get(MARK) == self.mark
             return self.marked[process] and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return False
