@@ -9,7 +9,7 @@ from hypothesis.strategies import DataObject
 from pgdst.simulation.interleaving import interleaving
 from pgdst.simulation.scheduler import Result
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Drawn
+from pgdst.simulation.strategy import ChoicePoint, Drawn
 
 
 class Concurrently:
@@ -28,7 +28,30 @@ class Concurrently:
         for name, function in clients.items():
             self.simulation.spawn(name, function)
         # Not data.draw, which would print each of the draws.
-        drawn = Drawn(lambda greatest: data.conjecture_data.draw_integer(0, greatest, shrink_towards=0))
+        source = data.conjecture_data
+        drawn = _DrawnAsLongAsPossible(lambda greatest: source.draw_integer(0, greatest, shrink_towards=0))
         result = self.simulation.run(drawn)
+        if drawn.refused is not None:
+            raise drawn.refused
         note(interleaving(result))
         return result
+
+
+class _DrawnAsLongAsPossible(Drawn):
+    """Choices drawn until the source refuses to give more; then the same client goes on.
+
+    Hypothesis gives up an example by an exception from a draw, many a time while it makes a failure smaller. The
+    clients still come to their ends, or whatever they go through, such as the loop of a test client, would be left
+    broken, and what is said of that would hide why.
+    """
+
+    refused: BaseException | None = None
+
+    def choose(self, point: ChoicePoint) -> int:
+        """Draw the index, or return 0 where nothing can be drawn any more."""
+        if self.refused is None:
+            try:
+                return super().choose(point)
+            except BaseException as refused:
+                self.refused = refused
+        return 0

@@ -28,8 +28,8 @@ def own_waits(engine: Engine, clock: SimulatedClock) -> None:
         engine.pool._pool = own(engine.pool._pool, clock)
 
 
-def fill(engine: "Engine | AsyncEngine", clients: int, clock: SimulatedClock) -> None:
-    """Have as many idle connections in the pool as there are clients, or as it keeps: each run starts with the same.
+def fill(engine: "Engine | AsyncEngine", connections: int, clock: SimulatedClock) -> None:
+    """Have so many idle connections in the pool, or as many as it keeps: each run starts with the same.
 
     Else a client would connect in one run, and find a connection in the next.
     """
@@ -37,7 +37,7 @@ def fill(engine: "Engine | AsyncEngine", clients: int, clock: SimulatedClock) ->
     pool = synchronous.pool
     if not isinstance(pool, QueuePool):
         return
-    wanted = min(clients, pool.size() or clients)
+    wanted = min(connections, pool.size() or connections)
     if pool.checkedin() == wanted:
         return
     if pool.checkedin() > wanted:

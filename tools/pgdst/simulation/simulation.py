@@ -29,8 +29,10 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 class Simulation:
     """Clients of one database or more, let run one at a time.
 
-    `stall_seconds` is how long a client may go on without sending anything or waiting for a lock, and
-    `deadline_seconds` how long a run may last, both in real time: where one passes, the run is inconclusive.
+    A run begins with as many idle connections as it has clients, but with `connections` at least: where runs of one
+    simulation have few clients and then many, those of the one are not closed for the other. `stall_seconds` is how
+    long a client may go on without sending anything or waiting for a lock, and `deadline_seconds` how long a run may
+    last, both in real time: where one passes, the run is inconclusive.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Simulation:
         *,
         clock: SimulatedClock | None = None,
         inside_statements: bool = False,
+        connections: int = 0,
         stall_seconds: float = STALL_SECONDS,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
@@ -46,6 +49,7 @@ class Simulation:
         self.last: Result | None = None  # the run that ended last
         self._backends = backends
         self._inside_statements = inside_statements
+        self._connections = connections
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
         self._attached: list[_Attached] = []
@@ -94,7 +98,7 @@ class Simulation:
         for name, function in clients.items():
             scheduler.spawn(name, function)
         for attached in self._attached:
-            pool.fill(attached.engine, len(clients), self.clock)
+            pool.fill(attached.engine, max(len(clients), self._connections), self.clock)
         try:
             with ExitStack() as held:
                 for parking in parkings:

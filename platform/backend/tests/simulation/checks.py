@@ -1,4 +1,4 @@
-"""The four kinds of checks that a machine is made of: moves, forbidden moves, invariants and demands of liveness.
+"""The kinds of checks that a machine is made of: moves, forbidden ones, clashes, invariants, demands of liveness.
 
 Each is known by a name that stands at the head of its failures: a move by the name of its method, the others by the id
 at the start of their docstrings. The tests use the same names to prove that each check can fail.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hypothesis import note
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import SearchStrategy
 
@@ -26,6 +27,11 @@ def move(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
 def forbidden_move(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
     """Make a method a rule: something an agent tries in vain. It succeeds when it was refused as predicted."""
     return functools.partial(_counted_rule, "forbidden move", arguments)
+
+
+def clash(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
+    """Make a method a rule: what two to four agents do at once. Who comes when is drawn from its argument `data`."""
+    return functools.partial(_counted_rule, "clash", {"data": st.data(), **arguments})
 
 
 def always(check: Check) -> Check:
@@ -62,13 +68,18 @@ def eventually(check: Check) -> Check:
 
 
 def moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
-    """Return the rules of a machine, forbidden ones included: the name of each and of its method, which are equal."""
-    return _checks_of(machine, "move") | forbidden_moves_of(machine)
+    """Return all rules of a machine but those that are no checks: the name of each and of its method, equal."""
+    return _checks_of(machine, "move") | forbidden_moves_of(machine) | clashes_of(machine)
 
 
 def forbidden_moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
     """Return the forbidden moves of a machine: the name of each and of its method, which are equal."""
     return _checks_of(machine, "forbidden move")
+
+
+def clashes_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
+    """Return the clashes of a machine: the name of each and of its method, which are equal."""
+    return _checks_of(machine, "clash")
 
 
 def invariants_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:

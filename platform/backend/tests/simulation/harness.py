@@ -4,8 +4,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, LiteralString, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Final, LiteralString, Protocol
 
 import psycopg
 from deepsci.database import make_engine
@@ -13,6 +13,7 @@ from deepsci.main import create_app
 from fastapi.testclient import TestClient
 from hypothesis import event
 from hypothesis.stateful import RuleBasedStateMachine
+from pgdst.simulation.backends import Backends
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.randomness import NOBODY, SeededIds, acting_as
@@ -23,6 +24,8 @@ from sqlalchemy import URL
 from simulation.checks import invariants_of, liveness_of
 from simulation.mirror.idempotency import KeyedRequest
 from simulation.state_mirror import StateMirror
+
+A_NEW_EXAMPLE: Final = "a new example"  # what the trace of each begins with
 
 
 class CleanDatabases(Protocol):
@@ -37,9 +40,37 @@ class Run:
     """What the examples of one run share. The ledger counts what they reached."""
 
     databases: CleanDatabases
+    backends: Backends
     seed: int
     trace: Trace
     ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent: by whom, with which keys, and the body as it is laid out."""
+
+    client: str
+    method: str
+    path: str
+    api_key: str | None
+    idempotency_key: str | None
+    content: str | None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request as it was sent, and what came back."""
+
+    request: Request
+    status: int
+    text: str
+
+    def __str__(self) -> str:
+        """Return it as it stands in the trace."""
+        sent = self.request
+        asked = f"{sent.client} {sent.method} {sent.path} {sent.api_key} {sent.idempotency_key} {sent.content}"
+        return f"{asked} -> {self.status} {self.text}"
 
 
 @dataclass(frozen=True)
@@ -80,13 +111,13 @@ class Harness(RuleBasedStateMachine):
         self.queries_of_invariants: tuple[LiteralString, ...] = ()
         self.read_ahead: dict[LiteralString, list[tuple[Any, ...]]] | None = None
         with ExitStack() as opened:
-            engine = make_engine(opened.enter_context(run.databases.lend()))
-            opened.callback(engine.dispose)
-            app = create_app(engine, self.clock, SeededIds(run.seed))
+            self.engine = make_engine(opened.enter_context(run.databases.lend()))
+            opened.callback(self.engine.dispose)
+            app = create_app(self.engine, self.clock, SeededIds(run.seed))
             self.client = opened.enter_context(TestClient(app))
-            self.observer = opened.enter_context(connect_past_the_platform(engine.url))
+            self.observer = opened.enter_context(connect_past_the_platform(self.engine.url))
             self.resources = opened.pop_all()
-        run.trace.append("a new example")
+        run.trace.append(A_NEW_EXAMPLE)
 
     def teardown(self) -> None:
         """Ask for what must come about in the end, record what the tables hold then, and give everything back."""
@@ -131,26 +162,40 @@ class Harness(RuleBasedStateMachine):
         written: Callable[[object], str] = json.dumps,
         idempotency_key: str | None = None,
     ) -> Answer:
-        """Send a request and record it with its answer. A body of None is no body; `written` lays it out as JSON.
-
-        Where agents send idempotency keys, a POST that was given none gets a new one.
-        """
-        if idempotency_key is None and method == "POST" and self.agents_send_keys:
-            self.keys_sent += 1
-            idempotency_key = f"idempotency-key-{self.keys_sent}"
-        named = {"Content-Type": "application/json", "X-API-Key": key, "Idempotency-Key": idempotency_key}
-        headers = {name.encode(): value.encode() for name, value in named.items() if value is not None}
+        """Send a request and remember its keys. A body of None is no body; `written` lays it out as JSON."""
         content = written(body) if body is not None else None
-        with acting_as(client):
-            response = self.client.request(method, path, headers=headers, content=content)
-        self.run.trace.append(
-            f"{client} {method} {path} {key} {idempotency_key} {content} -> {response.status_code} {response.text}"
-        )
-        answer = Answer(response.status_code, response.json(), response.text)
-        if idempotency_key is not None:
-            sent = KeyedRequest(client, key, method, path, body, idempotency_key, answer.status, answer.text)
+        exchange = self.exchange(Request(client, method, path, key, idempotency_key, content))
+        answer = Answer(exchange.status, json.loads(exchange.text), exchange.text)
+        used = exchange.request.idempotency_key
+        if used is not None:
+            sent = KeyedRequest(client, key, method, path, body, used, answer.status, answer.text)
             self.mirror.answered(sent, answer.code)
         return answer
+
+    def exchange(self, request: Request) -> Exchange:
+        """Send a request, and record it with its answer."""
+        exchange = self.transmit(self.as_agents_send_it(request))
+        self.run.trace.append(str(exchange))
+        return exchange
+
+    def as_agents_send_it(self, request: Request) -> Request:
+        """Return a request with a new idempotency key, if it is a POST that was given none, and agents send them."""
+        if request.idempotency_key is not None or request.method != "POST" or not self.agents_send_keys:
+            return request
+        self.keys_sent += 1
+        return replace(request, idempotency_key=f"idempotency-key-{self.keys_sent}")
+
+    def transmit(self, request: Request) -> Exchange:
+        """Send a request to the platform, and nothing else: many may do this at once."""
+        named = {
+            "Content-Type": "application/json",
+            "X-API-Key": request.api_key,
+            "Idempotency-Key": request.idempotency_key,
+        }
+        headers = {name.encode(): value.encode() for name, value in named.items() if value is not None}
+        with acting_as(request.client):
+            response = self.client.request(request.method, request.path, headers=headers, content=request.content)
+        return Exchange(request, response.status_code, response.text)
 
     # Expectations.
 

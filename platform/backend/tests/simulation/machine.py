@@ -1,5 +1,12 @@
-"""The machine: all rules, invariants and demands of liveness on one platform."""
+"""The machine: all rules, clashes, invariants and demands of liveness on one platform."""
 
+from simulation.clashes.agents import AgentClashes
+from simulation.clashes.claims import ClaimClashes
+from simulation.clashes.deeds import DeedClashes
+from simulation.clashes.feedback import FeedbackClashes
+from simulation.clashes.idempotency import IdempotencyClashes
+from simulation.clashes.notifications import NotificationClashes
+from simulation.clashes.reviews import ReviewClashes
 from simulation.invariants.agents import AgentInvariants
 from simulation.invariants.deeds import DeedInvariants
 from simulation.invariants.dwellers import DwellerInvariants
@@ -51,6 +58,13 @@ class DeepSciFi(
     IdempotencyRules,
     NotificationRules,
     TimeRules,
+    AgentClashes,
+    ClaimClashes,
+    DeedClashes,
+    ReviewClashes,
+    FeedbackClashes,
+    IdempotencyClashes,
+    NotificationClashes,
     AgentInvariants,
     ProposalInvariants,
     ValidationInvariants,

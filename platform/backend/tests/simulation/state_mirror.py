@@ -4,8 +4,9 @@ The mirror knows the rules from the issue, not from the code: nothing here or in
 what a request must do, and it knows who may do what, which is what the strategies choose from.
 """
 
+import copy
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from simulation.mirror.agents import AgentMirror
 from simulation.mirror.claims import ClaimMirror
@@ -45,6 +46,10 @@ class StateMirror(  # a domain stands above those it builds on
     AgentMirror,
 ):
     """The platform as it must be."""
+
+    def copy(self) -> Self:
+        """Return a mirror by the same clock, of which what happens next changes nothing here."""
+        return copy.deepcopy(self, {id(self.clock): self.clock})
 
     def thresholds_ahead(self) -> list[Threshold]:
         """Return the instants that are to come, each of them once, the nearest first."""

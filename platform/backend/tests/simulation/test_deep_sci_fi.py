@@ -1,6 +1,7 @@
 """The simulation itself."""
 
 import pytest
+from pgdst.simulation.backends import Backends
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.shares import seed_of
 from pgdst.simulation.trace import Trace
@@ -20,6 +21,7 @@ from simulation.profiles import (
 @pytest.fixture
 def run(
     clean_databases: CleanDatabases,
+    pgdst_backends: Backends,
     run_share: int,
     run_trace: Trace,
     run_ledger: Ledger,
@@ -27,7 +29,7 @@ def run(
 ) -> Run:
     """The run that the seed stands for, or one worker's share of it."""
     seed = seed_of(pytestconfig.getoption("--pgdst-seed"), run_share, pytestconfig.getoption("--pgdst-workers"))
-    return Run(clean_databases, seed, run_trace, run_ledger)
+    return Run(clean_databases, pgdst_backends, seed, run_trace, run_ledger)
 
 
 def test_no_sequence_of_moves_breaks_the_platform(run: Run, pytestconfig: pytest.Config) -> None:

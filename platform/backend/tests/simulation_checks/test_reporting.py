@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import precondition
+from pgdst.simulation.backends import Backends
 from pgdst.simulation.trace import Trace
 from simulation import profiles
 from simulation.checks import eventually, move
@@ -38,23 +39,23 @@ UNREACHED = ["do_the_impossible", "it is night"]
 SHORT = settings(settings_of(), max_examples=2, stateful_step_count=2)
 
 
-def test_what_was_never_reached_is_named(clean_databases: CleanDatabases) -> None:
+def test_what_was_never_reached_is_named(clean_databases: CleanDatabases, pgdst_backends: Backends) -> None:
     """A rule whose precondition is never true, or a state that never comes, would otherwise look tested."""
-    run = Run(clean_databases, 1, Trace())
+    run = Run(clean_databases, pgdst_backends, 1, Trace())
     run_machine(HalfReachable, run, SHORT)
     assert run.ledger.unreached() == UNREACHED
     assert run.ledger.lines() == ["4 times it is day", "0 times it is night", "never do_the_impossible"]
 
 
 def test_a_run_goes_on_for_what_chance_left_out_but_not_without_end(
-    clean_databases: CleanDatabases, monkeypatch: pytest.MonkeyPatch
+    clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The profile's budget, then each extension with a seed of its own; after the last one the ledger is what it is."""
     ran: list[tuple[int, int]] = []
     monkeypatch.setattr(
         profiles, "run_machine", lambda _machine, run, chosen: ran.append((run.seed, chosen.max_examples))
     )
-    run = Run(clean_databases, 1, Trace())
+    run = Run(clean_databases, pgdst_backends, 1, Trace())
     declare(HalfReachable, run)
     profiles.run_until_everything_was_reached(HalfReachable, run, "thorough")
     extensions = [(1 + (number << 64), profiles.EXAMPLES_AN_EXTENSION) for number in (1, 2, 3)]
@@ -62,12 +63,12 @@ def test_a_run_goes_on_for_what_chance_left_out_but_not_without_end(
 
 
 def test_a_run_that_reached_everything_does_not_go_on(
-    clean_databases: CleanDatabases, monkeypatch: pytest.MonkeyPatch
+    clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The profile's budget and no more."""
     ran: list[int] = []
     monkeypatch.setattr(profiles, "run_machine", lambda _machine, run, _chosen: ran.append(run.seed))
-    run = Run(clean_databases, 1, Trace())
+    run = Run(clean_databases, pgdst_backends, 1, Trace())
     declare(HalfReachable, run)
     for name in [*UNREACHED, "do_nothing", "it is day"]:
         run.ledger.sometimes(name, True)
@@ -75,29 +76,31 @@ def test_a_run_that_reached_everything_does_not_go_on(
     assert [1] == ran
 
 
-def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(clean_databases: CleanDatabases) -> None:
+def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(
+    clean_databases: CleanDatabases, pgdst_backends: Backends
+) -> None:
     """Also those that no code came to: an empty ledger lacks everything that the machine's classes declare."""
-    run = Run(clean_databases, 1, Trace())
+    run = Run(clean_databases, pgdst_backends, 1, Trace())
     declare(DeepSciFi, run)
     unreached = run.ledger.unreached()
     assert len(unreached) > 30
     assert {"validate_a_draft", "submit_a_proposal", "the cap on open proposals refuses", "L1"} <= set(unreached)
 
 
-def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDatabases) -> str:
+def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDatabases, backends: Backends) -> str:
     """Return what is said of the smallest failing example of a platform with a bug, its steps included."""
     with pytest.MonkeyPatch.context() as patch:
         bug(patch)
         with pytest.raises(AssertionError) as failure:
-            run_machine(DeepSciFi, Run(databases, 1, Trace()), settings_of())
+            run_machine(DeepSciFi, Run(databases, backends, 1, Trace()), settings_of())
     return "\n".join([str(failure.value), *failure.value.__notes__])
 
 
 def test_a_failing_invariant_says_the_rows_by_name_and_id_and_what_was_expected(
-    clean_databases: CleanDatabases,
+    clean_databases: CleanDatabases, pgdst_backends: Backends
 ) -> None:
     """And what happened before, at the stage it had come to."""
-    said = failure_of(a_retried_vote_is_there_twice, clean_databases)
+    said = failure_of(a_retried_vote_is_there_twice, clean_databases, pgdst_backends)
     row = r"^V2: p1 \([0-9a-f-]{36}\) (?:ada|Bob|cyd-3) \([0-9a-f-]{36}\): expected 1, found 2$"
     assert re.search(row, said, re.MULTILINE), said
     steps = re.findall(r"^state.*$", said, re.MULTILINE)
@@ -105,9 +108,11 @@ def test_a_failing_invariant_says_the_rows_by_name_and_id_and_what_was_expected(
     assert steps[1].startswith("state.agents_have_registered_and_proposed(")
 
 
-def test_a_failing_move_is_the_last_of_the_fewest_steps_as_a_call(clean_databases: CleanDatabases) -> None:
+def test_a_failing_move_is_the_last_of_the_fewest_steps_as_a_call(
+    clean_databases: CleanDatabases, pgdst_backends: Backends
+) -> None:
     """With its arguments; invariants that held in between are not listed."""
-    said = failure_of(no_key_is_the_first_agents_key, clean_databases)
+    said = failure_of(no_key_is_the_first_agents_key, clean_databases, pgdst_backends)
     assert "act_without_a_key: expected status and code (401, 'api_key_missing'), found (200, None)" in said
     steps = re.findall(r"^state.*$", said, re.MULTILINE)
     assert 4 == len(steps), steps
@@ -138,16 +143,20 @@ class EndsOnlyBadly(EndsBadly):
         """All is well."""
 
 
-def test_the_end_of_an_example_says_nothing_over_a_failing_step(clean_databases: CleanDatabases) -> None:
+def test_the_end_of_an_example_says_nothing_over_a_failing_step(
+    clean_databases: CleanDatabases, pgdst_backends: Backends
+) -> None:
     """The first failure is the one to read."""
     with pytest.raises(AssertionError, match=r"^fail: expected") as failure:
-        run_machine(EndsBadly, Run(clean_databases, 1, Trace()), SHORT)
+        run_machine(EndsBadly, Run(clean_databases, pgdst_backends, 1, Trace()), SHORT)
     assert failure.value.__context__ is None
     assert ["state = EndsBadly()", "state.fail()", "state.teardown()"] == failure.value.__notes__[-3:]
 
 
-def test_what_fails_in_the_end_is_named_and_stands_last_among_the_steps(clean_databases: CleanDatabases) -> None:
+def test_what_fails_in_the_end_is_named_and_stands_last_among_the_steps(
+    clean_databases: CleanDatabases, pgdst_backends: Backends
+) -> None:
     """By its id, and as a call."""
     with pytest.raises(AssertionError, match=r"^L9: expected") as failure:
-        run_machine(EndsOnlyBadly, Run(clean_databases, 1, Trace()), SHORT)
+        run_machine(EndsOnlyBadly, Run(clean_databases, pgdst_backends, 1, Trace()), SHORT)
     assert ["state.teardown()", "state.fail_in_the_end()"] == failure.value.__notes__[-2:]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pgdst.simulation.clock import SimulatedClock
 
-from simulation.mirror.part import MirrorPart, as_json
+from simulation.mirror.part import MirrorPart, Refusal, as_json
 
 ACTIVE_FOR: Final = timedelta(hours=24)
 DORMANT_AFTER: Final = timedelta(days=7)
@@ -83,6 +83,11 @@ class AgentMirror(MirrorPart):
     def agent_ids(self) -> list[str]:
         """Return the ids that name agents."""
         return [agent.id for agent in self.agents.values()]
+
+    def refusal_of_a_registration(self, username: str) -> Refusal | None:
+        """Predict whether somebody has a well-formed username, in whatever case."""
+        taken = [name.lower() for name in self.agents]
+        return Refusal(409, "username_taken") if username.lower() in taken else None
 
     def activity(self, name: str) -> str:
         """Return how active an agent is now."""

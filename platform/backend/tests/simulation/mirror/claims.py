@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from pgdst.simulation.clock import SimulatedClock
 
 from simulation.mirror.dwellers import DwellerMirror
-from simulation.mirror.part import as_json
+from simulation.mirror.part import Refusal, as_json
 
 CLAIM_LASTS: Final = timedelta(hours=24)
 MAX_HELD: Final = 5
@@ -135,6 +135,19 @@ class ClaimMirror(DwellerMirror):
         return [name for name, claim in self.open_claims().items() if claim.lapses_at <= now]
 
     # Who may claim and release whom, and who may not. All but the dormant agents ask.
+
+    def refusal_of_a_claim(self, holding: Holding) -> Refusal | None:
+        """Predict whether an agent that is awake may claim a dweller."""
+        holder = self.holder_of(holding.dweller)
+        if holder == holding.agent:
+            return Refusal(409, "already_holding")
+        if holder is not None:
+            return Refusal(409, "dweller_held")
+        return Refusal(409, "too_many_dwellers") if self.held()[holding.agent] >= MAX_HELD else None
+
+    def refusal_of_a_release(self, holding: Holding) -> Refusal | None:
+        """Predict whether an agent may release a dweller."""
+        return Refusal(403, "not_the_holder") if self.holder_of(holding.dweller) != holding.agent else None
 
     def claimable(self) -> list[Holding]:
         """Return who may claim whom."""

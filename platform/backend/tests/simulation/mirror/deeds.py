@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from pgdst.simulation.clock import SimulatedClock
 
 from simulation.mirror.claims import ClaimMirror
-from simulation.mirror.part import as_json
+from simulation.mirror.part import Refusal, as_json
 
 TOKEN_LASTS: Final = timedelta(minutes=10)
 RECENT_ACTIONS: Final = 5
@@ -114,6 +114,15 @@ class DeedMirror(ClaimMirror):
         return [action for action in self.actions if action.dweller == dweller]
 
     # Who may act through whom, and who may not. All but the dormant agents ask.
+
+    def refusal_of_an_action(self, attempt: Attempt) -> Refusal | None:
+        """Predict whether an agent that is awake may act with a token that has not expired."""
+        token = self.tokens[attempt.token]
+        if self.holder_of(attempt.dweller) != attempt.agent:
+            return Refusal(403, "not_the_holder")
+        if token.claim != self.present_claims()[attempt.dweller]:
+            return Refusal(409, "context_token_unknown")
+        return Refusal(409, "context_token_spent") if token.spent_at is not None else None
 
     def unspent(self) -> list[Attempt]:
         """Return who holds whom and has a token for it, which may have expired."""

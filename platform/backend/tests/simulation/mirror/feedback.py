@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pgdst.simulation.clock import SimulatedClock
 
 from simulation.mirror.agents import AgentMirror
-from simulation.mirror.part import as_json
+from simulation.mirror.part import Refusal, as_json
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ class FeedbackMirror(AgentMirror):
     def feedback_ids(self) -> list[str]:
         """Return the ids that name feedback."""
         return [given.id for given in self.feedback.values()]
+
+    def refusal_of_an_upvote(self, agreement: Agreement) -> Refusal | None:
+        """Predict whether an agent may upvote another's feedback."""
+        return Refusal(409, "already_upvoted") if self._has_upvoted(agreement) else None
 
     def agreements(self) -> list[Agreement]:
         """Return who may upvote what."""

@@ -9,6 +9,7 @@ from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.randomness import NOBODY
 
 from simulation.mirror.agents import AgentMirror
+from simulation.mirror.part import Refusal
 
 AN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -74,6 +75,12 @@ class IdempotencyMirror(AgentMirror):
             self.keys_taken_at[request.keyed] = self.now()
 
     # What may be sent again, and what may not.
+
+    def refusal_of_a_key(self, keyed: Keyed, path: str, body: object) -> Refusal | None:
+        """Predict whether a key was used for another request than this one."""
+        kept = self.keyed_requests.get(keyed)
+        is_another = kept is not None and (kept.path, kept.body) != (path, body)
+        return Refusal(422, "idempotency_key_reused") if is_another else None
 
     def keyed(self) -> list[Keyed]:
         """Return what was sent with a key."""

@@ -7,7 +7,7 @@ from typing import Any
 from pgdst.simulation.clock import SimulatedClock
 
 from simulation.mirror.agents import AgentMirror, MirroredAgent
-from simulation.mirror.part import as_json
+from simulation.mirror.part import Refusal, as_json
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class NotificationMirror(AgentMirror):
 
     def settle_lapsed(self, agent: str) -> None:
         """An agent looks at its notifications, and is told first what has lapsed; by itself nothing does."""
+
+    def refusal_of_a_reading(self, agent: str, up_to: int) -> Refusal | None:
+        """Predict whether an agent may say that it has read up to a number."""
+        return Refusal(404, "notification_not_found") if up_to > self.last_number(agent) else None
 
     # What the platform must answer.
 

@@ -1,9 +1,16 @@
 """What the parts of the mirror have in common."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pgdst.simulation.clock import SimulatedClock
+
+
+class Refusal(NamedTuple):
+    """How a request is refused."""
+
+    status: int
+    code: str
 
 
 class MirrorPart:

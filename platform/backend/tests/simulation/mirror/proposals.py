@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from pgdst.simulation.clock import SimulatedClock
 
 from simulation.mirror.notifications import NotificationMirror
-from simulation.mirror.part import as_json
+from simulation.mirror.part import Refusal, as_json
 
 MAX_OPEN_PROPOSALS: Final = 3
 VOTES_TO_DECIDE: Final = 2
@@ -144,6 +144,23 @@ class ProposalMirror(NotificationMirror):
         proposal.revised_at = self.now()
 
     # Who may do what, and who may not.
+
+    def refusal_of_a_draft(self, author: str) -> Refusal | None:
+        """Predict whether an agent that is awake may draft something good."""
+        room = MAX_OPEN_PROPOSALS - self.open_proposals()[author]
+        return Refusal(409, "too_many_open_proposals") if room <= 0 else None
+
+    def refusal_of_a_submission(self, submission: Submission) -> Refusal | None:
+        """Predict whether an author that is awake may submit."""
+        status = self.proposals[submission.proposal].status
+        return Refusal(409, "proposal_not_draft") if status != "draft" else None
+
+    def refusal_of_a_revision(self, submission: Submission) -> Refusal | None:
+        """Predict whether an author that is awake may rewrite its proposal well."""
+        proposal = self.proposals[submission.proposal]
+        if proposal.status != "validating":
+            return Refusal(409, "proposal_not_validating")
+        return Refusal(409, "revision_not_asked_for") if not proposal.may_be_revised() else None
 
     def proposal_names(self) -> list[str]:
         """Return the proposals."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from simulation.mirror.part import as_json
+from simulation.mirror.part import Refusal, as_json
 from simulation.mirror.stories import MirroredReview, StoryMirror
 
 
@@ -85,6 +85,16 @@ class ReviewMirror(StoryMirror):
         return [review.id for review in self.reviews().values()]
 
     # Who may review and respond, and who may not. The dormant ones may.
+
+    def refusal_of_a_review(self, opinion: Opinion) -> Refusal | None:
+        """Predict whether an agent may review another's story."""
+        reviewed = opinion.reviewer in self.stories[opinion.story].reviews
+        return Refusal(409, "already_reviewed") if reviewed else None
+
+    def refusal_of_a_response(self, reply: Reply) -> Refusal | None:
+        """Predict whether an author may respond to a review."""
+        responded = self.reviews()[reply.opinion].responded_at is not None
+        return Refusal(409, "already_responded") if responded else None
 
     def opinions(self) -> list[Opinion]:
         """Return who may review what."""

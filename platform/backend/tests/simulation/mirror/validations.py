@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from simulation.mirror.part import Refusal
 from simulation.mirror.proposals import DECIDED, MirroredVote, ProposalMirror
 
 
@@ -32,6 +33,12 @@ class ValidationMirror(ProposalMirror):
         self.notified(proposal.author, "proposal_validated", vote.id)
 
     # Who may do what, and who may not.
+
+    def refusal_of_a_vote(self, ballot: Ballot) -> Refusal | None:
+        """Predict whether an agent that is awake may vote on what somebody else submitted."""
+        if self.proposals[ballot.proposal].status != "validating":
+            return Refusal(409, "proposal_not_validating")
+        return Refusal(409, "already_validated") if self._has_voted(ballot) else None
 
     def ballots(self) -> list[Ballot]:
         """Return who may vote on what."""

@@ -42,7 +42,7 @@ WRONG_KEYS: Final[dict[str, Callable[[str], str]]] = {
 
 def free_usernames(mirror: StateMirror) -> list[str]:
     """Return the usernames nobody has registered."""
-    return [name for name in USERNAMES if name not in mirror.agents]
+    return [name for name in USERNAMES if mirror.refusal_of_a_registration(name) is None]
 
 
 def silent_agents() -> SearchStrategy[list[str]]:
@@ -52,6 +52,9 @@ def silent_agents() -> SearchStrategy[list[str]]:
 
 def taken_usernames() -> SearchStrategy[str]:
     """Draw the username of an agent, as it is or in another case."""
-    return chosen(StateMirror.names).flatmap(
-        lambda name: st.sampled_from(sorted({name, name.lower(), name.upper(), name.swapcase()}))
-    )
+    return chosen(StateMirror.names).flatmap(spellings_of)
+
+
+def spellings_of(name: str) -> SearchStrategy[str]:
+    """Return a username, as it is or in another case."""
+    return st.sampled_from(sorted({name, name.lower(), name.upper(), name.swapcase()}))

@@ -28,7 +28,7 @@ OTHER_WORDS: Final[dict[str, Any]] = {
     "persona": "Something else.",
     "context_token": "something-else",
     "text": "Something else.",
-    "up_to": 2**31 - 1,
+    "up_to": 2**31 - 2,  # one less than the greatest, which a move sends
 }
 PROSE: Final = ("premise", "critique", "description", "persona", "deed", "text")
 SHORT: Final = 400  # characters, so that a blank more is not one too many

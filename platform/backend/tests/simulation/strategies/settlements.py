@@ -53,19 +53,21 @@ class Resident(NamedTuple):
     fortune: str
 
 
-def _a_crowd(holder: str, fortunes: list[str], another: Resident) -> list[Resident]:
-    # As many as one agent may hold, and one more.
+def _a_crowd(holder: str, fortunes: list[str], others: list[Resident]) -> list[Resident]:
+    # One more than an agent may hold, and it does hold all but one or two.
     held = [Resident(holder, fortune) for fortune in fortunes]
-    return [another, *held, *[Resident(holder, "held")] * (MAX_HELD - len(held))]
+    return [*others, *held, *[Resident(holder, "held")] * (MAX_HELD + 1 - len(others) - len(held))]
 
 
 HOLDERS: Final = st.sampled_from([name for name in FIRST_USERNAMES if name != FOUNDER])
 RESIDENTS: Final = st.builds(Resident, HOLDERS, st.sampled_from(tuple(FORTUNES)))
 NOT_HELD: Final = st.builds(Resident, HOLDERS, st.sampled_from(["free", "released"]))
-CROWDS: Final = st.builds(_a_crowd, HOLDERS, st.lists(st.sampled_from(HELD), max_size=2), NOT_HELD)
+CROWDS: Final = st.builds(
+    _a_crowd, HOLDERS, st.lists(st.sampled_from(HELD), max_size=2), st.lists(NOT_HELD, min_size=1, max_size=2)
+)
 # Of one who mostly does nothing else, as a claim would settle them.
 LAPSED: Final = st.builds(Resident, st.just(FOUNDER), st.sampled_from(["lapsed", "lapsed before it acted"]))
-# In most examples somebody is held, in half of them one agent holds as many as it may.
+# In most examples somebody is held, in half of them one agent holds as many as it may, or could hold one more.
 SETTLEMENTS: Final = st.builds(
     operator.add, st.one_of(st.lists(RESIDENTS, max_size=4), CROWDS), st.lists(LAPSED, max_size=2)
 )

@@ -1,0 +1,171 @@
+"""Requests at once: who comes when is drawn, and the answers must be those that some order of the moves would get.
+
+The mirror knows only of one move after another. So the moves are made twice: first only to see what each sends, then,
+when the platform has answered all of them at once, one after another with these answers. Requests that do not overlap
+keep their order; of those that do, the one that ended first is tried first, as its commit usually was what counted.
+Source: Herlihy and Wing, Linearizability, TOPLAS 1990.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from itertools import combinations, permutations
+from typing import Final
+
+from hypothesis.strategies import DataObject
+from pgdst.simulation.concurrency import Concurrently
+from pgdst.simulation.scheduler import Result
+from pgdst.simulation.simulation import Simulation
+
+from simulation.harness import Answer, Exchange, Harness, Request
+from simulation.mirror.part import Refusal
+
+MOST_AT_ONCE: Final = 4
+
+# What one agent does, with one request: checks its answer and tells the mirror.
+Move = Callable[[], object]
+
+
+class AtOnce(Concurrently, Harness):
+    """What makes moves happen at once."""
+
+    SOMETIMES = frozenset(
+        {
+            "a request waits for another",
+            "a request comes between the statements of another",
+            "what was possible before is refused as another was first",
+        }
+    )
+
+    # How a request is meant: to be seen only, else to get this answer again, else to be sent.
+    sees_only_requests = False
+    replayed: Exchange | None = None
+    # What is counted once it is known that it was so.
+    counted: list[tuple[str, bool]] | None = None
+
+    @cached_property
+    def simulation(self) -> Simulation:  # type: ignore[override]  # may be written to, too
+        """Attached where something happens at once for the first time in an example, as it has to connect anew."""
+        simulation = Simulation(self.run.backends, clock=self.clock, connections=MOST_AT_ONCE)
+        simulation.attach(self.engine)
+        self.resources.callback(simulation.close)
+        return simulation
+
+    def at_once(self, data: DataObject, *moves: Move) -> None:
+        """Make all moves at once, and check that their answers are those of some order, which the mirror then knows.
+
+        No move may advance the clock, and what it sends must not depend on the others.
+        """
+        __tracebackhide__ = True
+        requests = named([self._request_of(move) for move in moves])
+        result = self.concurrently(data, **{name: partial(self.transmit, sent) for name, sent in requests.items()})
+        self.run.trace.append(
+            f"{self.checking}: {result.schedule} with {result.preemptions} preemptions: {result.trace.hexdigest()}"
+        )
+        self.expect_equal("failures", {}, result.errors)
+        exchanges = {name: result.value(name) for name in requests}
+        for exchange in exchanges.values():
+            self.run.trace.append(str(exchange))
+        self._follow_an_order(dict(zip(requests, moves, strict=True)), exchanges, result)
+        self.sometimes("a request waits for another", any(is_wait(step.answer) for step in result.steps))
+        self.sometimes("a request comes between the statements of another", result.preemptions > 0)
+
+    def done_unless_refused(self, refusal: Refusal | None, act: Move, ask: Callable[[], Answer]) -> None:
+        """Act, where nothing speaks against it, else ask for the same and be refused."""
+        if refusal is None:
+            act()
+        else:
+            self.expect(ask(), *refusal)
+            self.sometimes("what was possible before is refused as another was first", True)
+
+    # What happens to requests and counts meanwhile.
+
+    def exchange(self, request: Request) -> Exchange:
+        """Send a request, or do as if."""
+        if self.sees_only_requests:
+            raise _SeenError(self.as_agents_send_it(request))
+        if self.replayed is None:
+            return super().exchange(request)
+        expected = replace(request, idempotency_key=self.replayed.request.idempotency_key)
+        assert expected == self.replayed.request, f"{self.checking}: a move did not send the same request again"
+        return self.replayed
+
+    def sometimes(self, name: str, condition: bool) -> None:
+        """Count, but nothing of an order that turns out not to have been it."""
+        if self.counted is None:
+            super().sometimes(name, condition)
+        else:
+            self.counted.append((name, condition))
+
+    def _request_of(self, move: Move) -> Request:
+        mirror, self.mirror, self.sees_only_requests = self.mirror, self.mirror.copy(), True
+        try:
+            move()
+        except _SeenError as seen:
+            return seen.request
+        finally:
+            self.mirror, self.sees_only_requests = mirror, False
+        raise AssertionError(f"{self.checking}: a move did not send anything")
+
+    def _follow_an_order(self, moves: dict[str, Move], exchanges: dict[str, Exchange], result: Result) -> None:
+        """Bring the mirror to where an order that explains all answers leads."""
+        __tracebackhide__ = True
+        mirror, objections = self.mirror, []
+        for order in possible_orders(result):
+            self.mirror, self.counted = mirror.copy(), []
+            objection = self._objection_to([(moves[name], exchanges[name]) for name in order])
+            counted, self.counted = self.counted, None
+            if objection is None:
+                for name, condition in counted:
+                    self.sometimes(name, condition)
+                return
+            objections.append(f"{' before '.join(order)}, but then {objection}")
+        self.mirror = mirror
+        found = {name: f"{exchange.status} {exchange.text}" for name, exchange in exchanges.items()}
+        raise AssertionError(f"{self.checking}: expected answers of some order, found {found}: {objections[0]}")
+
+    def _objection_to(self, order: Sequence[tuple[Move, Exchange]]) -> str | None:
+        """Return why an order does not explain the answers, if it does not."""
+        try:
+            for move, exchange in order:
+                self.replayed = exchange
+                move()
+        except AssertionError as error:
+            return str(error)
+        finally:
+            self.replayed = None
+        return None
+
+
+class _SeenError(Exception):
+    """A move has come to where it sends its request, which is all that is wanted of it now."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.request = request
+
+
+def named(requests: Sequence[Request]) -> dict[str, Request]:
+    """Return requests by who sends them; the second one of the same client is called ada.2."""
+    seen: Counter[str] = Counter()
+    by_name = {}
+    for request in requests:
+        seen[request.client] += 1
+        number = seen[request.client]
+        by_name[request.client if number == 1 else f"{request.client}.{number}"] = request
+    return by_name
+
+
+def possible_orders(result: Result) -> Iterator[tuple[str, ...]]:
+    """Yield the orders in which what the clients of a run did may have counted, that of their ends first."""
+    began = {name: result.schedule.clients.index(name) for name in result.outcomes}
+    ended = {name: number for number, name in enumerate(result.schedule.clients)}
+    for order in permutations(sorted(ended, key=ended.__getitem__)):
+        if not any(ended[later] < began[earlier] for earlier, later in combinations(order, 2)):
+            yield order
+
+
+def is_wait(answer: str) -> bool:
+    """Say whether a step of a run ended in the wait for a lock."""
+    return answer.startswith("waits for ")

@@ -1,0 +1,1 @@
+"""What two to four agents, or one from several places, do at once; one module a domain."""

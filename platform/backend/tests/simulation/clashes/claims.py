@@ -1,0 +1,88 @@
+"""Who wants whom at once."""
+
+from functools import partial
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
+from hypothesis.strategies import DataObject
+
+from simulation.at_once import MOST_AT_ONCE
+from simulation.base import DeepSciFiBaseRules
+from simulation.checks import clash
+from simulation.mirror.claims import MAX_HELD, Holding
+from simulation.state_mirror import StateMirror
+from simulation.strategies.choosing import chosen, there_are
+from simulation.strategies.clashes import some, some_about_one
+
+
+def wishes_beyond_the_cap(mirror: StateMirror) -> list[tuple[Holding, ...]]:
+    """Return, for each agent that may claim somebody yet, more free dwellers than it may; each time those from one on.
+
+    Where it may claim more than can be claimed at once, or there are too few, it has no part in this.
+    """
+    wishes = mirror.claimable()
+    by_agent = {agent: [wish for wish in wishes if wish.agent == agent] for agent in mirror.awake()}
+    return [
+        tuple(own[start : start + size])
+        for agent, own in by_agent.items()
+        for size in [MAX_HELD - mirror.held()[agent] + 1]
+        if size <= MOST_AT_ONCE
+        for start in range(len(own) - size + 1)
+    ]
+
+
+class ClaimClashes(DeepSciFiBaseRules):
+    """Claiming and releasing at once."""
+
+    SOMETIMES = frozenset({"one of two claims at once is beyond the cap"})
+
+    @precondition(there_are(StateMirror.claimable))
+    @clash(holdings=some_about_one(StateMirror.claimable, lambda _mirror, holding: holding.dweller))
+    def claim_one_dweller_at_once(self, data: DataObject, holdings: list[Holding]) -> None:
+        """One agent has it, and it may be the same that asked twice; the others are told who came first."""
+        self.at_once(data, *(partial(self._claims_unless_refused, holding) for holding in holdings))
+
+    @precondition(there_are(wishes_beyond_the_cap))
+    @clash(holdings=chosen(wishes_beyond_the_cap))
+    def claim_beyond_the_cap_at_once(self, data: DataObject, holdings: tuple[Holding, ...]) -> None:
+        """An agent that asks from several places gets as many as it may hold."""
+        self.at_once(data, *(partial(self._claims_unless_refused, holding) for holding in holdings))
+        self.sometimes("one of two claims at once is beyond the cap", True)
+
+    @precondition(there_are(StateMirror.reclaimable))
+    @clash(
+        holdings=some(StateMirror.reclaimable, most=3),
+        readers=some(StateMirror.names, fewest=0, most=1),
+    )
+    def claim_what_has_lapsed_at_once(self, data: DataObject, holdings: list[Holding], readers: list[str]) -> None:
+        """Each lapse is settled and told once, whoever comes by, and nobody waits for somebody who waits for it."""
+        claims = [partial(self._claims_unless_refused, holding) for holding in holdings]
+        reading = [partial(self.an_agent_reads_notifications, reader, 0, 100) for reader in readers]
+        self.at_once(data, *claims, *reading)
+
+    @precondition(there_are(StateMirror.awake_holdings))
+    @clash(
+        holding=chosen(StateMirror.awake_holdings),
+        times=st.sampled_from([1, 2]),
+        rivals=some(StateMirror.awake, fewest=1, most=2),
+    )
+    def claim_a_dweller_while_it_is_released(
+        self, data: DataObject, holding: Holding, times: int, rivals: list[str]
+    ) -> None:
+        """Who comes before the release finds it held, who comes after it has it; the holder may change its mind."""
+        claims = [partial(self._claims_unless_refused, holding._replace(agent=rival)) for rival in rivals]
+        self.at_once(data, *[partial(self._releases_unless_refused, holding)] * times, *claims)
+
+    def _claims_unless_refused(self, holding: Holding) -> None:
+        self.done_unless_refused(
+            self.mirror.refusal_of_a_claim(holding),
+            act=partial(self.an_agent_claims, holding),
+            ask=partial(self.claim, holding.agent, self.mirror.dwellers[holding.dweller].id),
+        )
+
+    def _releases_unless_refused(self, holding: Holding) -> None:
+        self.done_unless_refused(
+            self.mirror.refusal_of_a_release(holding),
+            act=partial(self.an_agent_releases, holding),
+            ask=partial(self.release, holding.agent, self.mirror.dwellers[holding.dweller].id),
+        )

@@ -1,0 +1,80 @@
+"""Who votes at once."""
+
+from functools import partial
+from itertools import cycle
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
+from hypothesis.strategies import DataObject
+
+from simulation.at_once import Move
+from simulation.checks import clash
+from simulation.clashes.proposals import ProposalClashes
+from simulation.mirror.proposals import Draft, Submission
+from simulation.mirror.validations import Ballot
+from simulation.state_mirror import StateMirror
+from simulation.strategies.choosing import there_are
+from simulation.strategies.clashes import some_about_one
+from simulation.strategies.proposals import DRAFTS
+from simulation.strategies.validations import VERDICTS
+
+
+def ballots_on_what_may_be_revised(mirror: StateMirror) -> list[Ballot]:
+    """Return who may vote on what its author, that is awake, may revise."""
+    revisable = [submission.proposal for submission in mirror.own_revisable()]
+    return [ballot for ballot in mirror.ballots() if ballot.proposal in revisable]
+
+
+class ValidationClashes(ProposalClashes):
+    """Voting at once, and while the author rewrites."""
+
+    SOMETIMES = frozenset({"a vote comes too late as others have decided at once"})
+
+    @precondition(there_are(StateMirror.ballots))
+    @clash(
+        ballots=some_about_one(StateMirror.ballots, lambda _mirror, ballot: ballot.proposal),
+        verdicts=st.lists(VERDICTS, min_size=1, max_size=2),
+    )
+    def validate_one_proposal_at_once(self, data: DataObject, ballots: list[Ballot], verdicts: list[str]) -> None:
+        """The second vote of a kind decides, no later one counts, and what is approved has one world."""
+        self.at_once(data, *self._votes(ballots, verdicts))
+
+    @precondition(there_are(StateMirror.ballots))
+    @clash(
+        ballots=some_about_one(StateMirror.ballots, lambda mirror, ballot: mirror.proposals[ballot.proposal].author),
+        verdicts=st.lists(VERDICTS, min_size=1, max_size=2),
+    )
+    def tell_one_author_at_once(self, data: DataObject, ballots: list[Ballot], verdicts: list[str]) -> None:
+        """Votes on all that it has open are told to an author one after another, each once."""
+        self.at_once(data, *self._votes(ballots, verdicts))
+
+    @precondition(there_are(ballots_on_what_may_be_revised))
+    @clash(
+        ballots=some_about_one(ballots_on_what_may_be_revised, lambda _mirror, ballot: ballot.proposal, fewest=1),
+        verdicts=st.lists(VERDICTS, min_size=1, max_size=2),
+        draft=DRAFTS,
+    )
+    def validate_what_is_revised_at_once(
+        self, data: DataObject, ballots: list[Ballot], verdicts: list[str], draft: Draft
+    ) -> None:
+        """Each vote is on the revision that there was, or it comes first and is on the one before."""
+        name = ballots[0].proposal
+        submission = Submission(self.mirror.proposals[name].author, name)
+        votes = self._votes(ballots[:3], verdicts)
+        self.at_once(data, partial(self.revises_unless_refused, submission, draft), *votes)
+
+    def _votes(self, ballots: list[Ballot], verdicts: list[str]) -> list[Move]:
+        pairs = zip(ballots, cycle(verdicts), strict=False)
+        return [partial(self.votes_unless_refused, ballot, verdict) for ballot, verdict in pairs]
+
+    def votes_unless_refused(self, ballot: Ballot, verdict: str) -> None:
+        """Vote on a proposal that may have been decided meanwhile."""
+        refusal = self.mirror.refusal_of_a_vote(ballot)
+        body = {"verdict": verdict, "critique": "A critique."}
+        self.done_unless_refused(
+            refusal,
+            act=partial(self.an_agent_votes, *ballot, verdict, body["critique"]),
+            ask=partial(self.vote, ballot.voter, self.mirror.proposals[ballot.proposal].id, body),
+        )
+        too_late = refusal is not None and refusal.code == "proposal_not_validating"
+        self.sometimes("a vote comes too late as others have decided at once", too_late)
