@@ -2,23 +2,29 @@
 
 import inspect
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+from pgdst.simulation.backends import Backends
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.randomness import only_examples
 from pgdst.simulation.trace import Trace
-from simulation.checks import forbidden_moves_of, invariants_of, liveness_of, type_of_check
+from simulation.checks import clashes_of, forbidden_moves_of, invariants_of, liveness_of, moves_of, type_of_check
 from simulation.harness import CleanDatabases, Harness, Run
 from simulation.machine import DeepSciFi
 from simulation.profiles import PROFILES, declare, run_machine, settings_of
 
-from simulation_checks.planted_bugs import PLANTED_BUGS, PlantedBug
+from simulation_checks.planted_bugs import PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
 
 # What the default profile does until it finds something; making it smaller afterwards would only take time.
 DEFAULT_BUDGET = settings(settings_of(), phases=[Phase.generate])
+
+# To see how small it is made. As many examples as it takes, each with the same clash a few times.
+BUDGET_TO_MAKE_IT_SMALLER = settings(settings_of(), max_examples=200, stateful_step_count=5)
+MOST_PREEMPTIONS = 3
 
 # One for all, so that this passes or fails alike whenever it is run; tried with many others when it was written.
 SEED = 1
@@ -37,7 +43,7 @@ def with_nothing_looking_but(check: str) -> type[Harness]:
 
 
 @pytest.fixture(scope="session")
-def ledgers(clean_databases: CleanDatabases) -> list[Ledger]:
+def ledgers(clean_databases: CleanDatabases, pgdst_backends: Backends) -> list[Ledger]:
     """What each example of the default budget reaches where no bug is planted; the first is the simplest of all."""
     found: list[Ledger] = []
 
@@ -49,7 +55,7 @@ def ledgers(clean_databases: CleanDatabases) -> list[Ledger]:
             declare(DeepSciFi, self.run)
             found.append(self.run.ledger)
 
-    run_machine(Noting, Run(clean_databases, SEED, Trace()), DEFAULT_BUDGET)
+    run_machine(Noting, Run(clean_databases, pgdst_backends, SEED, Trace()), DEFAULT_BUDGET)
     return found
 
 
@@ -62,7 +68,11 @@ def likeliest_first(check: str, ledgers: list[Ledger]) -> list[int]:
 @pytest.mark.planted_bug
 @pytest.mark.parametrize("bug", PLANTED_BUGS, ids=lambda bug: f"{bug.found_by}-{bug.name}")
 def test_the_machine_finds_the_bug_within_its_default_budget(
-    bug: PlantedBug, clean_databases: CleanDatabases, ledgers: list[Ledger], monkeypatch: pytest.MonkeyPatch
+    bug: PlantedBug,
+    clean_databases: CleanDatabases,
+    pgdst_backends: Backends,
+    ledgers: list[Ledger],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And it is the intended check that finds it.
 
@@ -70,12 +80,83 @@ def test_the_machine_finds_the_bug_within_its_default_budget(
     that they are made in another order: the likely ones first, or it would take half an hour.
     """
     bug.plant(monkeypatch)
-    run = Run(clean_databases, SEED, Trace())
-    with (
-        only_examples(likeliest_first(bug.found_by, ledgers)),
-        pytest.raises(AssertionError, match=f"^{bug.found_by}: expected|^{bug.found_by}: .*: expected"),
-    ):
+    run = Run(clean_databases, pgdst_backends, SEED, Trace())
+    with only_examples(likeliest_first(bug.found_by, ledgers)), pytest.raises(AssertionError, match=failure_by(bug)):
         run_machine(with_nothing_looking_but(bug.found_by), run, DEFAULT_BUDGET)
+
+
+def failure_by(bug: PlantedBug) -> str:
+    """Return the pattern of what the intended check says of a bug."""
+    return f"^{bug.found_by}: expected|^{bug.found_by}: .*: expected"
+
+
+@pytest.mark.planted_bug
+@pytest.mark.parametrize("race", PLANTED_RACES, ids=lambda race: f"{race.clash}-{race.name}")
+def test_the_machine_finds_the_race_within_its_default_budget(
+    race: PlantedRace,
+    clean_databases: CleanDatabases,
+    pgdst_backends: Backends,
+    ledgers: list[Ledger],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it finds the other bugs."""
+    race.plant(monkeypatch)
+    run = Run(clean_databases, pgdst_backends, SEED, Trace())
+    with only_examples(likeliest_first(race.clash, ledgers)), pytest.raises(AssertionError, match=failure_by(race)):
+        run_machine(with_nothing_looking_but(race.found_by), run, DEFAULT_BUDGET)
+
+
+class UnderstoodError(BaseException):
+    """What is left of a race is short enough. No Exception, as Hypothesis would go on with those."""
+
+
+def made_small(clash: str, check: str) -> type[Harness]:
+    """Return the machine with histories, one clash and one check, which ends the run once a failure is small enough."""
+    # Something must always be possible.
+    others = {method: None for name, method in moves_of(DeepSciFi).items() if name not in (clash, "send_a_heartbeat")}
+
+    class Small(with_nothing_looking_but(check)):  # type: ignore[misc]  # of a class that is made when it is asked for
+        """The machine that looks at the failures that it finds."""
+
+        def teardown(self) -> None:
+            """End the example, and the run, where it has failed after few preemptions."""
+            failure = sys.exception()
+            super().teardown()
+            if isinstance(failure, AssertionError) and self.simulation.last.preemptions <= MOST_PREEMPTIONS:
+                raise UnderstoodError(str(failure))
+
+    return type("DeepSciFi", (Small,), others)
+
+
+@pytest.mark.planted_bug
+@pytest.mark.parametrize("race", PLANTED_RACES, ids=lambda race: f"{race.clash}-{race.name}")
+def test_what_is_left_of_the_race_can_be_understood(
+    race: PlantedRace, clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failing example is made smaller until its interleaving has few preemptions, if it has not few from the start.
+
+    Of a machine that does nothing else, and no smaller: to take away what has nothing to do with it takes long.
+    """
+    race.plant(monkeypatch)
+    run = Run(clean_databases, pgdst_backends, SEED, Trace())
+    with pytest.raises(UnderstoodError, match=failure_by(race)):
+        run_machine(made_small(race.clash, race.found_by), run, BUDGET_TO_MAKE_IT_SMALLER)
+
+
+@pytest.mark.planted_bug
+def test_no_request_after_another_shows_a_race(
+    clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them planted at once, and nothing at once: the whole default budget, with every invariant, finds none."""
+    for plant in {race.name: race.plant for race in PLANTED_RACES}.values():
+        plant(monkeypatch)
+    without_clashes = type("DeepSciFi", (DeepSciFi,), dict.fromkeys(clashes_of(DeepSciFi)))
+    run_machine(without_clashes, Run(clean_databases, pgdst_backends, SEED, Trace()), DEFAULT_BUDGET)
+
+
+def test_every_clash_has_a_planted_race() -> None:
+    """Whoever adds a clash adds a bug that is seen by it, and only where its requests come between each other."""
+    assert sorted(clashes_of(DeepSciFi)) == sorted({race.clash for race in PLANTED_RACES})
 
 
 def test_every_check_but_the_moves_has_a_planted_bug() -> None:
@@ -97,6 +178,7 @@ def test_the_readme_names_every_check_with_its_bug() -> None:
     rows = [line.split("|") for line in README.read_text().splitlines() if line.startswith("| ")]
     named = {(cells[1].split()[0], cells[-2].strip()) for cells in rows}
     assert {(bug.found_by, bug.name) for bug in PLANTED_BUGS} <= named
+    assert {(race.clash, race.name) for race in PLANTED_RACES} <= named
 
 
 def test_the_readme_has_the_profiles_as_they_are() -> None:

@@ -13,6 +13,7 @@ from simulation_checks.planted_bugs import (  # noqa: F401  for their bugs
     idempotency,
     notifications,
     proposals,
+    races,
     regions,
     reviews,
     revisions,
@@ -21,6 +22,6 @@ from simulation_checks.planted_bugs import (  # noqa: F401  for their bugs
     validations,
     worlds,
 )
-from simulation_checks.planted_bugs.planting import PLANTED_BUGS, PlantedBug
+from simulation_checks.planted_bugs.planting import PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
 
-__all__ = ["PLANTED_BUGS", "PlantedBug"]
+__all__ = ["PLANTED_BUGS", "PLANTED_RACES", "PlantedBug", "PlantedRace"]

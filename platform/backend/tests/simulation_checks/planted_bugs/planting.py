@@ -24,7 +24,15 @@ class PlantedBug:
     plant: Plant
 
 
+@dataclass(frozen=True)
+class PlantedRace(PlantedBug):
+    """A bug that only requests at once show: the clash in which they do, which is mostly also what finds it."""
+
+    clash: str
+
+
 PLANTED_BUGS: Final[list[PlantedBug]] = []
+PLANTED_RACES: Final[list[PlantedRace]] = []
 
 
 def found_by(check: str) -> Callable[[Plant], Plant]:
@@ -32,6 +40,16 @@ def found_by(check: str) -> Callable[[Plant], Plant]:
 
     def planted(plant: Plant) -> Plant:
         PLANTED_BUGS.append(PlantedBug(check, plant.__name__, plant))
+        return plant
+
+    return planted
+
+
+def found_at_once(clash: str, *, by: str | None = None) -> Callable[[Plant], Plant]:
+    """Plant a bug for a clash, which an invariant finds, if one is named, else the clash itself."""
+
+    def planted(plant: Plant) -> Plant:
+        PLANTED_RACES.append(PlantedRace(by or clash, plant.__name__, plant, clash))
         return plant
 
     return planted
