@@ -20,6 +20,8 @@ PROFILE ?=
 EXAMPLES ?=
 # how many processes share the simulation's examples; the same seed and number of workers give the same run
 WORKERS ?= 1
+# how many seeds `make check-determinism` runs, three times each
+SEEDS ?= 20
 # arguments for pytest
 ARGS ?=
 # hours after which a database of db-up removes itself
@@ -65,6 +67,10 @@ BENCH_STAMP := .venv-bench/.complete
 .PHONY: test-dst
 test-dst: $(STAMP) ## Run the simulation on a throw-away Postgres 16
 	@tools/with_postgres.sh -- $(RUN) tools/run_simulation.py -- $(ARGS)
+
+.PHONY: check-determinism
+check-determinism: $(STAMP) ## Run seeds again and again, and print the first line in which two runs of one differ
+	@tools/with_postgres.sh -- $(RUN) tools/check_determinism.py --seeds $(SEEDS) $(ARGS)
 
 ##@ Database between runs
 .PHONY: db-up
@@ -136,7 +142,7 @@ lock: ## Write the locks anew
 
 .PHONY: help
 help: ## Show the targets
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
 	@awk 'BEGIN { printf "\nKnobs\n" } /^# / { about = substr($$0, 3) } /^[A-Z_]+ \?=/ { printf "  %-14s %s\n", $$1, about }' Makefile
 
 $(STAMP): tools/requirements.lock

@@ -122,6 +122,47 @@ def examples(_used: str) -> Growth:
     )
 
 
+def steps(_used: str) -> Contest:
+    """Measure the steps a second of clients with ten transactions of three statements each."""
+    return _speed("Steps of a schedule a second, each client with ten transactions of three statements")
+
+
+def schedules(_used: str) -> Contest:
+    """Measure the schedules a second of clients with one transaction, the database cleared before each."""
+    return _speed("Schedules a second, each client with one transaction of three statements", "--schedules")
+
+
+def _speed(title: str, *options: str) -> Contest:
+    command = (OURS, str(HERE / "schedules.py"), "speed", *options, "--clients")
+    apart = [Contestant(f"{n} clients, a row each", _on_a_server(*command, str(n))) for n in (2, 3, 4)]
+    clash = [Contestant(f"{n} clients, one row", _on_a_server(*command, str(n), "--contended")) for n in (2, 3, 4)]
+    return Contest(title, (*apart, *clash), measure=apart[0].name, unit="/s")
+
+
+def parts(_used: str) -> Contest:
+    """Measure where the time of a step goes."""
+    command = (OURS, str(HERE / "schedules.py"), "part", "--clients", "3")
+    names = ("statements", "observer", "signals", "the rest")
+    apart = [Contestant(f"{name}, a row each", _on_a_server(*command, name)) for name in names]
+    clash = [Contestant(f"{name}, one row", _on_a_server(*command, "--contended", name)) for name in names]
+    title = (
+        "Where the time of a step goes, three clients (the rest: clients, SQLAlchemy, threads taking turns, the trace)"
+    )
+    return Contest(title, (*apart, *clash), measure=apart[0].name, unit="us")
+
+
+def probability(depth: int) -> Callable[[str], Contest]:
+    """Return the contest that measures how often a bug of this depth is found in 200 runs."""
+
+    def contest(_used: str) -> Contest:
+        command = (OURS, str(HERE / "schedules.py"), "found", "--depth", str(depth))
+        ways = {"uniform": "uniform", f"PCT of depth {depth}": "pct", "threads without a scheduler": "threads"}
+        contestants = tuple(Contestant(name, _on_a_server(*command, by)) for name, by in ways.items())
+        return Contest(f"Part of 200 runs that show a bug of depth {depth}", contestants, measure="uniform", unit="%")
+
+    return contest
+
+
 def _peer(*arguments: str) -> tuple[str, ...]:
     return (THEIRS, str(HERE / "peers.py"), *arguments)
 
@@ -137,4 +178,8 @@ CONTESTS: Final[dict[str, Callable[[str], Contest | Growth]]] = {
     "memory": memory,
     "disk": disk,
     "examples": examples,
+    "steps": steps,
+    "schedules": schedules,
+    "parts": parts,
+    **{f"depth-{depth}": probability(depth) for depth in (1, 2, 3)},
 }

@@ -50,6 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pgdst-profile", metavar="NAME", help="how thorough; the names are the backend's own")
     group.addoption("--pgdst-workers", type=int, default=1, help="how many share the run; with as many in -n of xdist")
     group.addoption(
+        "--pgdst-trace",
+        type=lambda path: Path(path).absolute(),
+        metavar="FILE",
+        help="write the run's trace, whose hash is printed, to this file (with workers: FILE.0, FILE.1 …)",
+    )
+    group.addoption(
         "--pgdst-engine",
         choices=ENGINES,
         default=os.environ.get("PGDST_ENGINE") or "docker",
@@ -83,6 +89,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Send the shares of this worker, or judge what all of them have reached."""
+    _write_traces(session.config)
     records = {share: one.as_record() for share, one in session.config.stash[SHARES].items()}
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput[SENT_KEPT] = session.config.stash[KEPT]
@@ -92,6 +99,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     session.config.stash[RECORDS].update(records)
     if not exitstatus and _never_reached(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _write_traces(config: pytest.Config) -> None:
+    file, workers = config.option.pgdst_trace, config.option.pgdst_workers
+    for number, share in config.stash[SHARES].items() if file else ():
+        path = file if workers == 1 else file.with_name(f"{file.name}.{number}")
+        path.write_text("".join(f"{line}\n" for line in share.trace.lines), encoding="utf-8", errors="backslashreplace")
 
 
 @pytest.hookimpl(optionalhook=True)

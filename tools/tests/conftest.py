@@ -192,12 +192,15 @@ def backends(race_server: Server) -> Iterator[Backends]:
 @pytest.fixture
 def races(race_server: Server, backends: Backends) -> Iterator[Races]:
     """A small database; no session of a simulation is left in it."""
-    with race_server.connect() as observer, ExitStack() as opened:
-        observer.execute(SCHEMA.encode())
-        yield Races(race_server, backends, observer, opened)
+    with ExitStack() as opened:
+        made = Races(race_server, backends, race_server.connect(), opened)
+        made.observer.execute(SCHEMA.encode())
+        yield made
         opened.close()
-        for (session,) in observer.execute(OTHERS).fetchall():
-            assert backends.wait_until_gone(session, DEADLINE_SECONDS)
+        made.observe_anew()
+        with made.observer as observer:
+            for (session,) in observer.execute(OTHERS).fetchall():
+                assert backends.wait_until_gone(session, DEADLINE_SECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 import psycopg
 from pgdst.server.address import Server
 from pgdst.simulation.backends import Backends
+from pgdst.simulation.faults import Faults
 from pgdst.simulation.scheduler import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Strategy
@@ -45,12 +46,23 @@ class Races:
             simulation.attach(engine)
         return simulation
 
-    def run(self, simulation: Simulation, clients: Iterable[Callable[[], Any]], strategy: Strategy) -> Result:
+    def run(
+        self,
+        simulation: Simulation,
+        clients: Iterable[Callable[[], Any]],
+        strategy: Strategy,
+        faults: Faults | None = None,
+    ) -> Result:
         """Empty the accounts, forget the names, and run the clients."""
         self.observer.execute("UPDATE accounts SET balance = 0; TRUNCATE names")
         for name, client in zip(CLIENTS, clients, strict=False):
             simulation.spawn(name, client)
-        return simulation.run(strategy)
+        return simulation.run(strategy, faults)
+
+    def observe_anew(self) -> None:
+        """Have a new connection: a crash has ended the old one."""
+        self.observer.close()
+        self.observer = self.server.connect()
 
     def value(self, query: LiteralString) -> Any:
         """Return what a query for one value finds."""

@@ -56,7 +56,7 @@ class Databases:
             self._take_back_last()
             if self.keep_last:
                 self._last = clone
-                clone.require_shared_unchanged()
+                self._require_shared_unchanged(clone)
             else:
                 self._take_back(clone)
 
@@ -81,12 +81,22 @@ class Databases:
 
     def _new(self) -> Clone:
         name = f"{self.server.database}_{os.getpid()}_{next(NUMBERS)}"
-        self._template.clone(name)
+        self._make_clone(name)
         try:
             return self._watched(self.server.with_database(name))
         except BaseException:
             self._drop(name)
             raise
+
+    def _make_clone(self, name: str) -> None:
+        try:
+            self._template.clone(name)
+        except psycopg.OperationalError:
+            if not self._template.connection.broken:
+                raise
+            # A server that crashed and recovered has the template still, and ended our session.
+            self._template = Template(self.server, self.server.with_database(MAINTENANCE).connect())
+            self._template.clone(name)
 
     def _watched(self, server: Server) -> Clone:
         connection = server.connect()
@@ -98,6 +108,13 @@ class Databases:
         except BaseException:
             connection.close()
             raise
+
+    def _require_shared_unchanged(self, clone: Clone) -> None:
+        try:
+            clone.require_shared_unchanged()
+        except psycopg.OperationalError:
+            if not clone.connection.broken:
+                raise  # else the server has crashed, and recovered or not, which is not for us to say
 
     def _take_back_last(self) -> None:
         last, self._last = self._last, None

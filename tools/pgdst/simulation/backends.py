@@ -54,15 +54,21 @@ class Backends:
             return self._ask_for_blockers(backends)
 
     def _ask_for_blockers(self, backends: Iterable[int]) -> dict[int, frozenset[int]]:
+        result = self._ask([_array(backends)])
+        return dict(_row(result, number) for number in range(result.ntuples))
+
+    def _ask(self, parameters: list[bytes]) -> PGresult:
+        if self._suspect is None:
+            return self._observer.pgconn.exec_prepared(b"blockers", parameters)
         for _attempt in range(_TRIES):
-            self._observer.pgconn.send_query_prepared(b"blockers", [_array(backends)])
+            self._observer.pgconn.send_query_prepared(b"blockers", parameters)
             try:
-                [result] = self._answer(SUSPICIOUS_SECONDS if self._suspect else None)
+                [result] = self._answer(SUSPICIOUS_SECONDS)
             except _WaitTimeout:
                 self._let_go_and_stop_again()
             else:
                 self._suspect = None
-                return dict(_row(result, number) for number in range(result.ntuples))
+                return result
         raise InconclusiveError(f"The backend {self._suspect} can't be stopped at a place where others can go on.")
 
     def freeze(self, backend: int) -> None:

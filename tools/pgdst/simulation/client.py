@@ -79,6 +79,9 @@ class Turns(Protocol):
     def whether_blocked(self, client: "Client") -> Blocked | None:
         """Ask Postgres whether the client's statement waits for a lock, and behind whom."""
 
+    def uses(self, client: "Client", backend: int) -> None:
+        """Note that a backend works for the client now."""
+
     def note_answer(self, client: "Client", what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
 
@@ -123,7 +126,6 @@ class Client:
         self.name = name
         self.pause: Pause | None = AtGate(BEGINS)  # None while it has the turn
         self.backend: int | None = None  # of the connection that it used last
-        self.backends: set[int] = set()  # of all that it used
         self.fault: Fault | None = None  # that strikes it when it goes on
         self.outcome = Outcome()
         self._function = function
@@ -174,7 +176,7 @@ class Client:
     def uses(self, connection: "Gated") -> None:
         """Note which connection it sends something through."""
         self.backend = connection.info.backend_pid
-        self.backends.add(self.backend)
+        self._turns.uses(self, self.backend)
 
     def asks_whether_blocked(self) -> Blocked | None:
         """Ask Postgres whether its statement waits for a lock, and behind whom."""

@@ -4,7 +4,7 @@ psycopg sends everything through one overridable method, `wait`. What no client 
 """
 
 import select
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 import psycopg
@@ -41,6 +41,11 @@ class GatedCursor(psycopg.Cursor[Any]):
         _describe(self, query, given)
         super().executemany(query, given, **options)
 
+    def stream(self, query: Any, params: Params | None = None, **options: Any) -> Iterator[Any]:
+        """Iterate over the rows of a statement while they arrive, as psycopg does."""
+        _describe(self, query, params)
+        yield from super().stream(query, params, **options)
+
 
 class GatedAsyncCursor(psycopg.AsyncCursor[Any]):
     """The same for asyncio."""
@@ -55,6 +60,12 @@ class GatedAsyncCursor(psycopg.AsyncCursor[Any]):
         given = list(params_seq)
         _describe(self, query, given)
         await super().executemany(query, given, **options)
+
+    async def stream(self, query: Any, params: Params | None = None, **options: Any) -> AsyncIterator[Any]:
+        """Iterate over the rows of a statement while they arrive, as psycopg does."""
+        _describe(self, query, params)
+        async for row in super().stream(query, params, **options):
+            yield row
 
 
 class GatedConnection(psycopg.Connection[Any]):
@@ -81,7 +92,8 @@ class GatedConnection(psycopg.Connection[Any]):
         if client is None or _sends_nothing(self, gen):
             return super().wait(gen, *arguments, **options)
         exchange = _Exchange(client, self, gen)
-        client.stop(AtGate(exchange.what))
+        if not _is_in_flight(self):
+            client.stop(AtGate(exchange.what))
         while (blocked := exchange.go_on()) is not None:
             client.stop(blocked)
         return exchange.value
@@ -124,7 +136,8 @@ class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
         if client is None or _sends_nothing(self, gen):
             return await super().wait(gen, *arguments, **options)
         exchange = _Exchange(client, self, gen)
-        await client.stop_async(AtGate(exchange.what))
+        if not _is_in_flight(self):
+            await client.stop_async(AtGate(exchange.what))
         while (blocked := exchange.go_on()) is not None:
             await client.stop_async(blocked)
         return exchange.value
@@ -204,7 +217,8 @@ class _Exchange(Generic[RV]):
                 if (blocked := self._client.asks_whether_blocked()) is not None:
                     return blocked
                 patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
-            self._wanted = self._conversation.send(_READ * bool(readable) | _WRITE * bool(writable))
+            # What could be read while there is something to write depends on how fast the server is: not yet.
+            self._wanted = self._conversation.send(_WRITE if writable else _READ * bool(readable))
 
 
 def _describe(cursor: GatedCursor | GatedAsyncCursor, query: Query, params: Params | Sequence[Params] | None) -> None:
@@ -218,7 +232,15 @@ def _sends_nothing(connection: Gated, conversation: Conversation[Any]) -> bool:
     name = _name(conversation)
     if name in _WHAT:
         return connection.info.transaction_status is TransactionStatus.IDLE
-    return name.startswith(("_set_", "_check_"))
+    return name.startswith(("_set_", "_check_")) or (name == "_enter_gen" and not _is_in_flight(connection))
+
+
+def _is_in_flight(connection: Gated) -> bool:
+    """Return whether the server may be at work for it at this moment: in a pipeline, a COPY, a stream of rows.
+
+    Then its client keeps the turn, as nobody else may run meanwhile.
+    """
+    return connection.info.transaction_status is TransactionStatus.ACTIVE
 
 
 def _name(conversation: Conversation[Any]) -> str:

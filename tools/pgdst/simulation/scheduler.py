@@ -7,7 +7,7 @@ before the schedule lets it, when the lock has been released.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +27,8 @@ STALL_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
 _GIVE_UP_SECONDS = 2.0
 _ENDS_SECONDS = 5.0
+
+WaitsFor = Mapping[int, frozenset[int]]
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class Scheduler:
         self._last: Client | None = None
         self._schedule: list[str] = []
         self._preempts = False
+        self._users: dict[int, str] = {}  # the client whom a backend served last
         self._doing: dict[str, str] = {}  # what clients last came to a gate with
         self.result = Result({})
 
@@ -140,11 +143,15 @@ class Scheduler:
         The victim of a deadlock is let wait until its deadlock check has fired.
         """
         assert client.backend is not None
-        if self._victim is client and self._is_in_cycle(client):
+        waits_for = self._waits_for(client)
+        if self._victim is client and _is_in_cycle(client.backend, waits_for):
             return None
-        # Asked after that, as the check may have fired meanwhile, which ends the wait and so the cycle.
-        blockers = self._blockers(client)
+        blockers = waits_for[client.backend]
         return Blocked(blockers) if blockers else None
+
+    def uses(self, client: Client, backend: int) -> None:
+        """Note that this backend works for the client now: a pool lends one to several in the course of a run."""
+        self._users[backend] = client.name
 
     def note_answer(self, client: Client, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
@@ -268,6 +275,16 @@ class Scheduler:
                 self._parkings[backend].let_pass(client.backend)
         self._note(client, self._doing[client.name], "goes on")
         self._backends.thaw(client.backend)
+        if fault is not None:
+            self._wait_until_struck(client)
+
+    def _wait_until_struck(self, client: Client) -> None:
+        """Return when the fault has ended the client's wait: until then it would still seem to be blocked."""
+        deadline = time.monotonic() + _ENDS_SECONDS
+        assert client.backend is not None
+        while self._waits_for(client)[client.backend]:
+            if time.monotonic() > deadline:
+                raise InconclusiveError(f"{client.name} still waits for a lock, although its wait was ended.")
 
     def _pass_time(self, client: Client, pause: Waiting) -> None:
         if pause.until is not None and not pause.is_over() and pause.until > pause.clock.now():
@@ -285,13 +302,12 @@ class Scheduler:
         """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""
         for parking in self._parkings.values():
             parking.settle()
-        if isinstance(client.pause, Blocked):
-            self._stop_waiting(client)
+        waits_for = self._stop_waiting(client) if isinstance(client.pause, Blocked) else None
         if isinstance(client.pause, Ended):
             self._note(client, "ends", str(client.outcome))
-        self._see_who_is_free()
+        self._see_who_is_free(waits_for)
 
-    def _stop_waiting(self, client: Client) -> None:
+    def _stop_waiting(self, client: Client) -> WaitsFor | None:
         """Stop the backend of a client that waits, unless it has closed a cycle: then it is the deadlock's victim.
 
         It also is where its wait has ended while nobody else ran: on a slow machine its deadlock check fires before it
@@ -300,47 +316,33 @@ class Scheduler:
         assert client.backend is not None
         while isinstance(client.pause, Blocked):
             self._backends.freeze(client.backend)
-            blockers = self._blockers(client)
-            if blockers and not self._is_in_cycle(client):
+            waits_for = self._waits_for(client)
+            if (blockers := waits_for[client.backend]) and not _is_in_cycle(client.backend, waits_for):
                 self._note(client, self._doing[client.name], self._wait_in_words(blockers))
-                return
+                return waits_for
             self._victim = client
             self._backends.thaw(client.backend)
             client.give_turn()
             self._take_turn_back(client)
             self._victim = None
+        return None
 
-    def _see_who_is_free(self) -> None:
+    def _see_who_is_free(self, waits_for: WaitsFor | None) -> None:
         blocked = [client for client in self._clients.values() if isinstance(client.pause, Blocked)]
         if blocked:
-            found = self._backends.blockers(*(client.backend for client in blocked if client.backend is not None))
+            found = waits_for or self._waits_for()
             for client in blocked:
                 client.pause = Blocked(found[client.backend or 0])
 
-    def _blockers(self, client: Client) -> frozenset[int]:
-        assert client.backend is not None
-        return self._backends.blockers(client.backend)[client.backend]
-
-    def _is_in_cycle(self, client: Client) -> bool:
-        """Return whether whom the client waits for waits for the client."""
-        assert client.backend is not None
-        blocked = [one for one in self._clients.values() if one is client or isinstance(one.pause, Blocked)]
-        waits_for = self._backends.blockers(*(one.backend for one in blocked if one.backend is not None))
-        reached, ahead = set(), list(waits_for[client.backend])
-        while ahead:
-            backend = ahead.pop()
-            if backend == client.backend:
-                return True
-            if backend not in reached:
-                reached.add(backend)
-                ahead.extend(waits_for.get(backend, ()))
-        return False
+    def _waits_for(self, *others: Client) -> WaitsFor:
+        """Ask for whom each client waits that is blocked, and these others."""
+        clients = [one for one in self._clients.values() if one in others or isinstance(one.pause, Blocked)]
+        return self._backends.blockers(*(one.backend for one in clients if one.backend is not None))
 
     def _wait_in_words(self, blockers: frozenset[int]) -> str:
         if blockers <= self._parkings.keys():
             return "stops inside"
-        names = {backend: client.name for client in self._clients.values() for backend in client.backends}
-        return "waits for " + ", ".join(sorted({names.get(backend, "somebody else") for backend in blockers}))
+        return "waits for " + ", ".join(sorted({self._users.get(backend, "somebody else") for backend in blockers}))
 
     def _note(self, client: Client, what: str, answer: str) -> None:
         step = Step(self._number, client.name, what, answer, self._preempts)
@@ -374,3 +376,16 @@ class Scheduler:
         deadline = time.monotonic() + _GIVE_UP_SECONDS
         for client in self._clients.values():
             client.thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _is_in_cycle(backend: int, waits_for: WaitsFor) -> bool:
+    """Return whether whom the backend waits for waits for it."""
+    reached, ahead = set(), list(waits_for[backend])
+    while ahead:
+        one = ahead.pop()
+        if one == backend:
+            return True
+        if one not in reached:
+            reached.add(one)
+            ahead.extend(waits_for.get(one, ()))
+    return False

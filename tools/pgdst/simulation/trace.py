@@ -1,6 +1,7 @@
 """What happened in a run, line by line, and the hash that is the run's identity."""
 
 import hashlib
+from collections.abc import Sequence
 from itertools import zip_longest
 
 
@@ -35,11 +36,16 @@ class Trace:
 
     def first_difference(self, other: "Trace") -> str | None:
         """Return the first line at which two runs part, both versions, or None when they are the same run."""
-        return next(
-            (
-                f"line {number}: {mine!r} here, {theirs!r} there"
-                for number, (mine, theirs) in enumerate(zip_longest(self._lines, other._lines), start=1)
-                if mine != theirs
-            ),
-            None,
-        )
+        return first_difference(self._lines, other._lines)
+
+
+def first_difference(mine: Sequence[str], theirs: Sequence[str]) -> str | None:
+    """Return the first line at which two lists of a trace's lines part, both versions, or None when they are equal."""
+    return next(
+        (
+            f"line {number}: {one!r} here, {other!r} there"
+            for number, (one, other) in enumerate(zip_longest(mine, theirs), start=1)
+            if one != other
+        ),
+        None,
+    )

@@ -13,19 +13,19 @@ class GivingUpError(BaseException):
 
 
 class Source:
-    """Draws of one, then of none."""
+    """Two draws of one, then of none."""
 
     def __init__(self) -> None:
         self.conjecture_data = self
         self.draws = 0
 
     def draw_integer(self, _least: int, greatest: int, *, shrink_towards: int) -> int:
-        """Return the greatest number the first time."""
+        """Return one twice."""
         assert shrink_towards == 0
         self.draws += 1
-        if self.draws > 1:
+        if self.draws > 2:
             raise GivingUpError
-        return greatest
+        return min(1, greatest)
 
 
 class FourChoices:
@@ -39,7 +39,8 @@ class FourChoices:
 
     def run(self, strategy: Strategy) -> Result:
         """Let the strategy choose."""
-        self.chosen = [strategy.choose(ChoicePoint(step, ("ada", "bob"), can_stay=True)) for step in range(1, 5)]
+        points = [ChoicePoint(step, ("ada", "bob"), can_stay=step > 1) for step in range(1, 5)]
+        self.chosen = [strategy.choose(point) for point in points]
         return Result({})
 
 
@@ -50,4 +51,4 @@ def test_clients_come_to_their_ends_before_an_example_is_given_up() -> None:
     with pytest.raises(GivingUpError):
         machine.concurrently(source, ada=lambda: None, bob=lambda: None)  # type: ignore[arg-type]  # the same
     assert simulation.chosen == [1, 0, 0, 0]
-    assert source.draws == 2
+    assert source.draws == 3

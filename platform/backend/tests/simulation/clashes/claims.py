@@ -31,6 +31,11 @@ def wishes_beyond_the_cap(mirror: StateMirror) -> list[tuple[Holding, ...]]:
     ]
 
 
+def who_let_lapse(mirror: StateMirror) -> list[str]:
+    """Return the agents with claims that have lapsed and are not settled yet."""
+    return [mirror.claims[name].agent for name in mirror.lapsed_claims()]
+
+
 class ClaimClashes(DeepSciFiBaseRules):
     """Claiming and releasing at once."""
 
@@ -51,8 +56,8 @@ class ClaimClashes(DeepSciFiBaseRules):
 
     @precondition(there_are(StateMirror.reclaimable))
     @clash(
-        holdings=some(StateMirror.reclaimable, most=3),
-        readers=some(StateMirror.names, fewest=0, most=1),
+        holdings=some(StateMirror.reclaimable, fewest=1, most=2),
+        readers=some(who_let_lapse, fewest=1, most=2),
     )
     def claim_what_has_lapsed_at_once(self, data: DataObject, holdings: list[Holding], readers: list[str]) -> None:
         """Each lapse is settled and told once, whoever comes by, and nobody waits for somebody who waits for it."""

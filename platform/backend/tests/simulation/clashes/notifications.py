@@ -16,8 +16,6 @@ from simulation.strategies.choosing import chosen, there_are
 class NotificationClashes(ValidationClashes):
     """Reading, and saying what one has read, while somebody votes."""
 
-    SOMETIMES = frozenset({"an agent has read what it is told at once"})
-
     @precondition(there_are(StateMirror.ballots))
     @clash(
         ballot=chosen(StateMirror.ballots),
@@ -32,7 +30,6 @@ class NotificationClashes(ValidationClashes):
         marking = [partial(self._marks_unless_refused, author, number) for number in numbers]
         reading = [partial(self.an_agent_reads_notifications, author, max(0, told - 1), 100)] if reads else []
         self.at_once(data, partial(self.votes_unless_refused, ballot, "strengthen"), *marking, *reading)
-        self.sometimes("an agent has read what it is told at once", self.mirror.read_up_to[author] > told)
 
     def _marks_unless_refused(self, agent: str, up_to: int) -> None:
         self.done_unless_refused(

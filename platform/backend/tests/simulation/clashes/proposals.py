@@ -15,7 +15,7 @@ from simulation.strategies.proposals import DRAFTS
 
 
 class ProposalClashes(DeepSciFiBaseRules):
-    """Drafting, submitting and revising from several places at once."""
+    """Drafting and submitting from several places at once."""
 
     @precondition(there_are(StateMirror.agents_with_room))
     @clash(author=chosen(StateMirror.agents_with_room), draft=DRAFTS)
@@ -29,12 +29,6 @@ class ProposalClashes(DeepSciFiBaseRules):
     def submit_one_draft_at_once(self, data: DataObject, submission: Submission, times: int) -> None:
         """It is submitted once."""
         self.at_once(data, *[partial(self._submits_unless_refused, submission)] * times)
-
-    @precondition(there_are(StateMirror.own_revisable))
-    @clash(submission=chosen(StateMirror.own_revisable), draft=DRAFTS, times=st.sampled_from([2, 3]))
-    def revise_one_proposal_at_once(self, data: DataObject, submission: Submission, draft: Draft, times: int) -> None:
-        """One wish is good for one revision."""
-        self.at_once(data, *[partial(self.revises_unless_refused, submission, draft)] * times)
 
     def revises_unless_refused(self, submission: Submission, draft: Draft) -> None:
         """Revise a proposal that may have been decided or revised meanwhile."""

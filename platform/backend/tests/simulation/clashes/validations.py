@@ -13,16 +13,10 @@ from simulation.clashes.proposals import ProposalClashes
 from simulation.mirror.proposals import Draft, Submission
 from simulation.mirror.validations import Ballot
 from simulation.state_mirror import StateMirror
-from simulation.strategies.choosing import there_are
+from simulation.strategies.choosing import chosen, there_are
 from simulation.strategies.clashes import some_about_one
 from simulation.strategies.proposals import DRAFTS
 from simulation.strategies.validations import VERDICTS
-
-
-def ballots_on_what_may_be_revised(mirror: StateMirror) -> list[Ballot]:
-    """Return who may vote on what its author, that is awake, may revise."""
-    revisable = [submission.proposal for submission in mirror.own_revisable()]
-    return [ballot for ballot in mirror.ballots() if ballot.proposal in revisable]
 
 
 class ValidationClashes(ProposalClashes):
@@ -48,20 +42,20 @@ class ValidationClashes(ProposalClashes):
         """Votes on all that it has open are told to an author one after another, each once."""
         self.at_once(data, *self._votes(ballots, verdicts))
 
-    @precondition(there_are(ballots_on_what_may_be_revised))
+    @precondition(there_are(StateMirror.own_revisable))
     @clash(
-        ballots=some_about_one(ballots_on_what_may_be_revised, lambda _mirror, ballot: ballot.proposal, fewest=1),
-        verdicts=st.lists(VERDICTS, min_size=1, max_size=2),
+        submission=chosen(StateMirror.own_revisable),
         draft=DRAFTS,
+        times=st.sampled_from([1, 2]),
+        verdicts=st.lists(VERDICTS, min_size=1, max_size=2),
     )
-    def validate_what_is_revised_at_once(
-        self, data: DataObject, ballots: list[Ballot], verdicts: list[str], draft: Draft
+    def revise_one_proposal_at_once(
+        self, data: DataObject, submission: Submission, draft: Draft, times: int, verdicts: list[str]
     ) -> None:
-        """Each vote is on the revision that there was, or it comes first and is on the one before."""
-        name = ballots[0].proposal
-        submission = Submission(self.mirror.proposals[name].author, name)
-        votes = self._votes(ballots[:3], verdicts)
-        self.at_once(data, partial(self.revises_unless_refused, submission, draft), *votes)
+        """One wish is good for one revision, and whoever has a vote gives it on the one before or on the next."""
+        ballots = [ballot for ballot in self.mirror.ballots() if ballot.proposal == submission.proposal]
+        revisions = [partial(self.revises_unless_refused, submission, draft)] * (times if ballots else 2)
+        self.at_once(data, *revisions, *self._votes(ballots[:2], verdicts))
 
     def _votes(self, ballots: list[Ballot], verdicts: list[str]) -> list[Move]:
         pairs = zip(ballots, cycle(verdicts), strict=False)

@@ -12,6 +12,7 @@ RECEPTIONS: Final[dict[str, tuple[tuple[bool, bool], ...]]] = {
     "recommended": ((True, False),),
     "answered": ((True, True),),
     "about to be acclaimed": ((True, True), (True, False)),
+    "recommended twice": ((True, False), (True, False)),
     "acclaimed": ((True, True), (True, True)),
     "acclaimed before it was panned": ((True, True), (True, True), (False, False)),
 }

@@ -53,15 +53,14 @@ def dwellers_are_not_locked(patch: Patch) -> None:
 
 @found_at_once("submit_one_draft_at_once")
 @found_at_once("revise_one_proposal_at_once")
-@found_at_once("validate_what_is_revised_at_once")
 def proposals_are_not_locked(patch: Patch) -> None:
     """What was read before somebody else changed it is changed again."""
     patch.setattr(proposals, "lock_proposal", lambda session, proposal_id: found(session, Proposal, proposal_id))
 
 
-@found_at_once("read_while_one_is_told", by="N3")
+@found_at_once("read_while_one_is_told")
 def how_far_one_has_read_is_compared_without_a_lock(patch: Patch) -> None:
-    """The later of two requests takes back what the other one said."""
+    """The later of two requests takes back what the other one said, or says of old that there is nothing new."""
     patch.setattr(notifications, "lock_inbox", notifications.read_inbox)
 
 
@@ -156,13 +155,16 @@ def notifications_are_numbered_in_python(patch: Patch) -> None:
 def open_proposals_are_counted_before_the_lock(patch: Patch) -> None:
     """Two that are each the third come to four."""
 
-    def refuse_bad_chain_or_too_many(original: Any, session: Any, clock: Any, ids: Any, author: Any, body: Any) -> Any:
-        refuse_above_cap(session, author)
+    def draft(original: Any, session: Any, clock: Any, ids: Any, author: Any, body: Any) -> Any:
+        session.info["open before the lock"] = proposals.count_open(session, author)
         return original(session, clock, ids, author, body)
 
-    refuse_above_cap = proposals.refuse_above_cap
-    wrap(patch, proposals, "draft", refuse_bad_chain_or_too_many)
-    patch.setattr(proposals, "refuse_above_cap", lambda _session, _author: None)
+    def refuse_above_cap(session: Any, _author: Any) -> None:
+        if session.info["open before the lock"] >= proposals.MAX_OPEN_PROPOSALS:
+            raise ApiError(ErrorCode.TOO_MANY_OPEN_PROPOSALS, "You have enough open proposals.")
+
+    wrap(patch, proposals, "draft", draft)
+    patch.setattr(proposals, "refuse_above_cap", refuse_above_cap)
 
 
 @found_at_once("claim_beyond_the_cap_at_once")
@@ -232,7 +234,7 @@ def lapsed_claims_are_looked_up_before_the_lock(patch: Patch) -> None:
     def settle_lapsed(session: Any, now: Any, *, agent_id: Any = None, dweller_id: Any = None) -> None:
         on_either = or_(Claim.agent_id == agent_id, Claim.dweller_id == dweller_id)
         query = select(Claim).where(claims.is_open(), claims.has_lapsed(now), on_either)
-        lapsed = session.scalars(query.order_by(Claim.agent_id, Claim.last_action_at)).all()
+        lapsed = session.scalars(query.order_by(Claim.agent_id, Claim.last_action_at, Claim.dweller_id)).all()
         dwellers.lock_dwellers(session, [claim.dweller_id for claim in lapsed])
         for claim in lapsed:
             claims.end(claim, Ending.LAPSED, now)
@@ -246,12 +248,12 @@ def lapsed_claims_are_looked_up_before_the_lock(patch: Patch) -> None:
 
 
 @found_at_once("claim_what_has_lapsed_at_once")
-def ones_own_dwellers_are_locked_first(patch: Patch) -> None:
-    """Two agents that each claim whom the other one has let lapse wait for each other."""
+def ones_own_dwellers_are_locked_one_by_one(patch: Patch) -> None:
+    """From the last one on, while whoever reads of their lapse locks them from the first one on."""
 
     def lock_with_own_dwellers(session: Any, agent: Any, dweller_id: Any) -> Any:
         own = session.scalars(select(Claim.dweller_id).where(claims.is_open(), Claim.agent_id == agent.id))
-        dwellers.lock_dwellers(session, own.all())
-        return dwellers.lock_dweller(session, dweller_id)
+        locked = {one: dwellers.lock_dweller(session, one) for one in sorted({dweller_id, *own}, reverse=True)}
+        return locked[dweller_id]
 
     patch.setattr(claims, "lock_with_own_dwellers", lock_with_own_dwellers)

@@ -1,0 +1,98 @@
+"""A database of a test's own, and the search of its schedules for a run that went wrong."""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from pgdst.server.address import Server
+from pgdst.simulation.backends import Backends
+from pgdst.simulation.scheduler import Result
+from pgdst.simulation.simulation import Simulation
+from pgdst.simulation.strategy import Exhaustive, Strategy
+from sqlalchemy import Connection, CursorResult, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+Clients = Mapping[str, Callable[[], Any]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to: how many schedules were run, and the first in which the bug was seen, if any was."""
+
+    runs: int
+    first: Result | None
+
+
+@dataclass
+class Lab:
+    """The database, an engine and a simulation of clients on it, and what is done to it before each run."""
+
+    server: Server
+    observer: psycopg.Connection
+    engine: Engine
+    simulation: Simulation
+    prepare: LiteralString
+
+    def run(self, clients: Clients, strategy: Strategy) -> Result:
+        """Run the clients on the database as it was prepared."""
+        self.observer.execute(self.prepare)
+        for name, client in clients.items():
+            self.simulation.spawn(name, client)
+        return self.simulation.run(strategy)
+
+    def search(self, clients: Clients, strategies: Iterable[Strategy], is_wrong: Callable[[Result], bool]) -> Found:
+        """Run one strategy after another until a run is wrong, or until there are no more."""
+        runs = 0
+        for strategy in strategies:
+            runs += 1
+            result = self.run(clients, strategy)
+            if is_wrong(result):
+                return Found(runs, result)
+        return Found(runs, None)
+
+    def search_all(self, clients: Clients, preemptions: int, is_wrong: Callable[[Result], bool]) -> Found:
+        """Do so with all schedules of so many preemptions."""
+        search = Exhaustive(preemptions)
+        found = self.search(clients, search, is_wrong)
+        assert search.is_exhausted == (found.first is None)
+        return found
+
+    def value(self, query: LiteralString) -> Any:
+        """Return what a query for one value finds."""
+        row = self.observer.execute(query).fetchone()
+        return row and row[0]
+
+
+@contextmanager
+def lab(backends: Backends, schema: LiteralString, prepare: LiteralString, **options: Any) -> Iterator[Lab]:
+    """Yield a lab with this schema; the options are the simulation's. Its database is gone afterwards."""
+    name = f"lab_{secrets.token_hex(4)}"
+    with closing(backends.server.connect()) as maintenance:
+        maintenance.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            server = backends.server.with_database(name)
+            engine, simulation = create_engine(server.url), Simulation(backends, **options)
+            with closing(server.connect()) as observer, closing(simulation):
+                observer.execute(schema)
+                simulation.attach(engine)
+                yield Lab(server, observer, engine, simulation, prepare)
+        finally:
+            maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def sql(connection: Connection, query: str, **parameters: Any) -> CursorResult[Any]:
+    """Execute a statement."""
+    return connection.execute(text(query), parameters)
+
+
+def sqlstates(result: Result) -> set[str | None]:
+    """Return the errors of the database that clients have ended with. Raises: one that is not the database's."""
+    found: set[str | None] = set()
+    for error in result.errors.values():
+        if not isinstance(error, DBAPIError) or not isinstance(error.orig, psycopg.Error):
+            raise error
+        found.add(error.orig.sqlstate)
+    return found

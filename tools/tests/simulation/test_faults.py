@@ -1,0 +1,206 @@
+"""Faults that strike at an exact step: done to a real server, the same each time, and over when the run is."""
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import repeat
+
+import pytest
+from pgdst.database.pool import Databases
+from pgdst.errors import ScheduleError
+from pgdst.server.address import Server
+from pgdst.simulation.clock import START
+from pgdst.simulation.faults import ALL, FREEZE, JUMP, DrawnFaults, Fault, Faults, random_faults
+from pgdst.simulation.interleaving import interleaving
+from pgdst.simulation.scheduler import Result
+from pgdst.simulation.simulation import Simulation
+from pgdst.simulation.strategy import Schedule, Strategy, Uniform
+from races import Races, deposit
+from sqlalchemy import create_engine, text
+
+# In the first client's UPDATE, and what is left of its deposit.
+IN_A_TRANSACTION = {
+    Fault.LOST: ("raised OperationalError", 0),
+    Fault.TERMINATED: ("raised OperationalError 57P01", 0),
+    Fault.CANCELLED: ("raised OperationalError 57014", 0),
+    Fault.SERIALIZATION: ("raised OperationalError 40001", 0),
+    Fault.DEADLOCK: ("raised OperationalError 40P01", 0),
+    Fault.CRASH: ("raised OperationalError", 0),
+    Fault.FROZEN: ("returned", 1),
+    Fault.CLOCK: ("returned", 1),
+}
+AT_COMMIT = {
+    Fault.COMMIT_UNDONE: ("raised OperationalError", 0),
+    Fault.COMMIT_DONE: ("raised OperationalError", 1),
+    Fault.TERMINATED: ("raised OperationalError 57P01", 0),
+    Fault.SERIALIZATION: ("raised OperationalError 40001", 0),
+    Fault.CRASH: ("raised OperationalError", 0),
+}
+
+
+def struck(races: Races, schedule: str) -> Result:
+    """Run one or two clients that deposit, under a schedule with faults; afterwards a deposit works as ever."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    result = races.run(simulation, [deposit(engine, 1)] * (1 + ("bob" in schedule)), Schedule.parse(schedule))
+    found = balance(races)
+    assert {} == races.run(simulation, [deposit(engine, 1)] * 2, Uniform(0)).errors
+    races.observe_anew()
+    races.observer.execute("UPDATE accounts SET balance = %s WHERE id = 1", (found,))
+    simulation.close()
+    return result
+
+
+def balance(races: Races) -> int:
+    """Return the first account's, by a new connection, as a crash has ended the others."""
+    races.observe_anew()
+    return races.balances()[0]
+
+
+@pytest.mark.parametrize("fault", IN_A_TRANSACTION)
+def test_in_a_transaction_a_fault_leaves_nothing_half_done(races: Races, fault: Fault) -> None:
+    result = struck(races, f"ada*2 ada!{fault}")
+    assert IN_A_TRANSACTION[fault] == (str(result.outcomes["ada"]), balance(races))
+    assert {3: fault} == result.schedule.faults
+
+
+@pytest.mark.parametrize("fault", AT_COMMIT)
+def test_at_commit_the_client_can_not_always_know(races: Races, fault: Fault) -> None:
+    """Two faults look alike to it, and one of them has committed."""
+    result = struck(races, f"ada*3 ada!{fault}")
+    assert AT_COMMIT[fault] == (str(result.outcomes["ada"]), balance(races))
+
+
+@pytest.mark.parametrize(("fault", "state"), [(Fault.TERMINATED, "57P01"), (Fault.CANCELLED, "57014")])
+def test_who_waits_for_a_lock_is_struck_there(races: Races, fault: Fault, state: str) -> None:
+    """Ada holds the row and has not committed; she is not disturbed."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    # Bob can go on, for the fault's sake, when ada has committed: the lock is his and the fault comes first.
+    schedule = Schedule.parse(f"ada*2 bob*2 ada*2 bob!{fault}")
+    result = races.run(simulation, [deposit(engine, 1)] * 2, schedule)
+    assert "returned" == str(result.outcomes["ada"])
+    assert f"raised OperationalError {state}" == str(result.outcomes["bob"])
+    assert 1 == races.balances()[0]
+
+
+def test_a_crash_ends_everybodys_transaction(races: Races) -> None:
+    """Bob waits for ada's row when the server goes down; afterwards both can begin anew."""
+    result = struck(races, "ada*2 bob*2 ada!crash")
+    assert {"raised OperationalError"} == {str(one) for one in result.outcomes.values()}
+    assert 0 == balance(races)
+
+
+def test_what_was_committed_before_a_crash_is_there(races: Races) -> None:
+    result = struck(races, "ada*4 bob*2 bob!crash")
+    assert "returned" == str(result.outcomes["ada"])
+    assert 1 == balance(races)
+
+
+def test_no_connection_is_left_for_who_wants_one(races: Races) -> None:
+    """The pool keeps one, and the second is new."""
+    engine = races.engine(pool_size=1, max_overflow=1)
+    simulation = races.simulation(engine)
+
+    def nested() -> None:
+        with engine.connect() as outer:
+            outer.execute(text("SELECT 1"))
+            with engine.connect() as inner:
+                inner.execute(text("SELECT 2"))
+
+    result = races.run(simulation, [nested], Schedule.parse("ada*2 ada!too-many"))
+    assert "raised OperationalError" == str(result.outcomes["ada"])
+    assert "too many clients" in str(result.outcomes["ada"].error)
+    assert {} == races.run(simulation, [nested], Uniform(0)).errors
+
+
+def test_time_passes_by_the_simulated_clock(races: Races) -> None:
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    races.run(simulation, [deposit(engine, 1)], Schedule.parse("ada!clock ada ada!frozen"))
+    assert START + JUMP + FREEZE == simulation.clock.now()
+
+
+@pytest.mark.parametrize("inside_statements", [False, True])
+def test_the_seed_alone_decides_what_strikes_whom(races: Races, inside_statements: bool) -> None:
+    """Crashes and recoveries included; and the schedule that was written down gives the same run."""
+    engine = races.engine()
+    simulation = races.simulation(engine, inside_statements=inside_statements)
+    clients = [deposit(engine, 1, 2), deposit(engine, 2, 1), deposit(engine, 1, 2)]
+    runs: dict[int, Result] = {}
+    struck_by: Counter[Fault] = Counter()
+    for seed in [*range(14), *range(14)]:
+        found = run_anew(races, simulation, clients, Uniform(seed), random_faults(seed))
+        struck_by.update(found.schedule.faults.values())
+        if seed in runs:
+            assert runs[seed].trace.first_difference(found.trace) is None, both(runs[seed], found)
+        runs[seed] = found
+    assert len(struck_by) >= 6, struck_by
+    written = Schedule.parse(str(runs[3].schedule))
+    again = run_anew(races, simulation, clients, written)
+    assert str(written) == str(runs[3].schedule)
+    assert runs[3].trace.hexdigest() == again.trace.hexdigest()
+
+
+def both(one: Result, other: Result) -> str:
+    """Return two runs, one below the other."""
+    return f"\n{interleaving(one)}\n\n{interleaving(other)}"
+
+
+def run_anew(
+    races: Races,
+    simulation: Simulation,
+    clients: list[Callable[[], None]],
+    strategy: Strategy,
+    faults: Faults | None = None,
+) -> Result:
+    """Run the clients on empty accounts, whatever the run before has left of the server."""
+    races.observe_anew()
+    return races.run(simulation, clients, strategy, faults)
+
+
+def test_all_kinds_strike_and_zeros_are_calm() -> None:
+    """What shrinks to zero shrinks to no fault at all."""
+    assert [None] * 9 == [DrawnFaults(lambda _greatest: 0).strike(step, ALL) for step in range(9)]
+    found = {random_faults(seed).strike(step, ALL) for seed in range(300) for step in range(3)}
+    many = {faults.strike(step, ALL) for faults in map(random_faults, range(300)) for step in range(30)}
+    assert {*ALL, None} == found | many
+    assert {None} == {random_faults(seed, ()).strike(step, ALL) for seed in range(9) for step in range(9)}
+
+
+def test_some_runs_are_calm_some_have_one_fault_some_a_storm() -> None:
+    counts = Counter(
+        sum(faults.strike(step, ALL) is not None for step in range(200)) for faults in map(random_faults, range(400))
+    )
+    assert min(counts[0], counts[1], counts[3]) > 50
+    assert max(counts) > 10
+
+
+def test_a_fault_that_cannot_strike_there_is_refused(races: Races) -> None:
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    with pytest.raises(ScheduleError, match="Step 3 of the schedule has commit-done, but only these can strike: lost"):
+        races.run(simulation, [deposit(engine, 1)], Schedule.parse("ada*2 ada!commit-done"))
+    with pytest.raises(ScheduleError, match=r"The faults are lost, commit-undone, .*clock\."):
+        Schedule.parse("ada!earthquake")
+
+
+def test_databases_are_lent_on_after_a_crash(race_server: Server, races: Races) -> None:
+    """The crash ends the kit's own sessions too; the next database has the template's contents."""
+    races.observer.execute("UPDATE accounts SET balance = 5 WHERE id = 2")
+    races.observer.close()
+    databases = Databases(race_server)
+    for _twice in repeat(None, 2):
+        with databases.lend() as url:
+            engine = create_engine(url)
+            simulation = races.simulation(engine)
+            simulation.spawn("ada", deposit(engine, 2))
+            result = simulation.run(Schedule.parse("ada*3 ada!crash"))
+            assert ["ada"] == list(result.errors)
+            simulation.spawn("ada", deposit(engine, 2))
+            assert {} == simulation.run(Uniform(0)).errors
+            with engine.connect() as connection:
+                assert 6 == connection.execute(text("SELECT balance FROM accounts WHERE id = 2")).scalar_one()
+            simulation.close()
+            engine.dispose()
+    databases.close()
+    races.observer = race_server.connect()

@@ -1,0 +1,113 @@
+"""Clients that wait for each other: a search finds each deadlock, and none in the fixed twin."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+
+import pytest
+from lab import Lab, lab, sql, sqlstates
+from pgdst.simulation.backends import Backends
+from pgdst.simulation.scheduler import Result
+from pgdst.simulation.strategy import Uniform
+from sqlalchemy import create_engine
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")
+
+SCHEMA = """
+CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);
+CREATE TABLE entries (account int NOT NULL REFERENCES accounts);
+"""
+PREPARE = "TRUNCATE accounts, entries; INSERT INTO accounts VALUES (1, 100), (2, 100), (3, 100)"
+SEEDS = range(60)
+
+
+@pytest.fixture(scope="module")
+def made(backends: Backends) -> Iterator[Lab]:
+    with lab(backends, SCHEMA, PREPARE) as found:
+        yield found
+
+
+def transfer(made: Lab, source: int, target: int, in_order: bool) -> None:
+    """Move one, and touch the accounts in the order of the transfer or of their numbers."""
+    changes = [(source, -1), (target, +1)]
+    with made.engine.begin() as connection:
+        for account, change in sorted(changes) if in_order else changes:
+            sql(connection, "UPDATE accounts SET balance = balance + :by WHERE id = :id", by=change, id=account)
+
+
+def enter(made: Lab, lock: str) -> None:
+    """Add an entry, whose foreign key locks the account, and then lock it for an update of its balance."""
+    with made.engine.begin() as connection:
+        sql(connection, "INSERT INTO entries VALUES (1)")
+        sql(connection, f"SELECT FROM accounts WHERE id = 1 {lock}")
+        sql(connection, "UPDATE accounts SET balance = balance + 1 WHERE id = 1")
+
+
+def is_deadlocked(result: Result) -> bool:
+    """Return whether Postgres has ended a deadlock, the only thing that may happen. Exactly one is its victim."""
+    found = sqlstates(result)
+    assert found <= {"40P01"}
+    assert len(result.errors) == len(found)
+    return bool(found)
+
+
+def test_a_deadlock_by_the_order_of_locks_is_found(made: Lab) -> None:
+    for in_order in (False, True):
+        clients = {"ada": partial(transfer, made, 1, 2, in_order), "bob": partial(transfer, made, 2, 1, in_order)}
+        assert in_order == (made.search_all(clients, 3, is_deadlocked).first is None)
+
+
+def test_a_deadlock_by_a_foreign_key_is_found(made: Lab) -> None:
+    """FOR UPDATE is in the way of the key's lock, which both have; FOR NO KEY UPDATE is not."""
+    for lock, is_right in (("FOR UPDATE", False), ("FOR NO KEY UPDATE", True)):
+        clients = {name: partial(enter, made, lock) for name in ("ada", "bob")}
+        assert is_right == (made.search_all(clients, 2, is_deadlocked).first is None)
+
+
+def test_a_cycle_of_three_is_found(made: Lab) -> None:
+    """No two of the three clash in two accounts."""
+    for in_order in (False, True):
+        ways = dict(zip(("ada", "bob", "cyd"), pairwise((1, 2, 3, 1)), strict=True))
+        clients = {name: partial(transfer, made, *way, in_order) for name, way in ways.items()}
+        found = made.search(clients, map(Uniform, SEEDS), is_deadlocked)
+        assert in_order == (found.first is None)
+
+
+def test_a_pool_that_is_exhausted_by_nested_checkouts_is_found(made: Lab) -> None:
+    """Both have one of the pool's two connections and want another. Its time-out passes by the simulated clock."""
+    engine = create_engine(made.server.url, pool_size=2, max_overflow=0)
+    made.simulation.attach(engine)
+
+    def nested() -> None:
+        with engine.begin() as outer:
+            sql(outer, "SELECT")
+            with engine.begin() as inner:
+                sql(inner, "SELECT")
+
+    def one_after_the_other() -> None:
+        with engine.begin() as connection:
+            sql(connection, "SELECT")
+        with engine.begin() as connection:
+            sql(connection, "SELECT")
+
+    def is_starved(result: Result) -> bool:
+        return any(isinstance(error, PoolTimeoutError) for error in result.errors.values())
+
+    ways: dict[Callable[[], None], bool] = {nested: False, one_after_the_other: True}
+    for way, is_right in ways.items():
+        found = made.search_all({"ada": way, "bob": way}, 2, is_starved)
+        assert is_right == (found.first is None)
+
+
+def test_a_wait_names_who_has_the_connection_now(made: Lab) -> None:
+    """The pool lends one connection to both, one after the other; nobody waits for whom it was lent to before."""
+
+    def twice() -> None:
+        for _ in range(2):
+            transfer(made, 1, 2, True)
+
+    def waits_for_itself(result: Result) -> bool:
+        return any(step.answer == f"waits for {step.client}" for step in result.steps)
+
+    assert made.search_all({"ada": twice, "bob": twice}, 2, waits_for_itself).first is None

@@ -1,0 +1,67 @@
+"""What the server works on while psycopg has its answer already: pipelines, COPY and streams of rows."""
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from lab import Lab, lab
+from pgdst.simulation.backends import Backends
+from pgdst.simulation.scheduler import Result
+from pgdst.simulation.strategy import Exhaustive
+
+SCHEMA = "CREATE TABLE names (name text PRIMARY KEY)"
+PREPARE = "TRUNCATE names"
+
+Work = Callable[[psycopg.Connection], None]
+
+
+@pytest.fixture(scope="module")
+def made(backends: Backends) -> Iterator[Lab]:
+    with lab(backends, SCHEMA, PREPARE) as found:
+        yield found
+
+
+def executemany(connection: psycopg.Connection) -> None:
+    connection.cursor().executemany("INSERT INTO names VALUES (%s)", [("x",), ("y",)])
+
+
+def pipeline(connection: psycopg.Connection) -> None:
+    with connection.pipeline():
+        connection.execute("INSERT INTO names VALUES ('x')")
+        connection.execute("INSERT INTO names VALUES ('y')")
+
+
+def copy(connection: psycopg.Connection) -> None:
+    with connection.cursor().copy("COPY names FROM STDIN") as rows:
+        for name in "xy":
+            rows.write_row([name])
+
+
+def stream(connection: psycopg.Connection) -> None:
+    rows = connection.cursor().stream("INSERT INTO names SELECT unnest('{x,y}'::text[]) RETURNING name")
+    assert [("x",), ("y",)] == list(rows)
+
+
+@pytest.mark.parametrize("work", [executemany, pipeline, copy, stream])
+def test_nobody_comes_between_what_is_in_flight_and_its_end(made: Lab, work: Work) -> None:
+    """Each schedule twice gives the same; the statements that are in flight together are one step of the schedule.
+
+    Ada's and bob's rows are the same: who comes second waits, and fails where the first commits.
+    """
+
+    def client() -> None:
+        with made.engine.connect() as connection:
+            work(connection.connection.driver_connection)  # type: ignore[arg-type]  # the gated connection
+            connection.connection.commit()
+
+    search = Exhaustive(preemptions=2)
+    results: list[Result] = []
+    for strategy in search:
+        result = made.run({"ada": client, "bob": client}, strategy)
+        again = made.run({"ada": client, "bob": client}, result.schedule)
+        assert result.trace.first_difference(again.trace) is None
+        assert {"23505"} == {getattr(error, "sqlstate", None) for error in result.errors.values()}
+        results.append(result)
+    assert search.is_exhausted
+    assert str(results[0].schedule).startswith("ada*3 ")  # she begins, does the work, commits
+    assert any("waits for" in step.answer for result in results for step in result.steps)

@@ -1,0 +1,40 @@
+"""Waits of a transaction that reads only, and wants a snapshot that no serialization failure can spoil."""
+
+from collections.abc import Iterator
+
+import pytest
+from lab import Lab, lab, sql
+from pgdst.simulation.backends import Backends
+from pgdst.simulation.strategy import Exhaustive
+from sqlalchemy import create_engine
+
+SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"
+PREPARE = "TRUNCATE test; INSERT INTO test VALUES (1, 10), (2, 20)"
+
+
+@pytest.fixture(scope="module")
+def made(backends: Backends) -> Iterator[Lab]:
+    with lab(backends, SCHEMA, PREPARE) as found:
+        yield found
+
+
+def test_a_wait_for_a_safe_snapshot_is_a_wait_for_whoever_writes(made: Lab) -> None:
+    """It takes a session of its own: of one that has written before, Postgres may not say whom it waits for."""
+    reading = create_engine(made.server.url)
+    made.simulation.attach(reading)
+
+    def write() -> None:
+        with made.engine.execution_options(isolation_level="SERIALIZABLE").begin() as connection:
+            sql(connection, "SELECT sum(value) FROM test")
+            sql(connection, "UPDATE test SET value = value + 1 WHERE id = 1")
+
+    def read() -> int:
+        options = {"isolation_level": "SERIALIZABLE", "postgresql_readonly": True, "postgresql_deferrable": True}
+        with reading.connect().execution_options(**options) as connection:
+            return int(sql(connection, "SELECT sum(value) FROM test").scalar_one())
+
+    search = Exhaustive(preemptions=2)
+    results = [made.run({"ada": write, "bob": read}, strategy) for strategy in search]
+    assert search.is_exhausted
+    steps = [step for result in results for step in result.steps if step.client == "bob"]
+    assert any(step.answer == "waits for ada" for step in steps)
