@@ -206,7 +206,7 @@ class _Exchange(Generic[RV]):
             self._wanted = next(self._conversation)
         patience = ASK_AFTER_SECONDS
         while True:
-            if self._connection.pgconn.status is not ConnStatus.OK:  # it has no socket any more
+            if self._connection.pgconn.status != ConnStatus.OK:  # it has no socket any more
                 self._wanted = self._conversation.send(_READ | _WRITE)  # which raises: the conversation ends by itself
                 continue
             descriptor = self._connection.pgconn.socket
