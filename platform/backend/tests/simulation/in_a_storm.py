@@ -33,6 +33,8 @@ PATIENCE: Final = MOST_IN_A_STORM * MOST_TRIES * LONGEST_RETRY_AFTER
 LETS_PASS: Final = {Fault.CLOCK: JUMP, Fault.FROZEN: FREEZE}
 
 UNAVAILABLE: Final = 503
+UNDONE: Final = (Fault.SERIALIZATION, Fault.DEADLOCK)
+ATTEMPTS: Final = 5  # that the platform makes at what was undone, before it tells the client
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class InAStorm(AtOnce):
         }
     )
 
+    unavailable = 0  # how often clients were told so in the present storm
+
     def in_a_storm(self, data: DataObject, patience: int, *moves: Move, kinds: Container[Fault] = ALL) -> None:
         """Make all moves under faults, and check that each was done once, or not at all if nobody was told of it.
 
@@ -71,6 +75,7 @@ class InAStorm(AtOnce):
         __tracebackhide__ = True
         requests = named([self._with_a_key(self._request_of(move)) for move in moves])
         self.watched_clock.forget()
+        self.unavailable = 0
         clients = {name: partial(self._ask, name, sent, patience) for name, sent in requests.items()}
         possible = [kind for kind in self._possible() if kind in kinds]
         longest = None if kinds is ALL else 2  # there are fewer places for few kinds
@@ -81,6 +86,7 @@ class InAStorm(AtOnce):
         self.run.trace.append(f"{self.checking}: {result.schedule}: {result.trace.hexdigest()}")
         self.expect_equal("failures", {}, result.errors)
         self.expect_equal("deadlocks", [], deadlocks_of(result))
+        self.expect_equal("503s beyond the requests hit", 0, max(0, self.unavailable - most_unavailable(result)))
         told = {name: self._after_the_storm(name, result.value(name), patience) for name in requests}
         done = {name: one for name, one in told.items() if one is not None}
         named_moves = dict(zip(requests, moves, strict=True))
@@ -121,6 +127,7 @@ class InAStorm(AtOnce):
         for tries_left in reversed(range(patience)):
             self.watched_clock.begin(name)
             exchange = self.transmit(request)
+            self.unavailable += exchange.status == UNAVAILABLE
             if exchange.status != UNAVAILABLE or not tries_left:
                 return exchange
             self.clock.sleep(pause)
@@ -197,6 +204,17 @@ class InAStorm(AtOnce):
     def _sometimes_struck(self, state: str, kind: Fault) -> None:
         if kind in self.run.faults:
             self.sometimes(state, True)
+
+
+def most_unavailable(result: Result) -> int:
+    """Return how often clients may have been told that the database is away: a request that was hit is told once.
+
+    A crash hits all of them; what was undone is done again by the platform, and time that passes hits nobody.
+    """
+    struck = list(result.schedule.faults.values())
+    away = [kind for kind in struck if kind not in UNDONE and kind not in LETS_PASS]
+    everybody = away.count(Fault.CRASH) * (len(result.outcomes) - 1)
+    return len(away) + everybody + sum(struck.count(kind) for kind in UNDONE) // ATTEMPTS
 
 
 def _has_written(result: Result, at: int) -> bool:
