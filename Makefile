@@ -18,6 +18,8 @@ SEED ?=
 PROFILE ?=
 # how many runs of the state machine; empty: what the profile says
 EXAMPLES ?=
+# which faults strike in the simulation: off, some, or all: also those that strike the whole server (WORKERS=1)
+FAULTS ?= some
 # how many processes share the simulation's examples; the same seed and number of workers give the same run
 WORKERS ?= 1
 # how many seeds `make check-determinism` runs, three times each
@@ -50,6 +52,7 @@ export PGDST_TIMINGS = $(TIMINGS)
 export PGDST_SEED = $(SEED)
 export PGDST_PROFILE = $(PROFILE)
 export PGDST_EXAMPLES = $(EXAMPLES)
+export PGDST_FAULTS = $(FAULTS)
 export PGDST_WORKERS = $(WORKERS)
 export PGDST_TTL_HOURS = $(TTL_HOURS)
 export PGDST_DISK_MIB = $(DISK_MIB)

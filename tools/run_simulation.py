@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from pgdst import project
 from pgdst.cli import project_options, script
-from pgdst.simulation_run import check_connections, command, environment
+from pgdst.simulation_run import FAULTS, check_connections, command, environment
 
 
 @script
@@ -21,6 +21,9 @@ from pgdst.simulation_run import check_connections, command, environment
 @click.option("--seed", type=click.IntRange(0), envvar="PGDST_SEED", help="The same seed gives the same run.")
 @click.option("--profile", envvar="PGDST_PROFILE", help="How thorough; the names are the simulation's own.")
 @click.option("--examples", type=click.IntRange(1), envvar="PGDST_EXAMPLES", help="How many runs of the machine.")
+@click.option(
+    "--faults", type=click.Choice(FAULTS), envvar="PGDST_FAULTS", help="Which faults strike.  [default: some]"
+)
 @click.option("--workers", type=click.IntRange(1), envvar="PGDST_WORKERS", default=1, help="How many share the run.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def main(
@@ -30,6 +33,7 @@ def main(
     seed: int | None,
     profile: str | None,
     examples: int | None,
+    faults: str | None,
     workers: int,
     arguments: tuple[str, ...],
 ) -> None:
@@ -41,7 +45,8 @@ def main(
     chosen = secrets.randbelow(2**32) if seed is None else seed
     check_connections(workers)
     os.chdir(found.backend)
-    os.execve(sys.executable, command(found, chosen, profile, examples, arguments, workers), environment())  # noqa: S606  # no shell wanted
+    pytest = command(found, chosen, profile, examples, arguments, workers, faults)
+    os.execve(sys.executable, pytest, environment())  # noqa: S606  # no shell wanted
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pgdst.server.address import Server
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.shares import Share, Sum, summed
 from pgdst.simulation.trace import Trace
+from pgdst.simulation_run import FAULTS
 
 if TYPE_CHECKING:
     from pgdst.simulation.backends import Backends
@@ -54,6 +55,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=lambda path: Path(path).absolute(),
         metavar="FILE",
         help="write the run's trace, whose hash is printed, to this file (with workers: FILE.0, FILE.1 …)",
+    )
+    group.addoption(
+        "--pgdst-faults",
+        choices=FAULTS,
+        default=os.environ.get("PGDST_FAULTS") or "some",
+        help="which faults strike; all: also those that strike the whole server, and whoever else uses it",
     )
     group.addoption(
         "--pgdst-engine",
@@ -180,6 +187,7 @@ def replay_command(config: pytest.Config) -> str:
     knobs += [f"PROFILE={profile}"] if profile else []
     knobs += [f"EXAMPLES={examples}"] if examples else []
     knobs += [f"WORKERS={config.option.pgdst_workers}"] if config.option.pgdst_workers > 1 else []
+    knobs += [f"FAULTS={config.option.pgdst_faults}"] if config.option.pgdst_faults != "some" else []
     image = os.environ.get("PGDST_IMAGE") or DEFAULT_IMAGE
     knobs += ["ENGINE=embedded"] if engine == "embedded" else [f"IMAGE={image}"] if image != DEFAULT_IMAGE else []
     return " ".join(["make test-dst", *knobs])

@@ -4,19 +4,34 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Final
 
 from pgdst.errors import ConfigurationError
 from pgdst.project import KIT, Project
 from pgdst.server import address
 
+FAULTS: Final = ("off", "some", "all")  # the mixes of pgdst.simulation.faults, which takes time to import
+
 
 def command(
-    project: Project, seed: int, profile: str | None, examples: int | None, arguments: Sequence[str], workers: int = 1
+    project: Project,
+    seed: int,
+    profile: str | None,
+    examples: int | None,
+    arguments: Sequence[str],
+    workers: int = 1,
+    faults: str | None = None,
 ) -> list[str]:
     """Return the command that runs the simulation from the backend's folder, in so many processes at once.
 
-    Raises: ConfigurationError where the simulation's folder does not exist, or pytest-xdist does not.
+    Raises: ConfigurationError where the simulation's folder does not exist, or pytest-xdist does not, or where workers
+    would be struck by each other's faults.
     """
+    if workers > 1 and faults == "all":
+        raise ConfigurationError(
+            f"With FAULTS=all a fault may strike the whole server, which {workers} workers would share. "
+            "Use WORKERS=1, or FAULTS=some."
+        )
     if workers > 1 and find_spec("xdist") is None:
         raise ConfigurationError(
             f"{workers} workers need pytest-xdist, which {sys.executable} does not have. Install it, or use WORKERS=1."
@@ -29,6 +44,7 @@ def command(
     chosen = [f"--pgdst-seed={seed}"]
     chosen += [f"--pgdst-profile={profile}"] if profile else []
     chosen += [f"--pgdst-examples={examples}"] if examples else []
+    chosen += [f"--pgdst-faults={faults}"] if faults else []
     chosen += [f"--pgdst-workers={workers}", f"--numprocesses={workers}"] if workers > 1 else []
     pytest = [sys.executable, "-m", "pytest", str(project.simulation), "-x", "--tb=short", "-p", "pgdst.pytest_plugin"]
     return [*pytest, *chosen, *arguments]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import KIT
+from pgdst.errors import ConfigurationError
 from pgdst.project import Project
 from pgdst.simulation.shares import Share, summed
 from pgdst.simulation.trace import Trace
@@ -112,4 +113,7 @@ def test_a_run_that_nobody_shares_is_called_as_ever(tmp_path: Path) -> None:
     """One worker is no worker of xdist's."""
     project = Project(root=tmp_path, backend=tmp_path, alembic_ini=tmp_path / "alembic.ini", simulation=tmp_path)
     assert not [argument for argument in command(project, 7, None, None, [], 1) if "workers" in argument]
+    assert "--pgdst-faults=all" in command(project, 7, None, None, [], 1, "all")
+    with pytest.raises(ConfigurationError, match="WORKERS=1"):
+        command(project, 7, None, None, [], 3, "all")
     assert ["--pgdst-workers=3", "--numprocesses=3"] == command(project, 7, None, None, [], 3)[-2:]

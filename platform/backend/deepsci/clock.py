@@ -1,6 +1,7 @@
 """Where the application gets the time from."""
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -10,6 +11,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Return the present instant, aware, in UTC."""
 
+    def sleep(self, duration: timedelta) -> None:
+        """Return when the duration has passed."""
+
 
 class SystemClock:
     """The clock of the machine, for a deployed service."""
@@ -17,3 +21,7 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the present instant, aware, in UTC."""
         return datetime.now(UTC)
+
+    def sleep(self, duration: timedelta) -> None:
+        """Return when the duration has passed."""
+        time.sleep(duration.total_seconds())

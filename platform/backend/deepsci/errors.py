@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -199,7 +199,7 @@ def answer_errors_as_json(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_framework_error)
     app.add_exception_handler(IntegrityError, _answer_integrity_error)
-    app.add_exception_handler(OperationalError, _answer_unavailable)
+    app.add_exception_handler(DBAPIError, _answer_database_error)
     app.add_exception_handler(PoolTimeoutError, _answer_unavailable)
     app.add_exception_handler(Exception, _answer_bug)
 
@@ -240,8 +240,16 @@ async def _answer_integrity_error(_request: Request, error: Exception) -> JSONRe
     return answer(refusal.code, refusal.message)
 
 
+async def _answer_database_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DBAPIError)
+    # The server's bad days are OperationalErrors: gone, starting, shut down, full, too many connections, a statement
+    # cancelled, one deadlock after another. A connection that breaks may show in any error. The rest are bugs.
+    if isinstance(error, OperationalError) or error.connection_invalidated:
+        return await _answer_unavailable(request, error)
+    raise error
+
+
 async def _answer_unavailable(_request: Request, _error: Exception) -> JSONResponse:
-    # Deadlocks, serialization failures and lost connections are OperationalErrors; all of them may be tried again.
     # Not "nothing was changed": a connection lost at COMMIT leaves it open on which side of the commit it was lost.
     message = "The database did not answer. See whether the change was made before you try again."
     return answer(ErrorCode.TEMPORARILY_UNAVAILABLE, message, headers={"Retry-After": "1"})

@@ -1,4 +1,4 @@
-"""Routes that ask who is there before they say that a body is no JSON.
+"""Routes that are one transaction each, and ask who is there before they say that a body is no JSON.
 
 FastAPI reads a body before anything else, and refuses at once what is no JSON; a model refuses it in its turn.
 """
@@ -9,6 +9,8 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
+
+from deepsci.transactions import in_one_transaction
 
 
 class PatientRequest(Request):
@@ -23,13 +25,17 @@ class PatientRequest(Request):
 
 
 class PatientRoute(APIRoute):
-    """A route that refuses in the order of all others: the key first, then the path, the query, headers and body."""
+    """A route that refuses in the order of all others: the key first, then the path, the query, headers and body.
+
+    What it answers has been committed.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler, with another kind of request."""
+        """Return FastAPI's handler, with another kind of request and in a transaction."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            return await handler(PatientRequest(request.scope, request.receive))
+            # The same request each time it is tried: it keeps its body, which is received once.
+            return await in_one_transaction(PatientRequest(request.scope, request.receive), handler)
 
         return handle

@@ -137,8 +137,10 @@ class Backends:
         Raises: InconclusiveError, where it does not.
         """
         self.thaw_all()
+        # Where an earlier crash has ended it, and its client has not noticed yet, any other does as well.
+        victim = backend if self._is_there(backend) else self._observer.info.backend_pid
         with self._lock:
-            self._processes.kill(backend)
+            self._processes.kill(victim)
             _wait_until_closed(self._observer)
             self._observer.close()
             self._observer = self._connect()

@@ -1,15 +1,16 @@
 """Clients at once in a Hypothesis state machine: rules, their arguments and the schedule shrink together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from hypothesis import note
 from hypothesis.strategies import DataObject
 
+from pgdst.simulation.faults import DrawnFaults, Fault
 from pgdst.simulation.interleaving import interleaving
 from pgdst.simulation.scheduler import Result
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import ChoicePoint, Drawn
+from pgdst.simulation.strategy import Drawn
 
 
 class Concurrently:
@@ -20,25 +21,36 @@ class Concurrently:
 
     simulation: Simulation
 
-    def concurrently(self, data: DataObject, **clients: Callable[[], Any]) -> Result:
+    def concurrently(
+        self,
+        data: DataObject,
+        *,
+        faults: Collection[Fault] = (),
+        longest: int | None = None,
+        **clients: Callable[[], Any],
+    ) -> Result:
         """Run the clients at once, who goes on for how long being drawn, and return what became of them.
 
-        In the smallest failing example the interleaving is shown. Raises: InconclusiveError.
+        So is which faults of the given kinds strike whom, and when (see DrawnFaults). In the smallest failing
+        example the interleaving is shown.
+
+        Raises: InconclusiveError.
         """
-        for name, function in clients.items():
-            self.simulation.spawn(name, function)
         # Not data.draw, which would print each of the draws.
         source = data.conjecture_data
-        drawn = _DrawnAsLongAsPossible(lambda greatest: source.draw_integer(0, greatest, shrink_towards=0))
-        result = self.simulation.run(drawn)
-        if drawn.refused is not None:
-            raise drawn.refused
+        draw = _AsLongAsPossible(lambda greatest: source.draw_integer(0, greatest, shrink_towards=0))
+        struck = DrawnFaults(draw, faults, longest=longest) if faults else None
+        for name, function in clients.items():
+            self.simulation.spawn(name, function)
+        result = self.simulation.run(Drawn(draw), struck)
+        if draw.refused is not None:
+            raise draw.refused
         note(interleaving(result))
         return result
 
 
-class _DrawnAsLongAsPossible(Drawn):
-    """Choices drawn until the source refuses to give more; then the same client goes on.
+class _AsLongAsPossible:
+    """Draws until the source refuses to give more; then the same client goes on.
 
     Hypothesis gives up an example by an exception from a draw, many a time while it makes a failure smaller. The
     clients still come to their ends, or whatever they go through, such as the loop of a test client, would be left
@@ -47,11 +59,14 @@ class _DrawnAsLongAsPossible(Drawn):
 
     refused: BaseException | None = None
 
-    def choose(self, point: ChoicePoint) -> int:
-        """Draw the index, or return 0 where nothing can be drawn any more."""
+    def __init__(self, draw: Callable[[int], int]) -> None:
+        self._draw = draw
+
+    def __call__(self, greatest: int) -> int:
+        """Draw, or return 0 where nothing can be drawn any more."""
         if self.refused is None:
             try:
-                return super().choose(point)
+                return self._draw(greatest)
             except BaseException as refused:
                 self.refused = refused
         return 0

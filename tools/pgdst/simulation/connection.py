@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import psycopg
 from psycopg.abc import Params, Query
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 
 from pgdst.simulation.client import AtGate, Blocked, Client, current_client
 from pgdst.simulation.faults import RAISED, Fault
@@ -204,9 +204,12 @@ class _Exchange(Generic[RV]):
         """Return where it waits for a lock. Raises: StopIteration at the end."""
         if self._wanted is None:
             self._wanted = next(self._conversation)
-        descriptor = self._connection.pgconn.socket
         patience = ASK_AFTER_SECONDS
         while True:
+            if self._connection.pgconn.status != ConnStatus.OK:  # it has no socket any more
+                self._wanted = self._conversation.send(_READ | _WRITE)  # which raises: the conversation ends by itself
+                continue
+            descriptor = self._connection.pgconn.socket
             reads = [descriptor] if self._wanted & _READ else []
             writes = [descriptor] if self._wanted & _WRITE else []
             readable, writable, _ = select.select(reads, writes, [], patience)

@@ -32,6 +32,15 @@ class Fault(StrEnum):
 
 ALL: Final = tuple(Fault)
 
+# What FAULTS= chooses from. Two kinds strike the whole server, and with it whatever else uses it.
+STRIKE_ALL: Final = (Fault.CRASH, Fault.TOO_MANY)
+MIXES: Final[dict[str, tuple[Fault, ...]]] = {
+    "off": (),
+    "some": tuple(kind for kind in ALL if kind not in STRIKE_ALL),
+    "all": ALL,
+}
+DEFAULT_MIX: Final = "some"
+
 # How long FROZEN and CLOCK last by the simulated clock.
 FREEZE: Final = timedelta(seconds=30)
 JUMP: Final = timedelta(hours=1)
@@ -49,6 +58,9 @@ _AT_A_STATEMENT = (
     Fault.FROZEN,
     Fault.CLOCK,
 )
+# In a pipeline, which psycopg uses for executemany, several statements are under way: none can be put before them.
+_IN_A_PIPELINE = tuple(kind for kind in _AT_A_STATEMENT if kind not in RAISED)
+_PIPELINED = ("executemany_gen_pipeline", "exit_gen")
 _AT_A_COMMIT = (
     Fault.COMMIT_UNDONE,
     Fault.COMMIT_DONE,
@@ -70,6 +82,8 @@ def possible_at(pause: Pause | None) -> tuple[Fault, ...]:
         return (Fault.CLOCK,) if pause.what == BEGINS else ()
     if pause.what == "connect":
         return (Fault.TOO_MANY, Fault.CLOCK)
+    if pause.what in _PIPELINED:
+        return _IN_A_PIPELINE
     return _AT_A_COMMIT if pause.what == "COMMIT" else _AT_A_STATEMENT
 
 
@@ -92,13 +106,15 @@ class DrawnFaults:
     """Faults drawn from a source such as Hypothesis, which shrinks towards fewer.
 
     Each run draws its mood (calm, one fault, a storm), then which kinds are on, then for how many steps nothing
-    happens, and which fault comes after them. `draw(n)` returns a number from 0 to n; 0 always means less.
+    happens, and which fault comes after them; counted are steps at which one of the kinds could strike, and where those
+    are few, `longest` says how many it may be at most. `draw(n)` returns a number from 0 to n; 0 always means less.
     """
 
     MOODS: Final = (_Mood(0, 0), _Mood(1, 24), _Mood(3, 12), _Mood(20, 6))
 
-    def __init__(self, draw: Callable[[int], int], kinds: Iterable[Fault] = ALL) -> None:
+    def __init__(self, draw: Callable[[int], int], kinds: Iterable[Fault] = ALL, *, longest: int | None = None) -> None:
         self._draw = draw
+        self._longest = longest
         self._kinds = tuple(kinds)
         self._mood = self.MOODS[draw(len(self.MOODS) - 1)] if self._kinds else self.MOODS[0]
         self._left = self._mood.most
@@ -107,7 +123,7 @@ class DrawnFaults:
             chosen = draw(2 ** len(self._kinds) - 1)
             on = tuple(kind for number, kind in enumerate(self._kinds) if chosen >> number & 1)
             self._kinds = on or self._kinds
-            self._wait = draw(self._mood.longest)
+            self._wait = self._until_the_next()
 
     def strike(self, _step: int, possible: Sequence[Fault]) -> Fault | None:
         """Draw, where a fault is due and one of those that are on can strike here."""
@@ -118,8 +134,11 @@ class DrawnFaults:
             self._wait -= 1
             return None
         self._left -= 1
-        self._wait = self._draw(self._mood.longest) if self._left else 0
+        self._wait = self._until_the_next() if self._left else 0
         return able[self._draw(len(able) - 1)]
+
+    def _until_the_next(self) -> int:
+        return self._draw(self._mood.longest if self._longest is None else min(self._longest, self._mood.longest))
 
 
 def random_faults(seed: int, kinds: Iterable[Fault] = ALL) -> DrawnFaults:

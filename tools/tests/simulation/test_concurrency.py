@@ -37,7 +37,7 @@ class FourChoices:
     def spawn(self, name: str, function: Any) -> None:
         """Take a client."""
 
-    def run(self, strategy: Strategy) -> Result:
+    def run(self, strategy: Strategy, _faults: None) -> Result:
         """Let the strategy choose."""
         points = [ChoicePoint(step, ("ada", "bob"), can_stay=step > 1) for step in range(1, 5)]
         self.chosen = [strategy.choose(point) for point in points]

@@ -22,6 +22,7 @@ from simulation.harness import Answer, Exchange, Harness, Request
 from simulation.mirror.part import Refusal
 
 MOST_AT_ONCE: Final = 4
+DEADLOCK: Final = "40P01"
 
 # What one agent does, with one request: checks its answer and tells the mirror.
 Move = Callable[[], object]
@@ -59,11 +60,13 @@ class AtOnce(Concurrently, Harness):
         """
         __tracebackhide__ = True
         requests = named([self._request_of(move) for move in moves])
-        result = self.concurrently(data, **{name: partial(self.transmit, sent) for name, sent in requests.items()})
+        clients = {name: partial(self.transmit, sent) for name, sent in requests.items()}
+        result = self.concurrently(data, faults=(), longest=None, **clients)
         self.run.trace.append(
             f"{self.checking}: {result.schedule} with {result.preemptions} preemptions: {result.trace.hexdigest()}"
         )
         self.expect_equal("failures", {}, result.errors)
+        self.expect_equal("deadlocks", [], deadlocks_of(result))
         exchanges = {name: result.value(name) for name in requests}
         for exchange in exchanges.values():
             self.run.trace.append(str(exchange))
@@ -160,10 +163,15 @@ def named(requests: Sequence[Request]) -> dict[str, Request]:
 def possible_orders(result: Result) -> Iterator[tuple[str, ...]]:
     """Yield the orders in which what the clients of a run did may have counted, that of their ends first."""
     began = {name: result.schedule.clients.index(name) for name in result.outcomes}
-    ended = {name: number for number, name in enumerate(result.schedule.clients)}
+    ended = {name: number for number, name in enumerate(result.schedule.clients) if name in began}
     for order in permutations(sorted(ended, key=ended.__getitem__)):
         if not any(ended[later] < began[earlier] for earlier, later in combinations(order, 2)):
             yield order
+
+
+def deadlocks_of(result: Result) -> list[str]:
+    """Return the steps in which clients fell victim to each other. The platform tries again, so no answer tells."""
+    return [str(step) for step in result.steps if step.answer == DEADLOCK and step.number not in result.schedule.faults]
 
 
 def is_wait(answer: str) -> bool:

@@ -13,7 +13,7 @@ from simulation.actions.regions import RegionActions
 from simulation.actions.reviews import ReviewActions
 from simulation.actions.stories import StoryActions
 from simulation.actions.validations import ValidationActions
-from simulation.at_once import AtOnce
+from simulation.in_a_storm import InAStorm
 
 
 class DeepSciFiBaseRules(  # a domain stands above those it builds on
@@ -30,6 +30,6 @@ class DeepSciFiBaseRules(  # a domain stands above those it builds on
     NotificationActions,
     AgentActions,
     ListActions,
-    AtOnce,
+    InAStorm,
 ):
     """The platform on a database of its own, and the actions that rules wrap."""

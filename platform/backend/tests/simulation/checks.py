@@ -1,4 +1,5 @@
-"""The kinds of checks that a machine is made of: moves, forbidden ones, clashes, invariants, demands of liveness.
+"""The kinds of checks that a machine is made of: moves, forbidden ones, clashes, storms, invariants,
+demands of liveness.
 
 Each is known by a name that stands at the head of its failures: a move by the name of its method, the others by the id
 at the start of their docstrings. The tests use the same names to prove that each check can fail.
@@ -32,6 +33,11 @@ def forbidden_move(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]
 def clash(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
     """Make a method a rule: what two to four agents do at once. Who comes when is drawn from its argument `data`."""
     return functools.partial(_counted_rule, "clash", {"data": st.data(), **arguments})
+
+
+def storm(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
+    """Make a method a rule: what one to three agents do under faults, which are drawn from its argument `data`, too."""
+    return functools.partial(_counted_rule, "storm", {"data": st.data(), **arguments})
 
 
 def always(check: Check) -> Check:
@@ -69,7 +75,7 @@ def eventually(check: Check) -> Check:
 
 def moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
     """Return all rules of a machine but those that are no checks: the name of each and of its method, equal."""
-    return _checks_of(machine, "move") | forbidden_moves_of(machine) | clashes_of(machine)
+    return _checks_of(machine, "move") | forbidden_moves_of(machine) | clashes_of(machine) | storms_of(machine)
 
 
 def forbidden_moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
@@ -80,6 +86,11 @@ def forbidden_moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
 def clashes_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
     """Return the clashes of a machine: the name of each and of its method, which are equal."""
     return _checks_of(machine, "clash")
+
+
+def storms_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
+    """Return the storms of a machine: the name of each and of its method, which are equal."""
+    return _checks_of(machine, "storm")
 
 
 def invariants_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:

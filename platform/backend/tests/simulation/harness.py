@@ -15,6 +15,7 @@ from hypothesis import event
 from hypothesis.stateful import RuleBasedStateMachine
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.clock import SimulatedClock
+from pgdst.simulation.faults import DEFAULT_MIX, MIXES, Fault
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.randomness import NOBODY, SeededIds, acting_as
 from pgdst.simulation.trace import Trace
@@ -24,6 +25,7 @@ from sqlalchemy import URL
 from simulation.checks import invariants_of, liveness_of
 from simulation.mirror.idempotency import KeyedRequest
 from simulation.state_mirror import StateMirror
+from simulation.watched_clock import WatchedClock
 
 A_NEW_EXAMPLE: Final = "a new example"  # what the trace of each begins with
 
@@ -37,13 +39,14 @@ class CleanDatabases(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """What the examples of one run share. The ledger counts what they reached."""
+    """What the examples of one run share. The ledger counts what they reached, `faults` are the kinds that strike."""
 
     databases: CleanDatabases
     backends: Backends
     seed: int
     trace: Trace
     ledger: Ledger = field(default_factory=Ledger)
+    faults: tuple[Fault, ...] = MIXES[DEFAULT_MIX]
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class Harness(RuleBasedStateMachine):
     # What a class says here is added to what its bases say (`collected`).
     # States that a run must come to at least once, as `self.sometimes` counts them.
     SOMETIMES: ClassVar[frozenset[str]] = frozenset()
+    # More of them, with a kind of fault each, without which they cannot be.
+    SOMETIMES_STRUCK: ClassVar[frozenset[tuple[str, Fault]]] = frozenset()
     # Where times are stored: the event, as in the mirror's `times`, the table, the column, and the columns that name
     # the row there if it is not its id; the mirror joins them with a space, and leaves out what is NULL.
     STORED_TIMES: ClassVar[frozenset[tuple[str, ...]]] = frozenset()
@@ -107,15 +112,17 @@ class Harness(RuleBasedStateMachine):
         self.agents_send_keys = False
         self.keys_sent = 0
         self.clock = SimulatedClock()
+        self.watched_clock = WatchedClock(self.clock)
         self.mirror = StateMirror(self.clock)
         self.queries_of_invariants: tuple[LiteralString, ...] = ()
         self.read_ahead: dict[LiteralString, list[tuple[Any, ...]]] | None = None
         with ExitStack() as opened:
             self.engine = make_engine(opened.enter_context(run.databases.lend()))
             opened.callback(self.engine.dispose)
-            app = create_app(self.engine, self.clock, SeededIds(run.seed))
+            app = create_app(self.engine, self.watched_clock, SeededIds(run.seed))
             self.client = opened.enter_context(TestClient(app))
-            self.observer = opened.enter_context(connect_past_the_platform(self.engine.url))
+            self.observer = connect_past_the_platform(self.engine.url)
+            opened.callback(lambda: self.observer.close())
             self.resources = opened.pop_all()
         run.trace.append(A_NEW_EXAMPLE)
 
@@ -137,6 +144,11 @@ class Harness(RuleBasedStateMachine):
         self.run.ledger.sometimes(name, condition)
         if condition:
             event(name)
+
+    def observe_anew(self) -> None:
+        """Connect the observer again, whom a crash of the server has cut off."""
+        self.observer.close()
+        self.observer = connect_past_the_platform(self.engine.url)
 
     # Requests.
 

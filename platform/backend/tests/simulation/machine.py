@@ -1,5 +1,6 @@
 """The machine: all rules, clashes, invariants and demands of liveness on one platform."""
 
+from simulation.checks import moves_of
 from simulation.clashes.agents import AgentClashes
 from simulation.clashes.claims import ClaimClashes
 from simulation.clashes.deeds import DeedClashes
@@ -36,6 +37,7 @@ from simulation.rules.regions import RegionRules
 from simulation.rules.reviews import ReviewRules
 from simulation.rules.revisions import RevisionRules
 from simulation.rules.stories import StoryRules
+from simulation.rules.storms import StormRules
 from simulation.rules.time import TimeRules
 from simulation.rules.validations import ValidationRules
 from simulation.rules.worlds import WorldRules
@@ -83,3 +85,11 @@ class DeepSciFi(
     StoryLiveness,
 ):
     """Deep Sci-Fi, simulated."""
+
+
+class DeepSciFiInStorms(StormRules, DeepSciFi):
+    """Deep Sci-Fi under faults: nothing but storms, and time that passes between them; all invariants look on."""
+
+
+for _move in set(moves_of(DeepSciFi)) - {"let_time_pass", "send_a_heartbeat"}:
+    setattr(DeepSciFiInStorms, _move, None)

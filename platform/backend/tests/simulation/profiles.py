@@ -9,7 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from pgdst.simulation.randomness import SEED_ONLY
 from pgdst.simulation.shares import part_of
 
-from simulation.checks import liveness_of, moves_of
+from simulation.checks import liveness_of, moves_of, storms_of
 from simulation.harness import Harness, Run, collected
 
 
@@ -31,6 +31,7 @@ PROFILES: Final[dict[str, Profile]] = {
     "thorough": Profile(examples=600, steps=60, must_reach_everything=True),
 }
 DEFAULT: Final = "default"
+STEPS_IN_STORMS: Final = 12
 EXAMPLES_AN_EXTENSION: Final = 20
 MOST_EXTENSIONS: Final = 3
 
@@ -74,9 +75,15 @@ def run_until_everything_was_reached(machine: type[Harness], run: Run, profile: 
     """
     run_machine(machine, run, settings_of(profile))
     for extension in range(1, MOST_EXTENSIONS + 1):
-        if run.ledger.unreached():
+        if unreached(machine, run):
             derived = replace(run, seed=run.seed + (extension << 64))
             run_machine(machine, derived, settings_of(profile, EXAMPLES_AN_EXTENSION))
+
+
+def unreached(machine: type[Harness], run: Run) -> list[str]:
+    """Return what a machine has to reach and a run has not; in storms, what there is only there."""
+    only = storms_of(machine).keys() | _struck(machine, run)
+    return [name for name in run.ledger.unreached() if name in only or not storms_of(machine)]
 
 
 def run_share_of(machine: type[Harness], run: Run, profile: str, examples: int | None, workers: int) -> None:
@@ -96,12 +103,18 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
     """
     __tracebackhide__ = True
     declare(machine, run)
+    if storms_of(machine):
+        chosen = settings(chosen, stateful_step_count=STEPS_IN_STORMS)
     # Its signature asks for a class; its docstring takes "anything which returns an instance".
     run_state_machine_as_test(seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
 
 
 def declare(machine: type[Harness], run: Run) -> None:
     """Expect of a run that every move succeeds, every demand of liveness is met and every state is reached."""
-    run.ledger.declare(
-        states=collected(machine, "SOMETIMES"), moves=moves_of(machine).keys() | liveness_of(machine).keys()
-    )
+    states = {*collected(machine, "SOMETIMES"), *(_struck(machine, run) if storms_of(machine) else ())}
+    run.ledger.declare(states=states, moves=moves_of(machine).keys() | liveness_of(machine).keys())
+
+
+def _struck(machine: type[Harness], run: Run) -> set[str]:
+    """Return the states that the kinds of faults of a run can bring about."""
+    return {state for state, kind in collected(machine, "SOMETIMES_STRUCK") if kind in run.faults}

@@ -14,10 +14,10 @@ from pgdst.simulation.randomness import only_examples
 from pgdst.simulation.trace import Trace
 from simulation.checks import clashes_of, forbidden_moves_of, invariants_of, liveness_of, moves_of, type_of_check
 from simulation.harness import CleanDatabases, Harness, Run
-from simulation.machine import DeepSciFi
+from simulation.machine import DeepSciFi, DeepSciFiInStorms
 from simulation.profiles import PROFILES, declare, run_machine, settings_of
 
-from simulation_checks.planted_bugs import PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
+from simulation_checks.planted_bugs import BUGS_IN_STORMS, PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
 
 # What the default profile does until it finds something; making it smaller afterwards would only take time.
 DEFAULT_BUDGET = settings(settings_of(), phases=[Phase.generate])
@@ -158,6 +158,18 @@ def test_no_request_after_another_shows_a_race(
         plant(monkeypatch)
     without_clashes = type("DeepSciFi", (DeepSciFi,), dict.fromkeys(clashes_of(DeepSciFi)))
     run_machine(without_clashes, Run(clean_databases, pgdst_backends, SEED, Trace()), DEFAULT_BUDGET)
+
+
+@pytest.mark.planted_bug
+@pytest.mark.parametrize("bug", BUGS_IN_STORMS, ids=lambda bug: bug.name)
+def test_storms_show_what_only_faults_can_show(
+    bug: PlantedBug, clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the default budget, of the faults that strike one client at a time."""
+    bug.plant(monkeypatch)
+    run = Run(clean_databases, pgdst_backends, SEED, Trace())
+    with pytest.raises(AssertionError, match=f"^{bug.found_by}"):
+        run_machine(DeepSciFiInStorms, run, DEFAULT_BUDGET)
 
 
 def test_every_clash_has_a_planted_race() -> None:

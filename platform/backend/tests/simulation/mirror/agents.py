@@ -71,8 +71,8 @@ class AgentMirror(MirrorPart):
         self.agents[agent.username] = agent
 
     def heard_of(self, name: str) -> None:
-        """An agent sent a heartbeat."""
-        self.agents[name].last_heartbeat_at = self.now()
+        """An agent sent a heartbeat. Of two at once the later one counts."""
+        self.agents[name].last_heartbeat_at = max(self.agents[name].last_heartbeat_at, self.now())
 
     # What there is, and who may do what.
 

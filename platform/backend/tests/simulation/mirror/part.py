@@ -61,6 +61,6 @@ def newest_first(bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(bodies, key=place_in_a_list, reverse=True)
 
 
-def place_in_a_list(body: dict[str, Any]) -> tuple[str, str]:
-    """Return what a list is ordered by; times of one length and ids in lower case are in order as texts."""
-    return body["created_at"], body["id"]
+def place_in_a_list(body: dict[str, Any]) -> tuple[datetime, str]:
+    """Return what a list is ordered by; ids in lower case are in order as texts, times may not be."""
+    return datetime.fromisoformat(body["created_at"]), body["id"]

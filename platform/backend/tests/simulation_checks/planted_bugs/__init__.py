@@ -18,10 +18,11 @@ from simulation_checks.planted_bugs import (  # noqa: F401  for their bugs
     reviews,
     revisions,
     stories,
+    storms,
     time,
     validations,
     worlds,
 )
-from simulation_checks.planted_bugs.planting import PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
+from simulation_checks.planted_bugs.planting import BUGS_IN_STORMS, PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
 
-__all__ = ["PLANTED_BUGS", "PLANTED_RACES", "PlantedBug", "PlantedRace"]
+__all__ = ["BUGS_IN_STORMS", "PLANTED_BUGS", "PLANTED_RACES", "PlantedBug", "PlantedRace"]

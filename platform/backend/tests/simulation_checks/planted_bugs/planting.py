@@ -33,6 +33,7 @@ class PlantedRace(PlantedBug):
 
 PLANTED_BUGS: Final[list[PlantedBug]] = []
 PLANTED_RACES: Final[list[PlantedRace]] = []
+BUGS_IN_STORMS: Final[list[PlantedBug]] = []
 
 
 def found_by(check: str) -> Callable[[Plant], Plant]:
@@ -50,6 +51,16 @@ def found_at_once(clash: str, *, by: str | None = None) -> Callable[[Plant], Pla
 
     def planted(plant: Plant) -> Plant:
         PLANTED_RACES.append(PlantedRace(by or clash, plant.__name__, plant, clash))
+        return plant
+
+    return planted
+
+
+def found_in_storms(by: str) -> Callable[[Plant], Plant]:
+    """Plant a bug that only faults show; `by` is how the failure begins, a regular expression."""
+
+    def planted(plant: Plant) -> Plant:
+        BUGS_IN_STORMS.append(PlantedBug(by, plant.__name__, plant))
         return plant
 
     return planted
