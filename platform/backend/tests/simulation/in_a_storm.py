@@ -57,7 +57,6 @@ class InAStorm(AtOnce):
             ("the server crashes in the middle of a transaction", Fault.CRASH),
             ("a deadlock is tried again", Fault.DEADLOCK),
             ("a serialization failure is tried again", Fault.SERIALIZATION),
-            ("a session ends in a wait for a lock", Fault.TERMINATED),
             ("a client asks again until it is answered", Fault.LOST),
             ("a client gives up, and its request was done", Fault.COMMIT_DONE),
             ("a client gives up, and its request was not done", Fault.LOST),
@@ -194,8 +193,6 @@ class InAStorm(AtOnce):
         for at, kind in result.schedule.faults.items():
             if kind is Fault.CRASH and _has_written(result, at):
                 self._sometimes_struck("the server crashes in the middle of a transaction", kind)
-            if kind is Fault.TERMINATED and any(s.number == at and s.answer == "goes on" for s in result.steps):
-                self._sometimes_struck("a session ends in a wait for a lock", kind)
             if kind is Fault.DEADLOCK and _is_tried_again(result, at):
                 self._sometimes_struck("a deadlock is tried again", kind)
             if kind is Fault.SERIALIZATION and _is_tried_again(result, at):
