@@ -111,11 +111,20 @@ def test_many_who_ask_for_a_checkouts_database_at_once_get_the_same(sandbox: San
         assert [False] * (ASKERS - 1) + [True] == sorted(new for _, new in answers)
 
 
+def named(sandbox: Sandbox, *programs: str) -> list[psutil.Process]:
+    """Return the run's processes of these programs."""
+    found = []
+    for process in sandbox.machine.processes():
+        with suppress(psutil.NoSuchProcess):
+            found += [process] * (process.name() in programs)
+    return found
+
+
 def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) -> None:
     """A grandchild that outlives the shell keeps the database; when it is killed, everything is gone in two seconds."""
     process = sandbox.start(KIT / "tools" / "with_postgres.sh", "--", "sh", "-c", "sleep 300 & wait")
-    sleeper = eventually(lambda: [p for p in sandbox.machine.processes() if p.name() == "sleep"], 30, "the command")[0]
-    for other in [p for p in sandbox.machine.processes() if p.pid != sleeper.pid and p.name() in ("bash", "sh")]:
+    sleeper = eventually(lambda: named(sandbox, "sleep"), 30, "the command")[0]
+    for other in named(sandbox, "bash", "sh"):
         other.kill()
     process.wait(10)
     time.sleep(1)

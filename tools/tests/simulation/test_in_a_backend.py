@@ -121,17 +121,16 @@ def test_a_machine_shows_the_smallest_interleaving_the_same_each_time(
     """One preemption is enough: ada reads, bob reads."""
     simulation = MACHINE.replace("{engine}", engine).replace("{application}", application)
     first, second = (pictures(simulated(simulation)) for _twice in range(2))
-    shrunk, last = first  # by Hypothesis, and by the fixture
     assert first == second
-    assert shrunk == last
-    picture = shrunk
+    assert len(first) >= 2  # by Hypothesis, and by the fixture; in CI pytest's summary has it once more
+    [picture] = set(map(tuple, first))
     assert 1 == len({line.split()[0] for line in picture[1:-1] if "!" in line.split()[0]}), picture
     assert 2 == sum("INSERT 0 1" in line for line in picture)
 
 
 def test_a_plain_test_that_fails_shows_its_last_run_and_how_to_repeat_it(simulated: Callable[[str], list[str]]) -> None:
     lines = simulated(PLAIN)
-    [picture] = pictures(lines)
+    picture = pictures(lines)[0]
     assert picture[0].split() == ["step", "ada", "bob"]
     assert 2 == sum("INSERT 0 1" in line for line in picture)
     assert "replay: make test-dst SEED=3" in lines
