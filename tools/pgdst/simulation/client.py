@@ -37,9 +37,13 @@ class AbandonedError(BaseException):
 
 @dataclass(frozen=True)
 class AtGate:
-    """Before something that others may come before: a statement, a commit, a new connection."""
+    """Before something that others may come before: a statement, a commit, a new connection.
+
+    In a pipeline, which psycopg also uses for `executemany`, several statements are sent together.
+    """
 
     what: str
+    in_pipeline: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import psycopg
 from psycopg.abc import Params, Query
-from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 
 from pgdst.simulation.client import AtGate, Blocked, Client, current_client
 from pgdst.simulation.faults import RAISED, Fault
@@ -93,7 +93,7 @@ class GatedConnection(psycopg.Connection[Any]):
             return super().wait(gen, *arguments, **options)
         exchange = _Exchange(client, self, gen)
         if not _is_in_flight(self):
-            client.stop(AtGate(exchange.what))
+            client.stop(exchange.gate)
         while (blocked := exchange.go_on()) is not None:
             client.stop(blocked)
         return exchange.value
@@ -137,7 +137,7 @@ class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
             return await super().wait(gen, *arguments, **options)
         exchange = _Exchange(client, self, gen)
         if not _is_in_flight(self):
-            await client.stop_async(AtGate(exchange.what))
+            await client.stop_async(exchange.gate)
         while (blocked := exchange.go_on()) is not None:
             await client.stop_async(blocked)
         return exchange.value
@@ -172,6 +172,12 @@ class _Exchange(Generic[RV]):
         self._cursor, connection.speaking = connection.speaking, None
         said, connection.saying = connection.saying, None
         self.what: str = said or _WHAT.get(_name(conversation), _name(conversation).strip("_"))
+
+    @property
+    def gate(self) -> AtGate:
+        """Where the client stops before it."""
+        in_pipeline = self._connection.pgconn.pipeline_status != PipelineStatus.OFF
+        return AtGate(self.what, in_pipeline=in_pipeline)
 
     def go_on(self) -> Blocked | None:
         """Return None at the end, with the value in place. Raises: what psycopg raises."""

@@ -60,7 +60,6 @@ _AT_A_STATEMENT = (
 )
 # In a pipeline, which psycopg uses for executemany, several statements are under way: none can be put before them.
 _IN_A_PIPELINE = tuple(kind for kind in _AT_A_STATEMENT if kind not in RAISED)
-_PIPELINED = ("executemany_gen_pipeline", "exit_gen")
 _AT_A_COMMIT = (
     Fault.COMMIT_UNDONE,
     Fault.COMMIT_DONE,
@@ -82,7 +81,7 @@ def possible_at(pause: Pause | None) -> tuple[Fault, ...]:
         return (Fault.CLOCK,) if pause.what == BEGINS else ()
     if pause.what == "connect":
         return (Fault.TOO_MANY, Fault.CLOCK)
-    if pause.what in _PIPELINED:
+    if pause.in_pipeline:
         return _IN_A_PIPELINE
     return _AT_A_COMMIT if pause.what == "COMMIT" else _AT_A_STATEMENT
 

@@ -32,6 +32,7 @@ PROFILES: Final[dict[str, Profile]] = {
 }
 DEFAULT: Final = "default"
 STEPS_IN_STORMS: Final = 12
+EXAMPLES_A_STORM: Final = 2  # of the first machine, for each of the second, which takes as long
 EXAMPLES_AN_EXTENSION: Final = 20
 MOST_EXTENSIONS: Final = 3
 
@@ -104,7 +105,8 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
     __tracebackhide__ = True
     declare(machine, run)
     if storms_of(machine):
-        chosen = settings(chosen, stateful_step_count=STEPS_IN_STORMS)
+        examples = -(-chosen.max_examples // EXAMPLES_A_STORM)
+        chosen = settings(chosen, stateful_step_count=STEPS_IN_STORMS, max_examples=examples)
     # Its signature asks for a class; its docstring takes "anything which returns an instance".
     run_state_machine_as_test(seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
 
