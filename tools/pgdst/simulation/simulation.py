@@ -16,6 +16,7 @@ from pgdst.simulation.client import current_client
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.connection import Gated, GatedAsyncConnection, GatedConnection
 from pgdst.simulation.faults import Faults
+from pgdst.simulation.mappers import load_properties_in_order
 from pgdst.simulation.parking import SETTING, Parking, parking_of
 from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Result, Scheduler
 from pgdst.simulation.strategy import Schedule, Strategy
@@ -136,6 +137,7 @@ class _Attached:
             raise ConfigurationError(
                 f"The engine uses {dialect.name}+{dialect.driver}, which has no gate. Make it with postgresql+psycopg://"
             )
+        load_properties_in_order()
         pool.warm_up(engine)
         connect = self._connect_async if dialect.is_async else self._connect
         event.listen(self._synchronous, "do_connect", connect)
