@@ -87,3 +87,15 @@ def deposit(engine: Engine, *accounts: int, locking: bool = True) -> Callable[[]
                 connection.execute(write, {"id": account, "balance": found + 1})
 
     return client
+
+
+def nested(engine: Engine) -> Callable[[], None]:
+    """Return a client that wants a second connection while it has one."""
+
+    def client() -> None:
+        with engine.connect() as outer:
+            outer.execute(text("SELECT 1"))
+            with engine.connect() as inner:
+                inner.execute(text("SELECT 2"))
+
+    return client

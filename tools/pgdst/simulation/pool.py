@@ -1,7 +1,7 @@
 """SQLAlchemy's pool, whose waits for a connection belong to the schedule."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import await_only
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Queue
 
-from pgdst.simulation.client import CHECKOUT, AtGate, Waiting, current_client
+from pgdst.simulation.client import CHECKOUT, AtGate, Pause, Waiting, current_client
 from pgdst.simulation.clock import SimulatedClock
 
 if TYPE_CHECKING:
@@ -96,15 +96,7 @@ class _Queue(Queue[Any]):
         client = current_client()
         if client is None or not block:
             return super().get(block, timeout)
-        client.stop(_CHECKOUT)
-        wait = _wait(self, self._clock, timeout)
-        while True:
-            try:
-                return super().get(block=False)
-            except Empty:
-                client.stop(wait)
-                if not wait.is_over():
-                    raise
+        return _take(self, self._clock, timeout, client.stop)
 
 
 class _AsyncQueue(AsyncAdaptedQueue[Any]):
@@ -116,15 +108,20 @@ class _AsyncQueue(AsyncAdaptedQueue[Any]):
         client = current_client()
         if client is None or not block:
             return super().get(block, timeout)
-        await_only(client.stop_async(_CHECKOUT))
-        wait = _wait(self, self._clock, timeout)
-        while True:
-            try:
-                return self.get_nowait()
-            except Empty:
-                await_only(client.stop_async(wait))
-                if not wait.is_over():
-                    raise
+        return _take(self, self._clock, timeout, lambda pause: await_only(client.stop_async(pause)))
+
+
+def _take(queue: Any, clock: SimulatedClock, timeout: float | None, stop: Callable[[Pause], None]) -> Any:
+    """Return what the queue has, stopping until the schedule lets the client go on. Raises: Empty, at the time-out."""
+    stop(_CHECKOUT)
+    wait = _wait(queue, clock, timeout)
+    while True:
+        try:
+            return queue.get_nowait()
+        except Empty:
+            stop(wait)
+            if not wait.is_over():
+                raise
 
 
 def _wait(queue: Any, clock: SimulatedClock, timeout_seconds: float | None) -> Waiting:

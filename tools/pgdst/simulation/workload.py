@@ -64,7 +64,7 @@ class Workload:
             simulation.attach(engine)
             random = Random(seed)  # noqa: S311  # seeded random is the point
             for client in CLIENTS[: random.randint(2, len(CLIENTS))]:
-                simulation.spawn(client, _act, engine, simulation, Random(f"{seed} {client}"))  # noqa: S311
+                simulation.spawn(client, _act, engine, simulation, Random(f"{seed} {client}"))  # noqa: S311  # seeded
             result = simulation.run(_strategy(random))
         with closing(server.connect()) as connection:
             return _complete(result, connection)
@@ -95,7 +95,7 @@ def _complete(result: Result, connection: psycopg.Connection) -> Trace:
     for client, outcome in result.outcomes.items():
         result.trace.append(f"{client} returned {outcome.get()}")
     for table in TABLES:
-        for place, row in connection.execute(f"SELECT ctid::text, {table}::text FROM {table}".encode()):  # noqa: S608
+        for place, row in connection.execute(f"SELECT ctid::text, {table}::text FROM {table}".encode()):  # noqa: S608  # our own
             result.trace.append(f"{table} {place} {row}")
     return result.trace
 
@@ -163,7 +163,7 @@ def _read_and_write(connection: Connection, random: Random) -> Any:
 def _lock_rows(connection: Connection, random: Random) -> Any:
     strength = random.choice(["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"])
     patience = random.choice(["", "", "NOWAIT", "SKIP LOCKED"])
-    query = f"SELECT * FROM accounts WHERE id IN (:one, :two) LIMIT 2 FOR {strength} {patience}"  # noqa: S608
+    query = f"SELECT * FROM accounts WHERE id IN (:one, :two) LIMIT 2 FOR {strength} {patience}"  # noqa: S608  # our own words
     return _all(connection, query, one=_account(random), two=_account(random))
 
 
@@ -179,7 +179,7 @@ def _lock_a_number(connection: Connection, random: Random) -> Any:
 
 def _insert_a_name(connection: Connection, random: Random) -> Any:
     conflict = random.choice(["", "ON CONFLICT DO NOTHING", "ON CONFLICT (name) DO UPDATE SET uses = names.uses + 1"])
-    query = f"INSERT INTO names VALUES (:name) {conflict} RETURNING uses"  # noqa: S608
+    query = f"INSERT INTO names VALUES (:name) {conflict} RETURNING uses"  # noqa: S608  # our own words
     return _all(connection, query, name=_name(random))
 
 
@@ -210,7 +210,7 @@ def _renumber(connection: Connection, random: Random) -> Any:
 
 
 def _count(connection: Connection, random: Random) -> Any:
-    return _all(connection, f"SELECT count(*), max({random.choice(['id', 'amount'])}) FROM entries")  # noqa: S608
+    return _all(connection, f"SELECT count(*), max({random.choice(['id', 'amount'])}) FROM entries")  # noqa: S608  # our own
 
 
 def _try(connection: Connection, random: Random) -> Any:

@@ -14,7 +14,7 @@ from pgdst.simulation.interleaving import interleaving
 from pgdst.simulation.scheduler import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Schedule, Strategy, Uniform
-from races import Races, deposit
+from races import Races, deposit, nested
 from sqlalchemy import create_engine, text
 
 # In the first client's UPDATE, and what is left of its deposit.
@@ -101,16 +101,10 @@ def test_no_connection_is_left_for_who_wants_one(races: Races) -> None:
     engine = races.engine(pool_size=1, max_overflow=1)
     simulation = races.simulation(engine)
 
-    def nested() -> None:
-        with engine.connect() as outer:
-            outer.execute(text("SELECT 1"))
-            with engine.connect() as inner:
-                inner.execute(text("SELECT 2"))
-
-    result = races.run(simulation, [nested], Schedule.parse("ada*2 ada!too-many"))
+    result = races.run(simulation, [nested(engine)], Schedule.parse("ada*2 ada!too-many"))
     assert "raised OperationalError" == str(result.outcomes["ada"])
     assert "too many clients" in str(result.outcomes["ada"].error)
-    assert {} == races.run(simulation, [nested], Uniform(0)).errors
+    assert {} == races.run(simulation, [nested(engine)], Uniform(0)).errors
 
 
 def test_time_passes_by_the_simulated_clock(races: Races) -> None:

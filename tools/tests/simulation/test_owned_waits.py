@@ -8,7 +8,7 @@ import pytest
 from pgdst.errors import InconclusiveError
 from pgdst.simulation.clock import START, SimulatedClock
 from pgdst.simulation.strategy import Schedule, Uniform
-from races import Races, deposit
+from races import Races, deposit, nested
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -32,16 +32,10 @@ def test_a_pool_that_deadlocks_times_out_by_the_simulated_clock(races: Races) ->
     engine = races.engine(pool_size=2, max_overflow=0, pool_timeout=1800)
     simulation = races.simulation(engine)
 
-    def nested() -> None:
-        with engine.connect() as outer:
-            outer.execute(text("SELECT 1"))
-            with engine.connect() as inner:
-                inner.execute(text("SELECT 2"))
-
     found = {}
     for seed in range(10):
         before = simulation.clock.now()
-        result = races.run(simulation, [nested, nested], Uniform(seed))
+        result = races.run(simulation, [nested(engine)] * 2, Uniform(seed))
         waited = simulation.clock.now() - before
         found[bool(result.errors)] = waited
         assert all(isinstance(error, PoolTimeoutError) for error in result.errors.values())

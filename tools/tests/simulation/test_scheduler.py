@@ -5,6 +5,7 @@ import threading
 import psycopg
 import pytest
 from pgdst.errors import ConfigurationError, ForeignServerError, ScheduleError
+from pgdst.server.address import Server
 from pgdst.simulation.client import Outcome
 from pgdst.simulation.connection import GatedConnection
 from pgdst.simulation.interleaving import interleaving
@@ -161,10 +162,10 @@ def test_a_client_that_closes_its_connection_has_released_its_locks_when_another
         assert 1 == races.balances()[0]
 
 
-def test_an_engine_of_another_server_or_driver_is_refused(races: Races, shop_server: object) -> None:
+def test_an_engine_of_another_server_or_driver_is_refused(races: Races, shop_server: Server) -> None:
     with pytest.raises(ConfigurationError, match=r"sqlite\+pysqlite, which has no gate"):
         races.simulation(create_engine("sqlite://"))
-    foreign = create_engine(shop_server.url)  # type: ignore[attr-defined]
+    foreign = create_engine(shop_server.url)
     simulation = races.simulation(foreign)
     simulation.spawn("ada", lambda: foreign.connect().close())
     with pytest.raises(ForeignServerError, match="answers with run id"):

@@ -66,6 +66,12 @@ def _errands_in(mirror: StateMirror) -> SearchStrategy[Errand]:
 
 # A client that gives up after a try or two, or never before the storm is over.
 PATIENCE: Final = st.sampled_from([MOST_TRIES, 1, 2])
+OF_ANY_ERRAND: Final[dict[str, SearchStrategy[Any]]] = {
+    "patience": PATIENCE,
+    "draft": DRAFTS,
+    "verdict": VERDICTS,
+    "judgement": JUDGEMENTS,
+}
 CALM_AHEAD: Final = precondition(lambda machine: machine.nothing_changes_soon())
 
 
@@ -75,10 +81,7 @@ class StormRules(AgentClashes, ClaimClashes, DeedClashes, ReviewClashes, Feedbac
     @CALM_AHEAD
     @storm(
         wanted=st.lists(errands(), min_size=1, max_size=MOST_IN_A_STORM),
-        patience=PATIENCE,
-        draft=DRAFTS,
-        verdict=VERDICTS,
-        judgement=JUDGEMENTS,
+        **OF_ANY_ERRAND,
     )
     def run_errands_in_a_storm(
         self, data: DataObject, wanted: list[Errand], patience: int, draft: Draft, verdict: str, judgement: Judgement
@@ -90,10 +93,7 @@ class StormRules(AgentClashes, ClaimClashes, DeedClashes, ReviewClashes, Feedbac
     @storm(
         wanted=errands(),
         times=st.sampled_from([2, 3]),
-        patience=PATIENCE,
-        draft=DRAFTS,
-        verdict=VERDICTS,
-        judgement=JUDGEMENTS,
+        **OF_ANY_ERRAND,
     )
     def want_the_same_in_a_storm(
         self,
@@ -111,10 +111,7 @@ class StormRules(AgentClashes, ClaimClashes, DeedClashes, ReviewClashes, Feedbac
     @CALM_AHEAD
     @storm(
         wanted=st.lists(errands(), min_size=1, max_size=MOST_IN_A_STORM),
-        patience=PATIENCE,
-        draft=DRAFTS,
-        verdict=VERDICTS,
-        judgement=JUDGEMENTS,
+        **OF_ANY_ERRAND,
     )
     def lose_answers_in_a_storm(
         self, data: DataObject, wanted: list[Errand], patience: int, draft: Draft, verdict: str, judgement: Judgement

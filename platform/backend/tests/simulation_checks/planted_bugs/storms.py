@@ -78,7 +78,7 @@ def dead_connections_stay_in_the_pool(patch: Patch) -> None:
     """Nobody notices that they are dead, and whoever gets one fails."""
 
     def keep(_app: FastAPI, engine: Engine) -> None:
-        engine.dialect.is_disconnect = lambda *_arguments: False  # type: ignore[method-assign]
+        engine.dialect.is_disconnect = lambda *_arguments: False  # type: ignore[method-assign]  # the bug
         engine.pool._reset_on_return = ResetStyle.reset_none
 
     on_each_application(patch, keep)
