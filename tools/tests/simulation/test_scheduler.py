@@ -102,6 +102,29 @@ def test_a_waiter_that_has_its_lock_goes_on_when_the_schedule_says_so(races: Rac
     assert ("bob", 10) == (goes_on.client, goes_on.number)
 
 
+def test_a_waiter_whose_lock_is_free_does_nothing_before_it_goes_on(races: Races) -> None:
+    """Bob's statement draws from a sequence as soon as it has the lock, which everybody can see."""
+    races.observer.execute("CREATE SEQUENCE IF NOT EXISTS drawn; ALTER SEQUENCE drawn RESTART")
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def ada() -> bool:
+        deposit(engine, 1)()
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_sleep(0.1)"))
+            return bool(connection.execute(text("SELECT is_called FROM drawn")).scalar_one())
+
+    def bob() -> None:
+        with engine.begin() as connection:
+            connection.execute(
+                text("SELECT nextval('drawn') FROM (SELECT FROM accounts WHERE id = 1 FOR UPDATE) AS locked")
+            )
+
+    result = races.run(simulation, [ada, bob], Schedule.parse("ada*2 bob*2 ada*5"))
+    assert result.value("ada") is False
+    assert races.value("SELECT is_called FROM drawn") is True
+
+
 def test_what_clients_return_and_raise_is_their_outcome(races: Races) -> None:
     simulation = races.simulation(races.engine())
     simulation.spawn("ada", lambda number: number + 1, 41)
