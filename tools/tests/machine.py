@@ -100,12 +100,12 @@ def find(processes: list[psutil.Process], script: str) -> Iterator[psutil.Proces
             yield process
 
 
-def eventually(ask: Callable[[], T], seconds: float, what: str) -> T:
-    """Return the first true answer; fail where there is none within so many seconds."""
+def eventually(ask: Callable[[], T], seconds: float, what: str, pause: float = 0.03) -> T:
+    """Return the first true answer, asked for every `pause` seconds; fail where there is none within `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.03)
+        time.sleep(pause)
     return answer
 
 

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import docker
+import psutil
 import psycopg
 import pytest
 from conftest import KIT, PYTHON, Sandbox
-from machine import eventually, read_until
+from machine import command_line, eventually, find, read_until
 from tiny_backend import Backend
 
 ENGINES = ["docker", "embedded"]
@@ -114,6 +115,27 @@ def test_a_killed_db_up_can_be_done_again(dev: Sandbox, stage_seconds: float) ->
     assert 0 == dev.script("db_down.py").returncode
     eventually(lambda: not dev.machine.containers(), 5, "the container is gone")
     assert 0 == dev.script("db_up.py").returncode
+
+
+@pytest.mark.parametrize("program", ["nothing", "tar"])
+def test_an_embedded_db_up_killed_with_a_half_made_folder_leaves_nothing(sandbox: Sandbox, program: str) -> None:
+    """Be it before there is a supervisor that would remove it, or while the snapshot is being unpacked."""
+    sandbox.environment["PGDST_ENGINE"] = "embedded"
+    process = sandbox.start(PYTHON, KIT / "tools" / "db_up.py")
+    if program == "tar":
+        snapshot = str(sandbox.scratch / "pgdst-dev-")
+        eventually(lambda: any(snapshot in str(command_line(one)) for one in unpacking(sandbox)), 30, "tar", pause=0)
+    else:
+        eventually(lambda: list(sandbox.scratch.glob("pgdst-*/server/owner")), 30, "the folder", pause=0)
+    process.kill()
+    process.communicate()
+    assert 0 == sandbox.script("db_down.py").returncode
+    assert {} == sandbox.machine.left_after()
+
+
+def unpacking(sandbox: Sandbox) -> list[psutil.Process]:
+    """Return the processes of tar."""
+    return list(find(sandbox.machine.processes(), "tar"))
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP]])

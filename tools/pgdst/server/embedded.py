@@ -50,6 +50,7 @@ class EmbeddedEngine:
     def start(self, order: Order) -> Server:
         """Start a server and return once it answers SQL; on failure neither process nor folder is left."""
         check(order)
+        sweep()
         if order.recipe is None:
             return self._start(order, None)
         key = order.recipe.key_on(f"{wheel.PACKAGE} {machine()}")
@@ -122,8 +123,8 @@ class EmbeddedEngine:
         return Server(f"dev-{checkout}", str(directory), 5432, password) if list(processes(directory)) else None
 
     def remove_dev(self, checkout: str) -> list[str]:
-        """Stop this checkout's databases, the kept ones too, and remove their folders."""
-        removed = []
+        """Stop this checkout's databases, the kept ones too, and remove their folders and those of dead runs."""
+        removed = sweep()
         for run in lease.kept(checkout):
             _remove(run / "server")
             remove_directory(run)
@@ -156,11 +157,11 @@ class EmbeddedEngine:
 
 
 def processes(directory: Path) -> Iterator[psutil.Process]:
-    """Yield the supervisor, initdb and postgres processes that work on this folder, found by their arguments."""
+    """Yield the processes that work on this folder, found by their arguments: supervisor, initdb, postgres, tar."""
     for process in psutil.process_iter(["cmdline"]):
         arguments = process.info["cmdline"] or []
         program = {Path(argument).name for argument in arguments[:4]}
-        if str(directory) in "\0".join(arguments) and program & {"supervisor.py", "initdb", "postgres"}:
+        if str(directory) in "\0".join(arguments) and program & {"supervisor.py", "initdb", "postgres", "tar"}:
             yield process
 
 
@@ -364,16 +365,17 @@ def _remove(directory: Path) -> None:
     while found := list(processes(directory)):
         supervisors = [p for p in found if "supervisor.py" in "".join(p.info["cmdline"] or [])]
         for process in supervisors or found:
-            _stop(process, gently=bool(supervisors))
+            _stop(process)
         if time.monotonic() > deadline:
             raise ServerNotReadyError(f"Processes of {directory} do not end: {[p.pid for p in found]}.")
         time.sleep(POLL_SECONDS)  # not psutil.wait_procs: a process 1 that reaps late would make it wait for zombies
     remove_directory(directory)
 
 
-def _stop(process: psutil.Process, *, gently: bool) -> None:
-    """Ask the supervisor to stop its command; a server that lost its supervisor is shut down immediately."""
+def _stop(process: psutil.Process) -> None:
+    """Ask a process to end; a server, which only stands here where it lost its supervisor, to do so immediately."""
+    is_server = "postgres" in {Path(argument).name for argument in process.info["cmdline"][:1]}
     try:
-        process.terminate() if gently else process.send_signal(3)  # 3: SIGQUIT
+        process.send_signal(signal.SIGQUIT if is_server else signal.SIGTERM)
     except psutil.NoSuchProcess:
         return

@@ -99,8 +99,8 @@ def new() -> tuple[Lease, int]:
     Children inherit the descriptor only if it is passed on, so the lease ends with this process.
     """
     lease = Lease(Path(tempfile.mkdtemp(prefix=PREFIX)).absolute())
+    os.mkfifo(lease.fifo, 0o600)  # what has none is not known as a run's, so it comes first
     lease.sign()
-    os.mkfifo(lease.fifo, 0o600)
     return lease, os.open(lease.fifo, os.O_RDWR)
 
 
