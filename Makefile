@@ -115,7 +115,7 @@ test: $(STAMP) ## Run all tests of the kit and of the backend, but for the plant
 	-n 2 --durations=10 --pgdst-seed=$(or $(SEED),1) $(ARGS)
 
 .PHONY: test-planted-bugs
-test-planted-bugs: $(STAMP) ## See the simulation find each bug that is planted for it (takes a while)
+test-planted-bugs: $(STAMP) ## See the simulation find each bug that is planted for it (12 minutes on two cores)
 	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests/simulation_checks -m planted_bug -n 2 --durations=20 $(ARGS)
 
 .PHONY: lint

@@ -74,7 +74,9 @@ class _ChosenExamples:
 
     def next_key(self, source: Random) -> int:
         """Return the key of the next chosen example; `source` gives those of all, one after another."""
-        number = next(self._numbers)
+        number = next(self._numbers, None)
+        if number is None:
+            raise IndexError("The examples that were chosen are used up, as some were none.")
         self._keys += (source.getrandbits(KEY_BITS) for _ in range(number - len(self._keys)))
         return self._keys[number - 1]
 
@@ -86,7 +88,9 @@ _chosen: ContextVar[_ChosenExamples | None] = ContextVar("chosen", default=None)
 def only_examples(numbers: Iterable[int]) -> Iterator[None]:
     """Let the next run under SEED_ONLY draw these of its examples, numbered from 1 on, in this order.
 
-    As many as it asks for must be given. Before them it tries the simplest example of all, which is not drawn.
+    Before them it tries the simplest example of all, which is not drawn.
+
+    Raises: IndexError, in the run, where it asks for more examples than were given.
     """
     token = _chosen.set(_ChosenExamples(numbers))
     try:

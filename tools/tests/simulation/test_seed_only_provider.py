@@ -53,6 +53,12 @@ def test_an_example_can_be_made_again_without_those_before_it() -> None:
         assert [whole[number] for number in (0, 7, 3, 7)] == drawn_integers(SEED_ONLY, examples=4)
 
 
+def test_a_run_that_asks_for_more_examples_than_were_chosen_fails() -> None:
+    """It neither draws others nor ends as if it were done."""
+    with only_examples([7, 3]), pytest.raises(IndexError, match="used up"):
+        drawn_integers(SEED_ONLY, examples=4)
+
+
 @pytest.mark.usefixtures("module_with_an_odd_constant")
 def test_constants_of_loaded_modules_do_not_reach_the_choices() -> None:
     """A constant that stands in one of the project's modules is as unlikely as any other."""

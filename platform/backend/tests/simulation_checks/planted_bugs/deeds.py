@@ -37,7 +37,7 @@ def actions_are_put_down_to_the_first_holder(patch: Patch) -> None:
         actions,
         "act",
         "UPDATE actions SET agent_id = first.agent_id "
-        "FROM (SELECT DISTINCT ON (dweller_id) * FROM claims ORDER BY dweller_id, claimed_at) first "
+        "FROM (SELECT DISTINCT ON (dweller_id) * FROM claims ORDER BY dweller_id, claimed_at, id) first "
         "WHERE first.dweller_id = actions.dweller_id",
     )
 

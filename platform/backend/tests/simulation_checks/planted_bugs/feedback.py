@@ -26,7 +26,8 @@ def a_retried_upvote_is_there_twice(patch: Patch) -> None:
         patch,
         feedback,
         "upvote",
-        "INSERT INTO upvotes SELECT feedback_id, agent_id, created_at FROM upvotes ORDER BY created_at DESC LIMIT 1",
+        "INSERT INTO upvotes "
+        "SELECT feedback_id, agent_id, created_at FROM upvotes ORDER BY created_at DESC, agent_id LIMIT 1",
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -73,13 +74,20 @@ def wrap(patch: Patch, module: Any, name: str, wrapper: Callable[..., Any]) -> N
 
 def within(patch: Patch, service: Any, action: str, rule: str, lenient: Callable[..., Any]) -> None:
     """Replace a check that actions of a service share by another, in one of the actions only."""
+    inside = ContextVar(f"inside_{action}", default=False)  # others may be in another of the actions meanwhile
 
     def acting(original: Any, *arguments: Any) -> Any:
-        with Patch.context() as for_the_moment:
-            for_the_moment.setattr(service, rule, partial(lenient, getattr(service, rule)))
+        token = inside.set(True)
+        try:
             return original(*arguments)
+        finally:
+            inside.reset(token)
+
+    def checking(original: Any, *arguments: Any) -> Any:
+        return lenient(original, *arguments) if inside.get() else original(*arguments)
 
     wrap(patch, service, action, acting)
+    wrap(patch, service, rule, checking)
 
 
 def without(patch: Patch, service: Any, action: str, rule: str) -> None:
