@@ -1,6 +1,7 @@
 """Whether the same seed gives the same run: here, here again in a fresh database, and elsewhere on a fresh server."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from pgdst.errors import PgdstError
 from pgdst.project import KIT, Project
 from pgdst.server.address import Server
+from pgdst.simulation.faults import ALL, MIXES
 from pgdst.simulation.trace import first_difference
 from pgdst.simulation_run import command, environment
 
@@ -28,7 +30,8 @@ CONTENTION = {
     "unique conflicts": "-> 23505",
     "new connections": ": connect ->",
 }
-FAULT = ": fault -> "
+# In the trace of a run, and in a schedule, which is what a simulation's trace has of its runs.
+FAULT = re.compile(rf"(?:: fault -> |[\w.-]!)({'|'.join(ALL)})(?![\w-])")
 
 Lines = Sequence[str]
 
@@ -49,7 +52,7 @@ class Comparison:
         self.runs += 1 + len(others)
         self.lines += len(first)
         self.contention.update(label for line in first for label, words in CONTENTION.items() if words in line)
-        self.faults.update(line.partition(FAULT)[2] for line in first if FAULT in line)
+        self.faults.update(kind for line in first for kind in FAULT.findall(line))
         for place, other in others.items():
             if (difference := first_difference(first, other)) is not None:
                 self.differences.append(f"{self.what}, seed {seed}, {place}: {difference}")
@@ -73,7 +76,6 @@ def workload_traces(server: Server, seeds: Iterable[int], faults: str) -> Iterat
     `faults` is one of the mixes.
     """
     from pgdst.simulation.backends import backends_of
-    from pgdst.simulation.faults import MIXES
     from pgdst.simulation.workload import workload_of
 
     with backends_of(server) as backends, workload_of(backends, MIXES[faults]) as workload:

@@ -75,5 +75,5 @@ def test_a_comparison_says_where_the_first_difference_is() -> None:
     compared.add(7, ["1 ada: x -> waits for bob", "2 ada: y -> done"], {"again": ["1 ada: x -> waits for bob"]})
     assert ["workload, seed 7, again: line 2: '2 ada: y -> done' here, None there"] == compared.differences
     assert "workload: 2 runs, 1 differ. One run of each seed: 2 lines, with 1 lock waits." == str(compared)
-    compared.add(8, ["1 ada: fault -> lost", "1 ada: fault -> crash", "2 bob: fault -> lost"], {})
-    assert str(compared).endswith("5 lines, with 1 lock waits; struck by 2 lost, 1 crash.")
+    compared.add(8, ["1 ada: fault -> lost", "2 bob: fault -> crash", "storm: ada*2 ada!lost bob!commit-done ada!"], {})
+    assert str(compared).endswith("5 lines, with 1 lock waits; struck by 2 lost, 1 crash, 1 commit-done.")
