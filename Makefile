@@ -18,7 +18,7 @@ SEED ?=
 PROFILE ?=
 # how many runs of the state machine; empty: what the profile says
 EXAMPLES ?=
-# which faults strike in the simulation: off, some, or all: also those that strike the whole server (WORKERS=1)
+# which faults strike in a simulation: off, some, or all: also those that strike the whole server (WORKERS=1)
 FAULTS ?= some
 # how many processes share the simulation's examples; the same seed and number of workers give the same run
 WORKERS ?= 1

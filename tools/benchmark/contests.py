@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import docker
-from contest import Contest, Contestant, Growth
+from contest import Contest, Contestant, Growth, Together
 from pgdst.server.docker import DockerEngine
 from pgdst.server.image import ensure
 
@@ -151,6 +151,15 @@ def parts(_used: str) -> Contest:
     return Contest(title, (*apart, *clash), measure=apart[0].name, unit="us")
 
 
+def faults(_used: str) -> Contest:
+    """Measure what each kind of fault costs, and the parts of that: a session's end, a crash, a new connection."""
+    return Together(
+        "Two runs of one client, the first of them struck, and the parts of a fault",
+        (Contestant("faults", _on_a_server(OURS, str(HERE / "fault_costs.py"))),),
+        measure="no fault",
+    )
+
+
 def probability(depth: int) -> Callable[[str], Contest]:
     """Return the contest that measures how often a bug of this depth is found in 200 runs."""
 
@@ -181,5 +190,6 @@ CONTESTS: Final[dict[str, Callable[[str], Contest | Growth]]] = {
     "steps": steps,
     "schedules": schedules,
     "parts": parts,
+    "faults": faults,
     **{f"depth-{depth}": probability(depth) for depth in (1, 2, 3)},
 }

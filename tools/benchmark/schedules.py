@@ -65,22 +65,24 @@ class Bench:
 
 
 @contextmanager
-def bench(*, is_attached: bool = True) -> Iterator[Bench]:
+def bench(*, is_attached: bool = True, pool_size: int = 5) -> Iterator[Bench]:
     """Yield a bench on the run's server."""
     server = from_environment(os.environ)
     assert server is not None, "with_postgres.sh names it"
     name = f"bench_{os.getpid()}"
-    with backends_of(server) as backends, closing(server.connect()) as maintenance:
-        maintenance.execute(f"CREATE DATABASE {name}".encode())
+    with backends_of(server) as backends:
+        with closing(server.connect()) as maintenance:
+            maintenance.execute(f"CREATE DATABASE {name}".encode())
         there = server.with_database(name)
-        engine = create_engine(there.url)
+        engine = create_engine(there.url, pool_size=pool_size)
         with closing(there.connect()) as observer, closing(Simulation(backends)) as simulation:
             observer.execute(SCHEMA)
             if is_attached:
                 simulation.attach(engine)
             yield Bench(observer, engine, simulation, backends)
             engine.dispose()
-        maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        with closing(server.connect()) as maintenance:  # a crash has ended the first
+            maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @click.group()

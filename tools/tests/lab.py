@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 from pgdst.server.address import Server
 from pgdst.simulation.backends import Backends
+from pgdst.simulation.faults import Fault, Faults
 from pgdst.simulation.scheduler import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Exhaustive, Strategy
@@ -36,12 +37,20 @@ class Lab:
     simulation: Simulation
     prepare: LiteralString
 
-    def run(self, clients: Clients, strategy: Strategy) -> Result:
+    def run(self, clients: Clients, strategy: Strategy, faults: Faults | None = None) -> Result:
         """Run the clients on the database as it was prepared."""
         self.observer.execute(self.prepare)
+        return self.run_on(clients, strategy, faults)
+
+    def run_on(self, clients: Clients, strategy: Strategy, faults: Faults | None = None) -> Result:
+        """Run the clients on the database as the run before has left it."""
         for name, client in clients.items():
             self.simulation.spawn(name, client)
-        return self.simulation.run(strategy)
+        result = self.simulation.run(strategy, faults)
+        if Fault.CRASH in result.schedule.faults.values():
+            self.observer.close()
+            self.observer = self.server.connect()
+        return result
 
     def search(self, clients: Clients, strategies: Iterable[Strategy], is_wrong: Callable[[Result], bool]) -> Found:
         """Run one strategy after another until a run is wrong, or until there are no more."""
@@ -70,17 +79,25 @@ class Lab:
 def lab(backends: Backends, schema: LiteralString, prepare: LiteralString, **options: Any) -> Iterator[Lab]:
     """Yield a lab with this schema; the options are the simulation's. Its database is gone afterwards."""
     name = f"lab_{secrets.token_hex(4)}"
+    _maintain(backends, f"CREATE DATABASE {name}")
+    try:
+        server = backends.server.with_database(name)
+        with closing(Simulation(backends, **options)) as simulation:
+            made = Lab(server, server.connect(), create_engine(server.url), simulation, prepare)
+            try:
+                made.observer.execute(schema)
+                simulation.attach(made.engine)
+                yield made
+            finally:
+                made.observer.close()
+    finally:
+        _maintain(backends, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _maintain(backends: Backends, statement: str) -> None:
+    """Execute it in a new session: a crash ends those that there are."""
     with closing(backends.server.connect()) as maintenance:
-        maintenance.execute(f"CREATE DATABASE {name}".encode())
-        try:
-            server = backends.server.with_database(name)
-            engine, simulation = create_engine(server.url), Simulation(backends, **options)
-            with closing(server.connect()) as observer, closing(simulation):
-                observer.execute(schema)
-                simulation.attach(engine)
-                yield Lab(server, observer, engine, simulation, prepare)
-        finally:
-            maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        maintenance.execute(statement.encode())
 
 
 def sql(connection: Connection, query: str, **parameters: Any) -> CursorResult[Any]:

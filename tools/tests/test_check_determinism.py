@@ -35,15 +35,26 @@ def busy_machine() -> Iterator[None]:
 @pytest.mark.parametrize("engine", ["docker", "embedded"])
 def test_the_same_seed_gives_the_same_run(sandbox: Sandbox, engine: str) -> None:
     """Two to five clients who clash in every way, three runs a seed; with Docker on a busy machine."""
-    arguments = ("--engine", engine, "--", PYTHON, SCRIPT, "--seeds", str(SEEDS), "--simulation-seeds", "0")
+    script = (PYTHON, SCRIPT, "--seeds", str(SEEDS), "--simulation-seeds", "0", "--faults", "off")
     with ExitStack() as around:
         if engine == "docker":
             around.enter_context(busy_machine())
-        done = sandbox.with_postgres(*arguments)
+        done = sandbox.with_postgres("--engine", engine, "--", *script)
     assert 0 == done.returncode, done.stdout + done.stderr
     assert f"workload: {3 * SEEDS} runs, all equal." in done.stdout
     for clash in ("lock waits", "stops inside statements", "deadlocks", "serialization failures", "unique conflicts"):
         assert re.search(rf"\d+ {clash}", done.stdout), done.stdout
+
+
+def test_the_same_seed_gives_the_same_faults_and_the_same_run(sandbox: Sandbox) -> None:
+    """Crashes and recoveries included, and what struck is counted."""
+    arguments = ("--first", str(SEEDS), "--seeds", str(SEEDS), "--simulation-seeds", "0", "--faults", "all")
+    done = sandbox.with_postgres("--", PYTHON, SCRIPT, *arguments)
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert f"workload: {3 * SEEDS} runs, all equal." in done.stdout
+    struck = done.stdout.partition("; struck by ")[2]
+    for kind in ("crash", "lost", "terminated", "cancelled"):
+        assert re.search(rf"\d+ {kind}\b", struck), done.stdout
 
 
 def test_a_simulation_that_depends_on_something_else_is_found_out(sandbox: Sandbox) -> None:
@@ -64,3 +75,5 @@ def test_a_comparison_says_where_the_first_difference_is() -> None:
     compared.add(7, ["1 ada: x -> waits for bob", "2 ada: y -> done"], {"again": ["1 ada: x -> waits for bob"]})
     assert ["workload, seed 7, again: line 2: '2 ada: y -> done' here, None there"] == compared.differences
     assert "workload: 2 runs, 1 differ. One run of each seed: 2 lines, with 1 lock waits." == str(compared)
+    compared.add(8, ["1 ada: fault -> lost", "2 bob: fault -> crash", "storm: ada*2 ada!lost bob!commit-done ada!"], {})
+    assert str(compared).endswith("5 lines, with 1 lock waits; struck by 2 lost, 1 crash, 1 commit-done.")

@@ -30,6 +30,8 @@ _BLOCKERS = b"""
 _ACTIVITY = """
     SELECT state, wait_event_type, wait_event, query FROM pg_stat_activity WHERE pid = %s
 """
+# A commit flushes the log up to its own record, and this is the smallest transaction that has one.
+_FLUSH = "SELECT pg_logical_emit_message(true, 'pgdst', '')"
 
 
 class Backends:
@@ -134,13 +136,23 @@ class Backends:
     def crash(self, backend: int) -> None:
         """Kill a backend, so that the server ends all others and recovers; return when it answers again.
 
+        What open transactions have written is on disk then, or how far sequences and tables have come afterwards would
+        depend on what the server had flushed by itself.
+
         Raises: InconclusiveError, where it does not.
         """
-        self.thaw_all()
+        own = self._observer.info.backend_pid
         # Where an earlier crash has ended it, and its client has not noticed yet, any other does as well.
-        victim = backend if self._is_there(backend) else self._observer.info.backend_pid
+        victim = backend if self._is_there(backend) else own
         with self._lock:
+            self._ask_for_blockers([own])  # none of the stopped keeps the observer from its transaction's lock now
+            self._observer.execute(_FLUSH)
             self._processes.kill(victim)
+            # Those that are stopped die as they are: let go they might write, and the server would wait for them.
+            for one in sorted(self._frozen - {victim}):
+                self._processes.kill(one)
+            self._frozen.clear()
+            self._suspect = None
             _wait_until_closed(self._observer)
             self._observer.close()
             self._observer = self._connect()

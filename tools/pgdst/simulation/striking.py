@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import psycopg
@@ -18,7 +19,7 @@ _CHUNK = 65536
 
 def cut(connection: Any) -> None:
     """Let the connection break as a network's does: neither side gets anything more."""
-    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate:
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate, _broken_already():
         duplicate.shutdown(socket.SHUT_RDWR)
 
 
@@ -28,8 +29,13 @@ def wait_for_answer_and_drop_it(connection: Any) -> None:
     readable, _, _ = select.select([descriptor], [], [], _ANSWER_SECONDS)
     if not readable:
         raise InconclusiveError("COMMIT was not answered, so it cannot be lost after it was done.")
-    with socket.socket(fileno=os.dup(descriptor)) as duplicate:
+    with socket.socket(fileno=os.dup(descriptor)) as duplicate, _broken_already():
         duplicate.recv(_CHUNK)  # one answer, which the server sends at once
+
+
+def _broken_already() -> AbstractContextManager[None]:
+    """Let it be, for this block: a crash may have ended the session before, and its client has not noticed."""
+    return suppress(OSError)
 
 
 def raise_in_transaction(connection: Any, fault: Fault, *, at_commit: bool) -> psycopg.Error:

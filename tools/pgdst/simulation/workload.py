@@ -1,10 +1,11 @@
 """Clients drawn from a seed who clash in every way that Postgres knows: what a check of determinism runs.
 
 They lock rows, tables and numbers, wait or do not, run into deadlocks, unique conflicts, foreign keys and serialization
-failures, go back to savepoints, sleep, and open new connections; in some runs they are stopped inside statements too.
+failures, go back to savepoints, sleep, and open new connections; in some runs they are stopped inside statements too,
+and where faults are wanted, in most runs some strike.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from random import Random
@@ -12,10 +13,11 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from pgdst.server.address import Server
 from pgdst.simulation.backends import Backends
+from pgdst.simulation.faults import Fault, random_faults
 from pgdst.simulation.scheduler import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import PCT, Strategy, Uniform
@@ -39,10 +41,10 @@ Operation = Callable[[Connection, Random], Any]
 class Workload:
     """Runs of drawn clients on one server, each in a database of its own that is dropped afterwards."""
 
-    def __init__(self, backends: Backends, maintenance: psycopg.Connection, template: Server) -> None:
+    def __init__(self, backends: Backends, template: Server, kinds: Sequence[Fault]) -> None:
         self._backends = backends
-        self._maintenance = maintenance
         self._template = template
+        self._kinds = kinds
         self._runs = 0
 
     def run(self, seed: int) -> Trace:
@@ -52,11 +54,11 @@ class Workload:
         """
         self._runs += 1
         name = f"{self._template.database}_{self._runs}"
-        self._do(f"CREATE DATABASE {name} TEMPLATE {self._template.database} STRATEGY FILE_COPY")
+        _do(self._backends, f"CREATE DATABASE {name} TEMPLATE {self._template.database} STRATEGY FILE_COPY")
         try:
             return self._run_in(self._template.with_database(name), seed)
         finally:
-            self._do(f"DROP DATABASE {name} WITH (FORCE)")
+            _do(self._backends, f"DROP DATABASE {name} WITH (FORCE)")
 
     def _run_in(self, server: Server, seed: int) -> Trace:
         engine = create_engine(server.url)
@@ -65,24 +67,30 @@ class Workload:
             random = Random(seed)  # noqa: S311  # seeded random is the point
             for client in CLIENTS[: random.randint(2, len(CLIENTS))]:
                 simulation.spawn(client, _act, engine, simulation, Random(f"{seed} {client}"))  # noqa: S311  # seeded
-            result = simulation.run(_strategy(random))
+            strategy = _strategy(random)
+            result = simulation.run(strategy, random_faults(random.getrandbits(64), self._kinds))
         with closing(server.connect()) as connection:
             return _complete(result, connection)
 
-    def _do(self, statement: str) -> None:
-        self._maintenance.execute(statement.encode())
-
 
 @contextmanager
-def workload_of(backends: Backends, name: str = "workload") -> Iterator[Workload]:
-    """Yield the workload on the server of these backends. Nobody else may use databases of this name there."""
+def workload_of(backends: Backends, kinds: Sequence[Fault] = (), name: str = "workload") -> Iterator[Workload]:
+    """Yield the workload on the server of these backends, with faults of these kinds.
+
+    Nobody else may use databases of this name there.
+    """
     template = backends.server.with_database(name)
+    _do(backends, f"CREATE DATABASE {name}")
+    with closing(template.connect()) as connection:
+        connection.execute(SCHEMA)
+    yield Workload(backends, template, kinds)
+    _do(backends, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _do(backends: Backends, statement: str) -> None:
+    """Execute it in a new session: a crash ends those that there are."""
     with closing(backends.server.connect()) as maintenance:
-        maintenance.execute(f"CREATE DATABASE {name}".encode())
-        with closing(template.connect()) as connection:
-            connection.execute(SCHEMA)
-        yield Workload(backends, maintenance, template)
-        maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        maintenance.execute(statement.encode())
 
 
 def _strategy(random: Random) -> Strategy:
@@ -122,14 +130,15 @@ def _transaction(engine: Engine, random: Random) -> list[Any]:
             with connection.begin():
                 for _ in range(random.randint(2, 6)):
                     done.append(random.choice(OPERATIONS)(connection, random))
-    except DBAPIError as error:
-        done.append(_sqlstate(error))
+    except (DBAPIError, PendingRollbackError) as error:  # the second where the connection was lost and it went on
+        done.append(_state(error))
     return done
 
 
-def _sqlstate(error: DBAPIError) -> str | None:
-    state: str | None = getattr(error.orig, "sqlstate", None)
-    return state
+def _state(error: DBAPIError | PendingRollbackError) -> str:
+    """Return the SQLSTATE, or what kind of error has none: that of a connection that is gone."""
+    state: str | None = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state or type(error).__name__
 
 
 def _all(connection: Connection, query: str, **parameters: Any) -> list[Any]:
@@ -219,7 +228,7 @@ def _try(connection: Connection, random: Random) -> Any:
         with connection.begin_nested():
             return random.choice(OPERATIONS)(connection, random)
     except DBAPIError as error:
-        return _sqlstate(error)
+        return _state(error)
 
 
 # What is there more than once comes more often: where clients wait for each other.

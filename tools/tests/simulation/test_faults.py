@@ -96,6 +96,36 @@ def test_what_was_committed_before_a_crash_is_there(races: Races) -> None:
     assert 1 == balance(races)
 
 
+@pytest.mark.parametrize("fault", [Fault.COMMIT_DONE, Fault.COMMIT_UNDONE, Fault.LOST])
+def test_who_has_not_noticed_a_crash_can_be_struck_again(races: Races, fault: Fault) -> None:
+    """Ada's session has ended, and with it her transaction, when her own connection breaks."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    schedule = Schedule.parse(f"ada*{2 if fault is Fault.LOST else 3} bob*2 bob!crash ada!{fault}")
+    result = races.run(simulation, [deposit(engine, 1), deposit(engine, 2)], schedule)
+    assert {"raised OperationalError"} == {str(one) for one in result.outcomes.values()}
+    assert 0 == balance(races)
+
+
+def test_a_crash_loses_nothing_of_what_was_written_and_not_committed(races: Races) -> None:
+    """A sequence writes ahead, once in 32 values: after a crash it is at the end of these, not where it was before.
+
+    How much the server has flushed by itself, which depends on how fast all went, would decide it otherwise.
+    """
+    races.observer.execute("DROP SEQUENCE IF EXISTS numbers; CREATE SEQUENCE numbers")
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def draw() -> None:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT nextval('numbers')"))
+            connection.execute(text("SELECT 1"))
+
+    assert ["ada"] == list(races.run(simulation, [draw], Schedule.parse("ada*2 ada!crash")).errors)
+    races.observe_anew()
+    assert 34 == races.value("SELECT nextval('numbers')")
+
+
 def test_no_connection_is_left_for_who_wants_one(races: Races) -> None:
     """The pool keeps one, and the second is new."""
     engine = races.engine(pool_size=1, max_overflow=1)
