@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pgdst.errors import PgdstError
@@ -55,7 +55,7 @@ class Blocked:
 
 @dataclass(frozen=True)
 class Waiting:
-    """For something in the application: until it is so, or until an instant of the simulated clock.
+    """For something in the application: until it is so, or until so much has elapsed by the simulated clock.
 
     A sleep is one for which time may pass at any moment; a time-out passes only where nobody can go on.
     """
@@ -63,7 +63,7 @@ class Waiting:
     what: str
     is_over: Callable[[], bool]
     clock: "SimulatedClock"
-    until: datetime | None
+    until: timedelta | None
     is_sleep: bool
 
 
