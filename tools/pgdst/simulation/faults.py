@@ -28,6 +28,7 @@ class Fault(StrEnum):
     FROZEN = "frozen"  # the server stands still for a while, and the clock goes on
     TOO_MANY = "too-many"  # 53300: no connection is left
     CLOCK = "clock"  # time passes before the client goes on
+    CLOCK_BACK = "clock-back"  # the wall clock is set back before the client goes on: what it reads is earlier
 
 
 ALL: Final = tuple(Fault)
@@ -41,13 +42,14 @@ MIXES: Final[dict[str, tuple[Fault, ...]]] = {
 }
 DEFAULT_MIX: Final = "some"
 
-# How long FROZEN and CLOCK last by the simulated clock.
+# How long FROZEN lasts by the simulated clock, and how far it goes forward or back: as one that was an hour wrong.
 FREEZE: Final = timedelta(seconds=30)
 JUMP: Final = timedelta(hours=1)
 
 # What the server raises itself, in the client's transaction.
 RAISED: Final = {Fault.CANCELLED: "57014", Fault.SERIALIZATION: "40001", Fault.DEADLOCK: "40P01"}
 
+_CLOCKS = (Fault.CLOCK, Fault.CLOCK_BACK)
 _AT_A_STATEMENT = (
     Fault.LOST,
     Fault.TERMINATED,
@@ -56,7 +58,7 @@ _AT_A_STATEMENT = (
     Fault.DEADLOCK,
     Fault.CRASH,
     Fault.FROZEN,
-    Fault.CLOCK,
+    *_CLOCKS,
 )
 # In a pipeline, which psycopg uses for executemany, several statements are under way: none can be put before them.
 _IN_A_PIPELINE = tuple(kind for kind in _AT_A_STATEMENT if kind not in RAISED)
@@ -67,7 +69,7 @@ _AT_A_COMMIT = (
     Fault.SERIALIZATION,
     Fault.CRASH,
     Fault.FROZEN,
-    Fault.CLOCK,
+    *_CLOCKS,
 )
 
 
@@ -78,9 +80,9 @@ def possible_at(pause: Pause | None) -> tuple[Fault, ...]:
     if not isinstance(pause, AtGate):
         return ()
     if pause.what in (BEGINS, CHECKOUT, "close", "ROLLBACK"):
-        return (Fault.CLOCK,) if pause.what == BEGINS else ()
+        return _CLOCKS if pause.what == BEGINS else ()
     if pause.what == "connect":
-        return (Fault.TOO_MANY, Fault.CLOCK)
+        return (Fault.TOO_MANY, *_CLOCKS)
     if pause.in_pipeline:
         return _IN_A_PIPELINE
     return _AT_A_COMMIT if pause.what == "COMMIT" else _AT_A_STATEMENT

@@ -250,9 +250,9 @@ class Scheduler:
         if client.fault is not None:
             self._struck[self._number] = client.fault
             self._note(client, "fault", client.fault)
-        if client.fault is Fault.CLOCK:
-            client.fault = None
-            self._clock.advance(JUMP)
+        if client.fault in (Fault.CLOCK, Fault.CLOCK_BACK):
+            move = self._clock.advance if client.take_fault() is Fault.CLOCK else self._clock.set_back
+            move(JUMP)
         if isinstance(pause, Blocked):
             self._let_go(client, pause)
         elif isinstance(pause, Waiting):

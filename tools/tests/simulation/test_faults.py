@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import repeat
 
 import pytest
@@ -27,6 +28,7 @@ IN_A_TRANSACTION = {
     Fault.CRASH: ("raised OperationalError", 0),
     Fault.FROZEN: ("returned", 1),
     Fault.CLOCK: ("returned", 1),
+    Fault.CLOCK_BACK: ("returned", 1),
 }
 AT_COMMIT = {
     Fault.COMMIT_UNDONE: ("raised OperationalError", 0),
@@ -114,8 +116,49 @@ def test_time_passes_by_the_simulated_clock(races: Races) -> None:
     assert START + JUMP + FREEZE == simulation.clock.now()
 
 
+def test_the_wall_clock_is_set_back_and_no_time_passes(races: Races) -> None:
+    """Before its first step, and before its last."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    schedule = Schedule.parse("ada!clock-back ada*2 ada!clock-back")
+    result = races.run(simulation, [deposit(engine, 1)], schedule)
+    assert ["fault -> clock-back"] * 2 == [step.in_words for step in result.steps if step.what == "fault"]
+    assert (START - 2 * JUMP, timedelta()) == (simulation.clock.now(), simulation.clock.elapsed())
+
+
+def test_whoever_waits_by_the_clock_waits_no_longer_when_it_is_set_back(races: Races) -> None:
+    """A sleeper and a time-out of the pool: each by how much has elapsed, so that both end and in that order."""
+    engine = races.engine(pool_size=1, max_overflow=0, pool_timeout=30)
+    simulation = races.simulation(engine)
+    clock = simulation.clock
+    found: dict[str, tuple[timedelta, timedelta]] = {}
+
+    def noting(name: str, action: Callable[[], object]) -> Callable[[], None]:
+        def client() -> None:
+            began_at, before = clock.now(), clock.elapsed()
+            try:
+                action()
+            finally:
+                found[name] = clock.now() - began_at, clock.elapsed() - before
+
+        return client
+
+    clients = [
+        noting("ada", nested(engine)),
+        noting("bob", lambda: clock.sleep(timedelta(seconds=20))),
+        lambda: None,
+    ]
+    result = races.run(simulation, clients, Schedule.parse("ada*4 bob cyd!clock-back"))
+    assert ["raised TimeoutError", "returned", "returned"] == [str(one) for one in result.outcomes.values()]
+    twenty, thirty = timedelta(seconds=20), timedelta(seconds=30)
+    assert {"bob": (twenty - JUMP, twenty), "ada": (thirty - JUMP, thirty)} == found
+
+
+@pytest.mark.parametrize("kinds", [ALL, (Fault.CLOCK_BACK,)], ids=["all", "clock-back"])
 @pytest.mark.parametrize("inside_statements", [False, True])
-def test_the_seed_alone_decides_what_strikes_whom(races: Races, inside_statements: bool) -> None:
+def test_the_seed_alone_decides_what_strikes_whom(
+    races: Races, inside_statements: bool, kinds: tuple[Fault, ...]
+) -> None:
     """Crashes and recoveries included; and the schedule that was written down gives the same run."""
     engine = races.engine()
     simulation = races.simulation(engine, inside_statements=inside_statements)
@@ -123,12 +166,12 @@ def test_the_seed_alone_decides_what_strikes_whom(races: Races, inside_statement
     runs: dict[int, Result] = {}
     struck_by: Counter[Fault] = Counter()
     for seed in [*range(14), *range(14)]:
-        found = run_anew(races, simulation, clients, Uniform(seed), random_faults(seed))
+        found = run_anew(races, simulation, clients, Uniform(seed), random_faults(seed, kinds))
         struck_by.update(found.schedule.faults.values())
         if seed in runs:
             assert runs[seed].trace.first_difference(found.trace) is None, both(runs[seed], found)
         runs[seed] = found
-    assert len(struck_by) >= 6, struck_by
+    assert len(struck_by) >= min(6, len(kinds)), struck_by
     written = Schedule.parse(str(runs[3].schedule))
     again = run_anew(races, simulation, clients, written)
     assert str(written) == str(runs[3].schedule)
@@ -174,7 +217,7 @@ def test_a_fault_that_cannot_strike_there_is_refused(races: Races) -> None:
     simulation = races.simulation(engine)
     with pytest.raises(ScheduleError, match="Step 3 of the schedule has commit-done, but only these can strike: lost"):
         races.run(simulation, [deposit(engine, 1)], Schedule.parse("ada*2 ada!commit-done"))
-    with pytest.raises(ScheduleError, match=r"The faults are lost, commit-undone, .*clock\."):
+    with pytest.raises(ScheduleError, match=r"The faults are lost, commit-undone, .*clock-back\."):
         Schedule.parse("ada!earthquake")
 
 
