@@ -99,6 +99,9 @@ class Turns(Protocol):
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
 
+    def full_disk(self) -> str:
+        """Return the path of a file, as the server knows it, which the server finds no room to write."""
+
     def closed(self, client: "Client", backend: int) -> None:
         """Return once the backend of a connection that the client has closed has ended, its locks released."""
 
@@ -177,6 +180,10 @@ class Client:
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
         return self._turns.no_connection_left()
+
+    def full_disk(self) -> str:
+        """Return the path of a file, as the server knows it, which the server finds no room to write."""
+        return self._turns.full_disk()
 
     def uses(self, connection: "Gated") -> None:
         """Note which connection it sends something through."""

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     CANCELLED = "cancelled"  # 57014: somebody cancels the statement
     SERIALIZATION = "serialization"  # 40001
     DEADLOCK = "deadlock"  # 40P01
+    DISK_FULL = "disk-full"  # 53100: a write of the server's finds no room
     CRASH = "crash"  # SIGKILL of the backend: the server restarts all of them and recovers
     FROZEN = "frozen"  # the server stands still for a while, and the clock goes on
     TOO_MANY = "too-many"  # 53300: no connection is left
@@ -47,7 +48,12 @@ FREEZE: Final = timedelta(seconds=30)
 JUMP: Final = timedelta(hours=1)
 
 # What the server raises itself, in the client's transaction.
-RAISED: Final = {Fault.CANCELLED: "57014", Fault.SERIALIZATION: "40001", Fault.DEADLOCK: "40P01"}
+RAISED: Final = {
+    Fault.CANCELLED: "57014",
+    Fault.SERIALIZATION: "40001",
+    Fault.DEADLOCK: "40P01",
+    Fault.DISK_FULL: "53100",
+}
 
 _CLOCKS = (Fault.CLOCK, Fault.CLOCK_BACK)
 _AT_A_STATEMENT = (
@@ -56,6 +62,7 @@ _AT_A_STATEMENT = (
     Fault.CANCELLED,
     Fault.SERIALIZATION,
     Fault.DEADLOCK,
+    Fault.DISK_FULL,
     Fault.CRASH,
     Fault.FROZEN,
     *_CLOCKS,

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from pgdst.errors import InconclusiveError
+from pgdst.server import full_disk
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Outcome, Pause, Waiting
 from pgdst.simulation.clock import SimulatedClock
@@ -183,6 +184,10 @@ class Scheduler:
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
         return self._backends.no_connection_left()
+
+    def full_disk(self) -> str:
+        """Return the path of a file, as the server knows it, which the server finds no room to write."""
+        return full_disk.file_of(self._backends.server)
 
     def closed(self, client: Client, backend: int) -> None:
         """Return once the backend has ended."""

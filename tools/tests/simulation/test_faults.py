@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from itertools import repeat
+from typing import Any
 
 import pytest
 from pgdst.database.pool import Databases
-from pgdst.errors import ScheduleError
+from pgdst.errors import InconclusiveError, ScheduleError
 from pgdst.server.address import Server
 from pgdst.simulation.clock import START
 from pgdst.simulation.faults import ALL, FREEZE, JUMP, DrawnFaults, Fault, Faults, random_faults
@@ -17,6 +19,7 @@ from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Schedule, Strategy, Uniform
 from races import Races, deposit, nested
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 # In the first client's UPDATE, and what is left of its deposit.
 IN_A_TRANSACTION = {
@@ -25,6 +28,7 @@ IN_A_TRANSACTION = {
     Fault.CANCELLED: ("raised OperationalError 57014", 0),
     Fault.SERIALIZATION: ("raised OperationalError 40001", 0),
     Fault.DEADLOCK: ("raised OperationalError 40P01", 0),
+    Fault.DISK_FULL: ("raised OperationalError 53100", 0),
     Fault.CRASH: ("raised OperationalError", 0),
     Fault.FROZEN: ("returned", 1),
     Fault.CLOCK: ("returned", 1),
@@ -154,7 +158,53 @@ def test_whoever_waits_by_the_clock_waits_no_longer_when_it_is_set_back(races: R
     assert {"bob": (twenty - JUMP, twenty), "ada": (thirty - JUMP, thirty)} == found
 
 
-@pytest.mark.parametrize("kinds", [ALL, (Fault.CLOCK_BACK,)], ids=["all", "clock-back"])
+@pytest.mark.parametrize("isolation_level", ["READ COMMITTED", "SERIALIZABLE", "AUTOCOMMIT"])
+def test_the_disk_is_full_for_one_statement(races: Races, isolation_level: str) -> None:
+    """The server itself has found no room: for no longer than that, in whatever transaction, as whatever role."""
+    engine = races.engine(isolation_level=isolation_level)
+    simulation = races.simulation(engine)
+    found: list[Any] = []
+
+    def client() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SET ROLE pg_monitor"))
+            with pytest.raises(OperationalError) as raised:
+                connection.execute(text("SELECT 1"))
+            found.append(raised.value.orig)
+            connection.rollback()
+            assert 2 == connection.execute(text("SELECT 2")).scalar_one()
+            connection.execute(text("RESET ROLE"))
+
+    for _twice in repeat(None, 2):
+        result = races.run(simulation, [client], Schedule.parse("ada*2 ada!disk-full"))
+        assert {} == result.errors
+    assert ["53100"] * 2 == [error.sqlstate for error in found]
+    assert ["could not write to COPY file: No space left on device"] * 2 == [
+        error.diag.message_primary for error in found
+    ]
+
+
+def test_who_may_write_no_file_is_told_that_the_run_says_nothing(races: Races) -> None:
+    """Another error than the fault's is not taken for it."""
+    races.observer.execute("DROP ROLE IF EXISTS teller; CREATE ROLE teller LOGIN PASSWORD 'secret'")
+    engine = create_engine(replace(races.server, user="teller", password="secret").url)
+    races.opened.callback(engine.dispose)
+    simulation = races.simulation(engine)
+
+    def client() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    try:
+        result = races.run(simulation, [client], Schedule.parse("ada ada!disk-full"))
+        assert isinstance(result.errors["ada"], InconclusiveError)
+        assert "was to raise 53100 for the fault disk-full, but said: " in str(result.errors["ada"])
+    finally:
+        simulation.close()
+        races.observer.execute("DROP ROLE teller")
+
+
+@pytest.mark.parametrize("kinds", [ALL, (Fault.DISK_FULL, Fault.CLOCK_BACK)], ids=["all", "two"])
 @pytest.mark.parametrize("inside_statements", [False, True])
 def test_the_seed_alone_decides_what_strikes_whom(
     races: Races, inside_statements: bool, kinds: tuple[Fault, ...]
