@@ -8,7 +8,7 @@ from typing import Any
 import docker
 
 from pgdst.manifest import Manifest
-from pgdst.server import settings, snapshot_image
+from pgdst.server import full_disk, settings, snapshot_image
 from pgdst.server.address import DATABASE, USER
 from pgdst.server.engine import Order, TimeToLive, new_password
 from pgdst.server.lease import Lease, owner
@@ -112,12 +112,16 @@ def _program(order: Order, source: Source) -> str:
 
 
 def _tmpfs(source: Source, disk_mib: int) -> dict[str, str]:
-    """Lay a tmpfs over PGDATA and every VOLUME of the image: an anonymous volume would outlive a crashed daemon."""
-    options = f"rw,size={disk_mib}m"
+    """Lay a tmpfs over PGDATA and every VOLUME of the image: an anonymous volume would outlive a crashed daemon.
+
+    Another one is so small that it is always full.
+    """
+    options, full = f"rw,size={disk_mib}m", full_disk.OPTIONS
     if source.user is not None:
         uid, gid = source.user.split(":")
         options += f",uid={uid},gid={gid},mode=0700"
-    return dict.fromkeys({PGDATA, *source.volumes}, options)
+        full += f",uid={uid},gid={gid}"  # the snapshot has its folder, of whose mode Docker makes the mount's
+    return {**dict.fromkeys({PGDATA, *source.volumes}, options), full_disk.MOUNT: full}
 
 
 def _labels(order: Order) -> dict[str, str]:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pgdst.errors import PgdstError
@@ -55,7 +55,7 @@ class Blocked:
 
 @dataclass(frozen=True)
 class Waiting:
-    """For something in the application: until it is so, or until an instant of the simulated clock.
+    """For something in the application: until it is so, or until so much has elapsed by the simulated clock.
 
     A sleep is one for which time may pass at any moment; a time-out passes only where nobody can go on.
     """
@@ -63,7 +63,7 @@ class Waiting:
     what: str
     is_over: Callable[[], bool]
     clock: "SimulatedClock"
-    until: datetime | None
+    until: timedelta | None
     is_sleep: bool
 
 
@@ -98,6 +98,9 @@ class Turns(Protocol):
 
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
+
+    def full_disk(self) -> str:
+        """Return the path of a file, as the server knows it, which the server finds no room to write."""
 
     def closed(self, client: "Client", backend: int) -> None:
         """Return once the backend of a connection that the client has closed has ended, its locks released."""
@@ -177,6 +180,10 @@ class Client:
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
         return self._turns.no_connection_left()
+
+    def full_disk(self) -> str:
+        """Return the path of a file, as the server knows it, which the server finds no room to write."""
+        return self._turns.full_disk()
 
     def uses(self, connection: "Gated") -> None:
         """Note which connection it sends something through."""

@@ -14,7 +14,7 @@ from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 from pgdst.simulation.client import AtGate, Blocked, Client, current_client
 from pgdst.simulation.faults import RAISED, Fault
 from pgdst.simulation.statement import outcome, statement
-from pgdst.simulation.striking import cut, raise_in_transaction, wait_for_answer_and_drop_it
+from pgdst.simulation.striking import cut, raise_in_transaction, statement_that_raises, wait_for_answer_and_drop_it
 
 RV = TypeVar("RV")
 Conversation = Generator[Any, Any, RV]
@@ -198,7 +198,8 @@ class _Exchange(Generic[RV]):
         """Do what the fault does, so that the conversation meets it. Raises: what the server raises in its stead."""
         if fault in RAISED:
             self._conversation.close()  # nothing has been sent
-            raise raise_in_transaction(self._connection, fault, at_commit=self.what == "COMMIT")
+            raises = statement_that_raises(fault, self._client.full_disk())
+            raise raise_in_transaction(self._connection, fault, raises, at_commit=self.what == "COMMIT")
         if fault is Fault.COMMIT_DONE:
             self._wanted = next(self._conversation)
             wait_for_answer_and_drop_it(self._connection)

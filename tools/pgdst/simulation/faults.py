@@ -24,10 +24,12 @@ class Fault(StrEnum):
     CANCELLED = "cancelled"  # 57014: somebody cancels the statement
     SERIALIZATION = "serialization"  # 40001
     DEADLOCK = "deadlock"  # 40P01
+    DISK_FULL = "disk-full"  # 53100: a write of the server's finds no room
     CRASH = "crash"  # SIGKILL of the backend: the server restarts all of them and recovers
     FROZEN = "frozen"  # the server stands still for a while, and the clock goes on
     TOO_MANY = "too-many"  # 53300: no connection is left
     CLOCK = "clock"  # time passes before the client goes on
+    CLOCK_BACK = "clock-back"  # the wall clock is set back before the client goes on: what it reads is earlier
 
 
 ALL: Final = tuple(Fault)
@@ -41,22 +43,29 @@ MIXES: Final[dict[str, tuple[Fault, ...]]] = {
 }
 DEFAULT_MIX: Final = "some"
 
-# How long FROZEN and CLOCK last by the simulated clock.
+# How long FROZEN lasts by the simulated clock, and how far it goes forward or back: as one that was an hour wrong.
 FREEZE: Final = timedelta(seconds=30)
 JUMP: Final = timedelta(hours=1)
 
 # What the server raises itself, in the client's transaction.
-RAISED: Final = {Fault.CANCELLED: "57014", Fault.SERIALIZATION: "40001", Fault.DEADLOCK: "40P01"}
+RAISED: Final = {
+    Fault.CANCELLED: "57014",
+    Fault.SERIALIZATION: "40001",
+    Fault.DEADLOCK: "40P01",
+    Fault.DISK_FULL: "53100",
+}
 
+_CLOCKS = (Fault.CLOCK, Fault.CLOCK_BACK)
 _AT_A_STATEMENT = (
     Fault.LOST,
     Fault.TERMINATED,
     Fault.CANCELLED,
     Fault.SERIALIZATION,
     Fault.DEADLOCK,
+    Fault.DISK_FULL,
     Fault.CRASH,
     Fault.FROZEN,
-    Fault.CLOCK,
+    *_CLOCKS,
 )
 # In a pipeline, which psycopg uses for executemany, several statements are under way: none can be put before them.
 _IN_A_PIPELINE = tuple(kind for kind in _AT_A_STATEMENT if kind not in RAISED)
@@ -67,7 +76,7 @@ _AT_A_COMMIT = (
     Fault.SERIALIZATION,
     Fault.CRASH,
     Fault.FROZEN,
-    Fault.CLOCK,
+    *_CLOCKS,
 )
 
 
@@ -78,9 +87,9 @@ def possible_at(pause: Pause | None) -> tuple[Fault, ...]:
     if not isinstance(pause, AtGate):
         return ()
     if pause.what in (BEGINS, CHECKOUT, "close", "ROLLBACK"):
-        return (Fault.CLOCK,) if pause.what == BEGINS else ()
+        return _CLOCKS if pause.what == BEGINS else ()
     if pause.what == "connect":
-        return (Fault.TOO_MANY, Fault.CLOCK)
+        return (Fault.TOO_MANY, *_CLOCKS)
     if pause.in_pipeline:
         return _IN_A_PIPELINE
     return _AT_A_COMMIT if pause.what == "COMMIT" else _AT_A_STATEMENT

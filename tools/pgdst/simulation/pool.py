@@ -125,5 +125,5 @@ def _take(queue: Any, clock: SimulatedClock, timeout: float | None, stop: Callab
 
 
 def _wait(queue: Any, clock: SimulatedClock, timeout_seconds: float | None) -> Waiting:
-    until = clock.now() + timedelta(seconds=timeout_seconds) if timeout_seconds is not None else None
+    until = clock.elapsed() + timedelta(seconds=timeout_seconds) if timeout_seconds is not None else None
     return Waiting(_WHAT, lambda: not queue.empty(), clock, until, is_sleep=False)

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from pgdst.errors import InconclusiveError
+from pgdst.server import full_disk
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Outcome, Pause, Waiting
 from pgdst.simulation.clock import SimulatedClock
@@ -184,6 +185,10 @@ class Scheduler:
         """Take all connections that the server has left, for a block."""
         return self._backends.no_connection_left()
 
+    def full_disk(self) -> str:
+        """Return the path of a file, as the server knows it, which the server finds no room to write."""
+        return full_disk.file_of(self._backends.server)
+
     def closed(self, client: Client, backend: int) -> None:
         """Return once the backend has ended."""
         if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
@@ -221,18 +226,19 @@ class Scheduler:
     def _can_go_on(self, client: Client) -> bool:
         pause = client.pause
         if isinstance(pause, Waiting):
-            return pause.is_over() or (pause.is_sleep and pause.until == self._next_instant())
+            return pause.is_over() or (pause.is_sleep and pause.until == self._next_moment())
         return isinstance(pause, AtGate) or (isinstance(pause, Blocked) and pause.backends <= self._parkings.keys())
 
-    def _next_instant(self, *, sleeps_alone: bool = True) -> datetime | None:
+    def _next_moment(self, *, sleeps_alone: bool = True) -> timedelta | None:
         waits = (client.pause for client in self._clients.values() if isinstance(client.pause, Waiting))
-        return min((one.until for one in waits if one.until and (one.is_sleep or not sleeps_alone)), default=None)
+        moments = (wait.until for wait in waits if wait.is_sleep or not sleeps_alone)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _after_a_time_out(self) -> list[Client]:
         """Return whose wait is the next to time out, where nobody can go on otherwise."""
-        instant = self._next_instant(sleeps_alone=False)
-        waits = [c for c in self._clients.values() if isinstance(c.pause, Waiting) and c.pause.until == instant]
-        return waits if instant else []
+        moment = self._next_moment(sleeps_alone=False)
+        waits = [c for c in self._clients.values() if isinstance(c.pause, Waiting) and c.pause.until == moment]
+        return waits if moment is not None else []
 
     def _choose(self, candidates: list[Client], *, can_stay: bool) -> Client:
         if len(candidates) == 1:
@@ -249,9 +255,9 @@ class Scheduler:
         if client.fault is not None:
             self._struck[self._number] = client.fault
             self._note(client, "fault", client.fault)
-        if client.fault is Fault.CLOCK:
-            client.fault = None
-            self._clock.advance(JUMP)
+        if client.fault in (Fault.CLOCK, Fault.CLOCK_BACK):
+            move = self._clock.advance if client.take_fault() is Fault.CLOCK else self._clock.set_back
+            move(JUMP)
         if isinstance(pause, Blocked):
             self._let_go(client, pause)
         elif isinstance(pause, Waiting):
@@ -287,8 +293,8 @@ class Scheduler:
                 raise InconclusiveError(f"{client.name} still waits for a lock, although its wait was ended.")
 
     def _pass_time(self, client: Client, pause: Waiting) -> None:
-        if pause.until is not None and not pause.is_over() and pause.until > pause.clock.now():
-            pause.clock.advance(pause.until - pause.clock.now())
+        if pause.until is not None and not pause.is_over() and pause.until > pause.clock.elapsed():
+            pause.clock.advance(pause.until - pause.clock.elapsed())
         self._note(client, pause.what, f"over at {pause.clock.now().isoformat()}")
 
     def _take_turn_back(self, client: Client) -> None:

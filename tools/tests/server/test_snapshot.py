@@ -14,7 +14,7 @@ from docker.errors import ImageNotFound
 from machine import eventually, find
 from pgdst import project
 from pgdst.database import snapshot_contents
-from pgdst.server import offline_image, snapshot, snapshot_image
+from pgdst.server import full_disk, offline_image, snapshot, snapshot_image
 from pgdst.server.image_list import images
 from tiny_backend import Backend
 
@@ -126,6 +126,14 @@ def test_every_server_has_a_password_of_its_own(sandbox: Sandbox) -> None:
     assert 2 == len(set(passwords))
     done = sandbox.with_postgres("--", "sh", "-c", f"PGPASSWORD={passwords[0]} psql -c 'SELECT 1'")
     assert "password authentication failed" in done.stderr
+
+
+def test_the_disk_that_is_full_is_the_servers_own(sandbox: Sandbox, engine: str) -> None:
+    """It may open a file there, although a snapshot's container does without root, and finds no room in it."""
+    file = f"{full_disk.MOUNT}/file" if engine == "docker" else full_disk.DEVICE
+    done = sandbox.with_postgres("--", "psql", "-v", "VERBOSITY=verbose", "-c", full_disk.write_to(file))
+    assert "made from" in done.stderr
+    assert "ERROR:  53100: could not write to COPY file: No space left on device" in done.stderr
 
 
 def test_the_snapshots_own_password_opens_nothing(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:

@@ -2,20 +2,24 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from itertools import repeat
+from typing import Any
 
 import pytest
 from pgdst.database.pool import Databases
-from pgdst.errors import ScheduleError
+from pgdst.errors import InconclusiveError, ScheduleError
 from pgdst.server.address import Server
 from pgdst.simulation.clock import START
-from pgdst.simulation.faults import ALL, FREEZE, JUMP, DrawnFaults, Fault, Faults, random_faults
+from pgdst.simulation.faults import ALL, FREEZE, JUMP, RAISED, DrawnFaults, Fault, Faults, random_faults
 from pgdst.simulation.interleaving import interleaving
 from pgdst.simulation.scheduler import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Schedule, Strategy, Uniform
 from races import Races, deposit, nested
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 # In the first client's UPDATE, and what is left of its deposit.
 IN_A_TRANSACTION = {
@@ -24,9 +28,11 @@ IN_A_TRANSACTION = {
     Fault.CANCELLED: ("raised OperationalError 57014", 0),
     Fault.SERIALIZATION: ("raised OperationalError 40001", 0),
     Fault.DEADLOCK: ("raised OperationalError 40P01", 0),
+    Fault.DISK_FULL: ("raised OperationalError 53100", 0),
     Fault.CRASH: ("raised OperationalError", 0),
     Fault.FROZEN: ("returned", 1),
     Fault.CLOCK: ("returned", 1),
+    Fault.CLOCK_BACK: ("returned", 1),
 }
 AT_COMMIT = {
     Fault.COMMIT_UNDONE: ("raised OperationalError", 0),
@@ -96,12 +102,13 @@ def test_what_was_committed_before_a_crash_is_there(races: Races) -> None:
     assert 1 == balance(races)
 
 
-@pytest.mark.parametrize("fault", [Fault.COMMIT_DONE, Fault.COMMIT_UNDONE, Fault.LOST])
+@pytest.mark.parametrize("fault", [Fault.COMMIT_DONE, Fault.COMMIT_UNDONE, Fault.LOST, *RAISED])
 def test_who_has_not_noticed_a_crash_can_be_struck_again(races: Races, fault: Fault) -> None:
     """Ada's session has ended, and with it her transaction, when her own connection breaks."""
     engine = races.engine()
     simulation = races.simulation(engine)
-    schedule = Schedule.parse(f"ada*{2 if fault is Fault.LOST else 3} bob*2 bob!crash ada!{fault}")
+    at_commit = fault in (Fault.COMMIT_DONE, Fault.COMMIT_UNDONE)
+    schedule = Schedule.parse(f"ada*{3 if at_commit else 2} bob*2 bob!crash ada!{fault}")
     result = races.run(simulation, [deposit(engine, 1), deposit(engine, 2)], schedule)
     assert {"raised OperationalError"} == {str(one) for one in result.outcomes.values()}
     assert 0 == balance(races)
@@ -144,8 +151,95 @@ def test_time_passes_by_the_simulated_clock(races: Races) -> None:
     assert START + JUMP + FREEZE == simulation.clock.now()
 
 
+def test_the_wall_clock_is_set_back_and_no_time_passes(races: Races) -> None:
+    """Before its first step, and before its last."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    schedule = Schedule.parse("ada!clock-back ada*2 ada!clock-back")
+    result = races.run(simulation, [deposit(engine, 1)], schedule)
+    assert ["fault -> clock-back"] * 2 == [step.in_words for step in result.steps if step.what == "fault"]
+    assert (START - 2 * JUMP, timedelta()) == (simulation.clock.now(), simulation.clock.elapsed())
+
+
+def test_whoever_waits_by_the_clock_waits_no_longer_when_it_is_set_back(races: Races) -> None:
+    """A sleeper and a time-out of the pool: each by how much has elapsed, so that both end and in that order."""
+    engine = races.engine(pool_size=1, max_overflow=0, pool_timeout=30)
+    simulation = races.simulation(engine)
+    clock = simulation.clock
+    found: dict[str, tuple[timedelta, timedelta]] = {}
+
+    def noting(name: str, action: Callable[[], object]) -> Callable[[], None]:
+        def client() -> None:
+            began_at, before = clock.now(), clock.elapsed()
+            try:
+                action()
+            finally:
+                found[name] = clock.now() - began_at, clock.elapsed() - before
+
+        return client
+
+    clients = [
+        noting("ada", nested(engine)),
+        noting("bob", lambda: clock.sleep(timedelta(seconds=20))),
+        lambda: None,
+    ]
+    result = races.run(simulation, clients, Schedule.parse("ada*4 bob cyd!clock-back"))
+    assert ["raised TimeoutError", "returned", "returned"] == [str(one) for one in result.outcomes.values()]
+    twenty, thirty = timedelta(seconds=20), timedelta(seconds=30)
+    assert {"bob": (twenty - JUMP, twenty), "ada": (thirty - JUMP, thirty)} == found
+
+
+@pytest.mark.parametrize("isolation_level", ["READ COMMITTED", "SERIALIZABLE", "AUTOCOMMIT"])
+def test_the_disk_is_full_for_one_statement(races: Races, isolation_level: str) -> None:
+    """The server itself has found no room: for no longer than that, in whatever transaction, as whatever role."""
+    engine = races.engine(isolation_level=isolation_level)
+    simulation = races.simulation(engine)
+    found: list[Any] = []
+
+    def client() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SET ROLE pg_monitor"))
+            with pytest.raises(OperationalError) as raised:
+                connection.execute(text("SELECT 1"))
+            found.append(raised.value.orig)
+            connection.rollback()
+            assert 2 == connection.execute(text("SELECT 2")).scalar_one()
+            connection.execute(text("RESET ROLE"))
+
+    for _twice in repeat(None, 2):
+        result = races.run(simulation, [client], Schedule.parse("ada*2 ada!disk-full"))
+        assert {} == result.errors
+    assert ["53100"] * 2 == [error.sqlstate for error in found]
+    assert ["could not write to COPY file: No space left on device"] * 2 == [
+        error.diag.message_primary for error in found
+    ]
+
+
+def test_who_may_write_no_file_is_told_that_the_run_says_nothing(races: Races) -> None:
+    """Another error than the fault's is not taken for it."""
+    races.observer.execute("DROP ROLE IF EXISTS teller; CREATE ROLE teller LOGIN PASSWORD 'secret'")
+    engine = create_engine(replace(races.server, user="teller", password="secret").url)
+    races.opened.callback(engine.dispose)
+    simulation = races.simulation(engine)
+
+    def client() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    try:
+        result = races.run(simulation, [client], Schedule.parse("ada ada!disk-full"))
+        assert isinstance(result.errors["ada"], InconclusiveError)
+        assert "was to raise 53100 for the fault disk-full, but said: " in str(result.errors["ada"])
+    finally:
+        simulation.close()
+        races.observer.execute("DROP ROLE teller")
+
+
+@pytest.mark.parametrize("kinds", [ALL, (Fault.DISK_FULL, Fault.CLOCK_BACK)], ids=["all", "two"])
 @pytest.mark.parametrize("inside_statements", [False, True])
-def test_the_seed_alone_decides_what_strikes_whom(races: Races, inside_statements: bool) -> None:
+def test_the_seed_alone_decides_what_strikes_whom(
+    races: Races, inside_statements: bool, kinds: tuple[Fault, ...]
+) -> None:
     """Crashes and recoveries included; and the schedule that was written down gives the same run."""
     engine = races.engine()
     simulation = races.simulation(engine, inside_statements=inside_statements)
@@ -153,12 +247,12 @@ def test_the_seed_alone_decides_what_strikes_whom(races: Races, inside_statement
     runs: dict[int, Result] = {}
     struck_by: Counter[Fault] = Counter()
     for seed in [*range(14), *range(14)]:
-        found = run_anew(races, simulation, clients, Uniform(seed), random_faults(seed))
+        found = run_anew(races, simulation, clients, Uniform(seed), random_faults(seed, kinds))
         struck_by.update(found.schedule.faults.values())
         if seed in runs:
             assert runs[seed].trace.first_difference(found.trace) is None, both(runs[seed], found)
         runs[seed] = found
-    assert len(struck_by) >= 6, struck_by
+    assert len(struck_by) >= min(6, len(kinds)), struck_by
     written = Schedule.parse(str(runs[3].schedule))
     again = run_anew(races, simulation, clients, written)
     assert str(written) == str(runs[3].schedule)
@@ -204,7 +298,7 @@ def test_a_fault_that_cannot_strike_there_is_refused(races: Races) -> None:
     simulation = races.simulation(engine)
     with pytest.raises(ScheduleError, match="Step 3 of the schedule has commit-done, but only these can strike: lost"):
         races.run(simulation, [deposit(engine, 1)], Schedule.parse("ada*2 ada!commit-done"))
-    with pytest.raises(ScheduleError, match=r"The faults are lost, commit-undone, .*clock\."):
+    with pytest.raises(ScheduleError, match=r"The faults are lost, commit-undone, .*clock-back\."):
         Schedule.parse("ada!earthquake")
 
 

@@ -190,6 +190,18 @@ def test_now_is_when_the_transaction_began(session: psycopg.Connection, clock: S
 
 
 @pytest.mark.usefixtures("simulated")
+def test_the_clock_is_set_back_in_sql_as_well(session: psycopg.Connection, clock: SimulatedClock) -> None:
+    """As in Postgres on a machine whose clock is set back: a transaction began later than what it is now."""
+    session.execute("BEGIN")
+    clock.set_back(HOUR)
+    assert (START, START, START - HOUR, START - HOUR) == tuple(value(session, time) for time in TIMES)
+    session.execute("COMMIT")
+    assert [START - HOUR] * 4 == [value(session, time) for time in TIMES]
+    clock.advance(HOUR)
+    assert [START] * 4 == [value(session, time) for time in TIMES]
+
+
+@pytest.mark.usefixtures("simulated")
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "SERIALIZABLE READ ONLY"])
 def test_the_clock_goes_on_within_a_transaction(session: psycopg.Connection, clock: SimulatedClock, level: str) -> None:
     """No snapshot hides it."""

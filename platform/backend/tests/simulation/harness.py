@@ -27,6 +27,9 @@ from simulation.mirror.idempotency import KeyedRequest
 from simulation.state_mirror import StateMirror
 from simulation.watched_clock import WatchedClock
 
+# What FAULTS= stands for here. The platform's tables say that nothing ends, nor is used, before it began (such as
+# ck_claims_action_after_claim), so that with its clock set back it refuses what it should do: that is not asked of it.
+FAULTS: Final = {mix: tuple(kind for kind in kinds if kind is not Fault.CLOCK_BACK) for mix, kinds in MIXES.items()}
 A_NEW_EXAMPLE: Final = "a new example"  # what the trace of each begins with
 
 
@@ -46,7 +49,7 @@ class Run:
     seed: int
     trace: Trace
     ledger: Ledger = field(default_factory=Ledger)
-    faults: tuple[Fault, ...] = MIXES[DEFAULT_MIX]
+    faults: tuple[Fault, ...] = FAULTS[DEFAULT_MIX]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 import pytest
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.faults import MIXES
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.shares import seed_of
 from pgdst.simulation.trace import Trace
 
-from simulation.harness import CleanDatabases, Harness, Run
+from simulation.harness import FAULTS, CleanDatabases, Harness, Run
 from simulation.machine import DeepSciFi, DeepSciFiInStorms
 from simulation.profiles import (
     PROFILES,
@@ -31,7 +30,7 @@ def run(
 ) -> Run:
     """The run that the seed stands for, or one worker's share of it."""
     seed = seed_of(pytestconfig.getoption("--pgdst-seed"), run_share, pytestconfig.getoption("--pgdst-workers"))
-    faults = MIXES[pytestconfig.getoption("--pgdst-faults")]
+    faults = FAULTS[pytestconfig.getoption("--pgdst-faults")]
     return Run(clean_databases, pgdst_backends, seed, run_trace, run_ledger, faults)
 
 
