@@ -235,7 +235,7 @@ class Scheduler:
         return waits if instant else []
 
     def _choose(self, candidates: list[Client], *, can_stay: bool) -> Client:
-        if len(candidates) == 1:
+        if len(candidates) == 1 and not isinstance(self._strategy, Schedule):  # which may not fit here
             return candidates[0]
         point = ChoicePoint(len(self._schedule) + 1, tuple(client.name for client in candidates), can_stay)
         return candidates[self._strategy.choose(point)]
@@ -244,8 +244,7 @@ class Scheduler:
         """Give the client the turn and take it back. Raises: InconclusiveError."""
         self._number += 1
         pause = client.pause
-        possible = possible_at(pause)
-        client.fault = self._faults.strike(self._number, possible) if self._faults and possible else None
+        client.fault = self._faults.strike(self._number, possible_at(pause)) if self._faults else None
         if client.fault is not None:
             self._struck[self._number] = client.fault
             self._note(client, "fault", client.fault)

@@ -146,7 +146,7 @@ def test_a_lock_that_a_client_left_held_is_inconclusive(races: Races) -> None:
         left[0].execute(text("UPDATE accounts SET balance = 7 WHERE id = 1"))
 
     with pytest.raises(InconclusiveError, match=r"No client can go on(.*\n)*- bob waits for ada"):
-        races.run(simulation, [leave, deposit(engine, 1)], Schedule.parse("ada*3 bob"))
+        races.run(simulation, [leave, deposit(engine, 1)], Schedule.parse("ada*2 bob"))
     left[0].invalidate()
 
 

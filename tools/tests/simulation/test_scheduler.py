@@ -220,6 +220,17 @@ def test_a_schedule_that_does_not_fit_says_where_and_ends_the_run(races: Races) 
     assert {} == races.run(simulation, clients, Uniform(0)).errors
 
 
+@pytest.mark.parametrize("wrong", ["ada*2", "ada zoe", "ada ada!clock"])
+def test_a_schedule_that_names_somebody_else_where_one_client_alone_can_go_on_does_not_fit(
+    races: Races, wrong: str
+) -> None:
+    """Ada has ended after her first step; what is written for her later must not be done to bob."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    with pytest.raises(ScheduleError, match=r"Step 2 of the schedule is (ada|zoe)'s, but only these can go on: bob\."):
+        races.run(simulation, [int, deposit(engine, 1)], Schedule.parse(wrong))
+
+
 def test_what_a_strategy_raises_ends_the_run(races: Races) -> None:
     class Impatient:
         def choose(self, _point: object) -> int:
