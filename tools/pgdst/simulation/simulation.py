@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg.pq.abc import PGconn
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, NullPool, QueuePool, event
 
 from pgdst.errors import ConfigurationError, ForeignServerError
 from pgdst.simulation import pool
@@ -61,7 +61,8 @@ class Simulation:
 
         With `inside_statements` the tables of its database get triggers, at which a schedule can stop a statement.
 
-        Raises: ConfigurationError, where it is not on psycopg 3; ForeignServerError, where it leads to another server.
+        Raises: ConfigurationError, where it is not on psycopg 3, or its connections can't have a gate each;
+        ForeignServerError, where it leads to another server.
         """
         attached = _Attached(engine, self._backends, self.clock)
         self._attached.append(attached)
@@ -99,7 +100,7 @@ class Simulation:
         for name, function in clients.items():
             scheduler.spawn(name, function)
         for attached in self._attached:
-            pool.fill(attached.engine, max(len(clients), self._connections), self.clock)
+            pool.fill(attached.engine, max(len(clients), self._connections))
         try:
             with ExitStack() as held:
                 for parking in parkings:
@@ -122,6 +123,26 @@ class Simulation:
             self._attached.pop().close()
 
 
+def _synchronous(engine: Any) -> Engine:
+    """Return the engine that has the pool. Raises: ConfigurationError, where it can't be used."""
+    found = engine
+    while hasattr(found, "_proxied"):  # an asynchronous engine, or one with execution options of its own
+        found = found._proxied
+    if not isinstance(found, Engine):
+        raise ConfigurationError(f"What is attached is an engine, found {type(engine).__name__}. Give create_engine's.")
+    if found.dialect.driver not in ("psycopg", "psycopg_async"):
+        raise ConfigurationError(
+            f"The engine uses {found.dialect.name}+{found.dialect.driver}, which has no gate. "
+            "Make it with postgresql+psycopg://"
+        )
+    if not isinstance(found.pool, QueuePool | NullPool):
+        raise ConfigurationError(
+            f"The engine's pool is a {type(found.pool).__name__}, whose connections clients would share or find in one "
+            "run and not in the next. Make it with the usual pool, or with NullPool."
+        )
+    return found
+
+
 class _Attached:
     """An engine whose connections have a gate."""
 
@@ -129,20 +150,28 @@ class _Attached:
         self.engine = engine
         self.parking: Parking | None = None
         self._backends = backends
-        self._clock = clock
-        self._synchronous = engine if isinstance(engine, Engine) else engine.sync_engine
+        self._synchronous = _synchronous(engine)
         self._resources = ExitStack()
-        dialect = self._synchronous.dialect
-        if dialect.driver not in ("psycopg", "psycopg_async"):
-            raise ConfigurationError(
-                f"The engine uses {dialect.name}+{dialect.driver}, which has no gate. Make it with postgresql+psycopg://"
-            )
         load_properties_in_order()
-        pool.warm_up(engine)
-        connect = self._connect_async if dialect.is_async else self._connect
-        event.listen(self._synchronous, "do_connect", connect)
-        self._resources.callback(event.remove, self._synchronous, "do_connect", connect)
-        pool.own_waits(self._synchronous, clock)
+        pool.dispose(engine)
+        self._listen("do_connect", self._connect_async if self._synchronous.dialect.is_async else self._connect)
+        # A client may dispose of the engine, which has another pool then.
+        self._listen("engine_disposed", lambda disposed: pool.own_waits(disposed, clock))
+        try:
+            self._require_gates()
+        except BaseException:
+            self.close()
+            raise
+
+    def _listen(self, name: str, function: Callable[..., Any]) -> None:
+        event.listen(self._synchronous, name, function)
+        self._resources.callback(event.remove, self._synchronous, name, function)
+
+    def _require_gates(self) -> None:
+        if not isinstance(pool.warm_up(self.engine), Gated):
+            raise ConfigurationError(
+                "The engine makes its connections itself, by a `creator`, so they have no gate. Make it from a URL."
+            )
 
     def park(self) -> None:
         """Have places in its database where statements can be stopped."""
@@ -152,7 +181,6 @@ class _Attached:
     def dispose(self) -> None:
         """Close all connections that nobody uses; new ones have a gate."""
         pool.dispose(self.engine)
-        pool.own_waits(self._synchronous, self._clock)
 
     def close(self) -> None:
         """Close all connections that nobody uses; new ones have none."""

@@ -42,6 +42,34 @@ def test_a_pool_that_deadlocks_times_out_by_the_simulated_clock(races: Races) ->
     assert {True: timedelta(seconds=1800), False: timedelta()} == found
 
 
+def test_who_waits_for_a_pool_that_a_client_disposed_of_waits_in_the_schedule(races: Races) -> None:
+    engine = races.engine(pool_size=1, max_overflow=0)
+    simulation = races.simulation(engine)
+
+    def disposing() -> None:
+        engine.dispose()
+        deposit(engine, 1)()
+
+    result = races.run(simulation, [disposing, deposit(engine, 1)], Schedule.parse("ada*3 bob*2 ada"))
+    assert {} == result.errors
+    assert 2 == races.balances()[0]
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_run_after_one_that_invalidated_connections_begins_like_any_other(races: Races, soft: bool) -> None:
+    """The pool keeps their places, and would open them anew in the middle of the next run."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def client() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            connection.connection.invalidate(soft=soft)
+
+    first, second = (races.run(simulation, [client] * 2, Uniform(1)).trace.lines for _twice in range(2))
+    assert first == second
+
+
 def test_a_sleep_passes_when_the_schedule_says_so_and_moves_the_clock(races: Races) -> None:
     engine = races.engine()
     clock = SimulatedClock()
