@@ -104,6 +104,8 @@ class Scheduler:
         self._last: Client | None = None
         self._schedule: list[str] = []
         self._preempts = False
+        self._refused: InconclusiveError | None = None
+        self._thread = threading.get_ident()
         self._users: dict[int, str] = {}  # the client whom a backend served last
         self._doing: dict[str, str] = {}  # what clients last came to a gate with
         self.result = Result({})
@@ -190,10 +192,26 @@ class Scheduler:
             raise InconclusiveError(f"The backend of a connection that {client.name} closed did not end.")
         self._note(client, "close", "done")
 
+    def refuse(self, why: str) -> InconclusiveError:
+        """End the run before its next step."""
+        self._refused = self._refused or InconclusiveError(why)
+        return self._refused
+
+    def require_no_other(self) -> None:
+        """Return only in the thread that the run was started in. Raises: InconclusiveError."""
+        if threading.get_ident() != self._thread:
+            raise self.refuse(
+                f"The thread {threading.current_thread().name} is no client, and sent something through an attached "
+                "engine during the run. Spawn a client for it; where a client only waits for it, start it by "
+                "asyncio.to_thread, or in a copy of the client's context (contextvars.copy_context)."
+            )
+
     # What the scheduler does, while no client runs.
 
     def _go_on(self) -> bool:
         """Let one client take a step; return whether any can take another."""
+        if self._refused is not None:
+            raise self._refused
         if all(isinstance(client.pause, Ended) for client in self._clients.values()):
             return False
         candidates = self._candidates() or self._after_a_time_out()
@@ -351,6 +369,8 @@ class Scheduler:
     # The end of a run that has no result.
 
     def _give_up(self, why: str) -> None:
+        if self._refused is not None:
+            raise self._refused
         told = [self._state(client) for client in self._clients.values() if not isinstance(client.pause, Ended)]
         raise InconclusiveError(
             "\n".join([f"{why}, so this run says nothing.", *told, f"schedule: {Schedule(tuple(self._schedule))}"])

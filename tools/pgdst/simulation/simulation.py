@@ -55,6 +55,7 @@ class Simulation:
         self._deadline_seconds = deadline_seconds
         self._attached: list[_Attached] = []
         self._clients: dict[str, Callable[[], Any]] = {}
+        self._running: Scheduler | None = None
 
     def attach(self, engine: "Engine | AsyncEngine") -> None:
         """Give the engine's connections a gate, from the next one on; those that are open are closed.
@@ -64,7 +65,7 @@ class Simulation:
         Raises: ConfigurationError, where it is not on psycopg 3, or its connections can't have a gate each;
         ForeignServerError, where it leads to another server.
         """
-        attached = _Attached(engine, self._backends, self.clock)
+        attached = _Attached(engine, self._backends, self.clock, self._refuse_others)
         self._attached.append(attached)
         if self._inside_statements:
             attached.park()
@@ -84,8 +85,11 @@ class Simulation:
 
         A schedule that was written down strikes with its own faults. What a client raises is its outcome.
 
-        Raises: InconclusiveError, where the run says nothing; ScheduleError; what the strategy raises.
+        Raises: InconclusiveError, where the run says nothing; ScheduleError; what the strategy raises;
+        ConfigurationError, in a run of the same simulation.
         """
+        if self._running is not None:
+            raise ConfigurationError("This simulation is in the middle of a run. Begin another one when it has ended.")
         clients, self._clients = self._clients, {}
         parkings = [attached.parking for attached in self._attached if attached.parking is not None]
         scheduler = Scheduler(
@@ -105,6 +109,8 @@ class Simulation:
             with ExitStack() as held:
                 for parking in parkings:
                     held.enter_context(parking.holding())
+                self._running = scheduler
+                held.callback(self._ended)
                 self.last = scheduler.run()
             if self.last.schedule.faults:
                 self._dispose()  # of connections that may be dead: the next run begins with new ones
@@ -112,6 +118,14 @@ class Simulation:
         except BaseException:
             self._dispose()  # of connections that were left in the middle of something
             raise
+
+    def _ended(self) -> None:
+        self._running = None
+
+    def _refuse_others(self) -> None:
+        """Let nobody send something in a run who is no client: it would happen while a client runs."""
+        if self._running is not None:
+            self._running.require_no_other()
 
     def _dispose(self) -> None:
         for attached in self._attached:
@@ -146,10 +160,17 @@ def _synchronous(engine: Any) -> Engine:
 class _Attached:
     """An engine whose connections have a gate."""
 
-    def __init__(self, engine: "Engine | AsyncEngine", backends: Backends, clock: SimulatedClock) -> None:
+    def __init__(
+        self,
+        engine: "Engine | AsyncEngine",
+        backends: Backends,
+        clock: SimulatedClock,
+        refuse_others: Callable[[], None],
+    ) -> None:
         self.engine = engine
         self.parking: Parking | None = None
         self._backends = backends
+        self._refuse_others = refuse_others
         self._synchronous = _synchronous(engine)
         self._resources = ExitStack()
         load_properties_in_order()
@@ -215,6 +236,7 @@ class _Attached:
 
     def _accept(self, connection: Gated, place: int | None) -> None:
         self._require_ours(connection.pgconn)
+        connection.refuse_others = self._refuse_others
         if self.parking is not None and place is not None:
             self.parking.assign(place, connection.info.backend_pid)
         if (client := current_client()) is not None:

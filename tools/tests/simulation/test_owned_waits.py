@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from pgdst.errors import InconclusiveError
+from pgdst.errors import ConfigurationError, InconclusiveError
 from pgdst.simulation.clock import START, SimulatedClock
 from pgdst.simulation.strategy import Schedule, Uniform
 from races import Races, deposit, nested
@@ -202,7 +204,45 @@ def test_two_places_of_one_client_at_once_are_refused(races: Races) -> None:
     async def both() -> None:
         await asyncio.gather(one(), one())
 
-    simulation.spawn("ada", both)
-    result = simulation.run(Uniform(0))
-    with pytest.raises(Exception, match="The client ada is at two places at once"):
-        result.value("ada")
+    for seed in range(4):
+        simulation.spawn("ada", both)
+        simulation.spawn("bob", one)
+        with pytest.raises(InconclusiveError, match="The client ada is at two places at once"):
+            simulation.run(Uniform(seed))
+
+
+def test_a_client_that_is_cancelled_where_it_waits_for_its_turn_is_refused(races: Races) -> None:
+    """It would go on while another runs."""
+    engine = create_async_engine(races.server.url)
+    simulation = races.simulation(engine)
+
+    async def impatient() -> None:
+        async with asyncio.timeout(0.1), engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    simulation.spawn("ada", impatient)
+    simulation.spawn("bob", deposit(races.engine(), 1))
+    simulation.spawn("cyd", time.sleep, 0.3)
+    with pytest.raises(InconclusiveError, match="The client ada was cancelled where it waited for its turn"):
+        simulation.run(Schedule.parse("ada bob cyd"))
+
+
+def test_a_thread_of_a_client_that_is_none_is_refused(races: Races) -> None:
+    """Its statements would be no steps of the run."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def ada() -> None:
+        with ThreadPoolExecutor() as executor:
+            executor.submit(deposit(engine, 1)).result()
+
+    with pytest.raises(InconclusiveError, match=r"The thread ThreadPoolExecutor-\S+ is no client"):
+        races.run(simulation, [ada, deposit(engine, 1)], Uniform(0))
+    assert 0 == races.balances()[0]
+
+
+def test_a_run_in_a_run_is_refused(races: Races) -> None:
+    simulation = races.simulation(races.engine())
+    simulation.spawn("ada", simulation.run, Uniform(0))
+    with pytest.raises(ConfigurationError, match="in the middle of a run"):
+        simulation.run(Uniform(0)).value("ada")
