@@ -1,10 +1,8 @@
 """The server's processes, stopped and continued by signals, wherever the server runs."""
 
-import os
-import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 from pgdst.errors import ServerUnreachableError
@@ -12,10 +10,14 @@ from pgdst.server.address import Server
 
 # Signals take effect a moment after they are sent, so each is waited for until the process is stopped (state T), or no
 # longer so; one that has ended is waited for no more. One `exec` for many signals: 0.15 ms for each instead of 50 ms.
+# Whoever asked may be killed: then the input ends, and what was stopped goes on, as a later run would wait for it.
 _SHELL = """
+stopped=" "
 while read -r signal pids; do
     kill -s "$signal" $pids 2>/dev/null
     for pid in $pids; do
+        case "$stopped" in *" $pid "*) stopped="${stopped%% $pid *} ${stopped#* $pid }" ;; esac
+        [ "$signal" = STOP ] && stopped="$stopped$pid "
         while read -r stat 2>/dev/null <"/proc/$pid/stat"; do
             case "$signal $stat" in
             STOP*") T "*) break ;;
@@ -28,8 +30,8 @@ while read -r signal pids; do
     done
     echo done
 done
+kill -s CONT $stopped 2>/dev/null
 """
-_STDOUT = 1
 
 
 class Processes(Protocol):
@@ -45,49 +47,11 @@ class Processes(Protocol):
         """End a process at once, by SIGKILL."""
 
 
-@contextmanager
-def processes_of(server: Server) -> Iterator[Processes]:
-    """Yield the processes of a server: of the embedded engine on this machine, else in the run's container.
+class _Shell:
+    """A shell beside the processes, which takes one line a request and answers with one."""
 
-    Raises: ServerUnreachableError, then and later, where the container has gone.
-    """
-    if server.host.startswith("/"):
-        yield _OnThisMachine()
-        return
-    with _in_container(server.run_id) as processes:
-        yield processes
-
-
-class _OnThisMachine:
-    def stop(self, *pids: int) -> None:
-        self._send(signal.SIGSTOP, pids, lambda state: state == "T")
-
-    def resume(self, *pids: int) -> None:
-        self._send(signal.SIGCONT, pids, lambda state: state != "T")
-
-    def kill(self, pid: int) -> None:
-        os.kill(pid, signal.SIGKILL)
-
-    def _send(self, number: int, pids: tuple[int, ...], expected: Callable[[str], bool]) -> None:
-        for pid in pids:
-            try:
-                os.kill(pid, number)
-                while not expected(_state(pid)):
-                    pass
-            except (ProcessLookupError, FileNotFoundError):
-                continue
-
-
-def _state(pid: int) -> str:
-    # The name of the program, in parentheses, may have spaces in it.
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2][0]
-
-
-class _InContainer:
-    """A shell in the container that takes one line a request, and answers with one."""
-
-    def __init__(self, stream: Any, run_id: str) -> None:
-        self._stream = stream
+    def __init__(self, ask: Callable[[bytes], bytes], run_id: str) -> None:
+        self._ask = ask
         self._run_id = run_id
 
     def stop(self, *pids: int) -> None:
@@ -100,23 +64,54 @@ class _InContainer:
         self._request("KILL", (pid,))
 
     def _request(self, name: str, pids: tuple[int, ...]) -> None:
-        from docker.utils.socket import SocketError, next_frame_header, read_exactly
-
         try:
-            self._stream.sendall(f"{name} {' '.join(map(str, pids))}\n".encode())
-            kind, size = next_frame_header(self._stream)
-            answer = read_exactly(self._stream, size) if size > 0 else b""
-        except (OSError, SocketError) as error:
-            kind, answer = -1, str(error).encode()
-        if (kind, answer) != (_STDOUT, b"done\n"):
+            answer = self._ask(f"{name} {' '.join(map(str, pids))}\n".encode())
+        except OSError as error:
+            answer = str(error).encode()
+        if answer != b"done\n":
             raise ServerUnreachableError(
-                f"The container of the run {self._run_id} no longer takes signals for its processes "
+                f"The server of the run {self._run_id} no longer takes signals for its processes "
                 f"({answer.decode(errors='replace').strip() or 'its shell has ended'}). It was removed; start another."
             )
 
 
 @contextmanager
-def _in_container(run_id: str) -> Iterator[_InContainer]:
+def processes_of(server: Server) -> Iterator[Processes]:
+    """Yield the processes of a server: of the embedded engine on this machine, else in the run's container.
+
+    What they have stopped goes on when this process ends, however it ends.
+
+    Raises: ServerUnreachableError, then and later, where the container has gone.
+    """
+    with _on_this_machine() if server.host.startswith("/") else _in_container(server.run_id) as ask:
+        yield _Shell(ask, server.run_id)
+
+
+@contextmanager
+def _on_this_machine() -> Iterator[Callable[[bytes], bytes]]:
+    # In a session of its own, so that what a terminal or a shell ends with this process does not end it too.
+    with subprocess.Popen(
+        ["/bin/sh", "-c", _SHELL],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as shell:
+        requests, answers = shell.stdin, shell.stdout
+        assert requests is not None
+        assert answers is not None
+
+        def ask(request: bytes) -> bytes:
+            requests.write(request)
+            requests.flush()
+            return answers.readline()
+
+        yield ask
+
+
+@contextmanager
+def _in_container(run_id: str) -> Iterator[Callable[[bytes], bytes]]:
+    from docker.utils.socket import SocketError, next_frame_header, read_exactly
+
     from pgdst.server import endpoint  # docker-py is not needed for the embedded engine
 
     with closing(endpoint.connect(endpoint.choose())) as client:
@@ -127,6 +122,16 @@ def _in_container(run_id: str) -> Iterator[_InContainer]:
         command = ["sh", "-c", _SHELL]
         made = client.api.exec_create(found[0]["Id"], command, stdin=True, user="postgres")
         opened = client.api.exec_start(made["Id"], socket=True)
-        stream = getattr(opened, "_sock", opened)  # a SocketIO over a Unix socket, which only reads
+        stream: Any = getattr(opened, "_sock", opened)  # a SocketIO over a Unix socket, which only reads
+
+        def ask(request: bytes) -> bytes:
+            stream.sendall(request)
+            try:
+                _kind, size = next_frame_header(stream)
+                answer: bytes = read_exactly(stream, size) if size > 0 else b""
+            except SocketError as error:
+                raise OSError(str(error)) from error
+            return answer
+
         with closing(opened), closing(stream):
-            yield _InContainer(stream, run_id)
+            yield ask

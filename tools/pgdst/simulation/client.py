@@ -105,6 +105,9 @@ class Turns(Protocol):
     def closed(self, client: "Client", backend: int) -> None:
         """Return once the backend of a connection that the client has closed has ended, its locks released."""
 
+    def refuse(self, why: str) -> PgdstError:
+        """End the run, which says nothing, and return the error that it ends with."""
+
 
 @dataclass
 class Outcome:
@@ -140,7 +143,7 @@ class Client:
         self._turns = turns
         self._turn = _Turn()
         self.is_abandoned = False
-        self._last_thread = threading.get_ident()
+        self._last_thread: int | None = None
         self.thread = threading.Thread(target=self._run, name=f"pgdst-{name}", daemon=True)
 
     def give_turn(self) -> None:
@@ -165,7 +168,14 @@ class Client:
     async def stop_async(self, pause: Pause) -> None:
         """Do the same in a coroutine, while its loop runs others."""
         self._give_back(pause)
-        await self._turn.wait_async()
+        try:
+            await self._turn.wait_async()
+        except asyncio.CancelledError:
+            self._turns.refuse(
+                f"The client {self.name} was cancelled where it waited for its turn, {pause}, and went on without it. "
+                "Leave out the time-out that passes in real time, or what else cancels it."
+            )
+            raise
         self._require_going_on()
 
     def take_fault(self) -> "Fault | None":
@@ -217,7 +227,7 @@ class Client:
         if self.is_abandoned:
             raise AbandonedError
         if self.pause is not None:
-            raise PgdstError(
+            raise self._turns.refuse(
                 f"The client {self.name} is at two places at once: {pause} beside {self.pause}. "
                 "Spawn a client for each flow of control; tasks and threads of one client cannot be scheduled."
             )

@@ -4,7 +4,7 @@ psycopg sends everything through one overridable method, `wait`. What no client 
 """
 
 import select
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 import psycopg
@@ -73,6 +73,7 @@ class GatedConnection(psycopg.Connection[Any]):
 
     speaking: GatedCursor | None = None
     saying: str | None = None
+    refuse_others: Callable[[], None] | None = None
 
     @classmethod
     def connect(cls, conninfo: str = "", **options: Any) -> "GatedConnection":
@@ -88,8 +89,8 @@ class GatedConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: Conversation[RV], *arguments: Any, **options: Any) -> RV:
         """Consume a conversation with the server, one step of the schedule or more."""
-        client = current_client()
-        if client is None or _sends_nothing(self, gen):
+        client = _client_of(self, gen)
+        if client is None:
             return super().wait(gen, *arguments, **options)
         exchange = _Exchange(client, self, gen)
         if not _is_in_flight(self):
@@ -117,6 +118,7 @@ class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
 
     speaking: GatedAsyncCursor | None = None
     saying: str | None = None
+    refuse_others: Callable[[], None] | None = None
 
     @classmethod
     async def connect(cls, conninfo: str = "", **options: Any) -> "GatedAsyncConnection":
@@ -132,8 +134,8 @@ class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
 
     async def wait(self, gen: Conversation[RV], *arguments: Any, **options: Any) -> RV:
         """Consume a conversation with the server, one step of the schedule or more."""
-        client = current_client()
-        if client is None or _sends_nothing(self, gen):
+        client = _client_of(self, gen)
+        if client is None:
             return await super().wait(gen, *arguments, **options)
         exchange = _Exchange(client, self, gen)
         if not _is_in_flight(self):
@@ -232,6 +234,16 @@ def _describe(cursor: GatedCursor | GatedAsyncCursor, query: Query, params: Para
     connection: Any = cursor.connection
     if current_client() is not None and isinstance(connection, Gated):
         connection.speaking, connection.saying = cursor, statement(query, params, connection)
+
+
+def _client_of(connection: Gated, conversation: Conversation[Any]) -> Client | None:
+    """Return whose turn a conversation needs, if anybody's. Raises: InconclusiveError, where nobody's does in a run."""
+    if _sends_nothing(connection, conversation):
+        return None
+    client = current_client()
+    if client is None and connection.refuse_others is not None:
+        connection.refuse_others()
+    return client
 
 
 def _sends_nothing(connection: Gated, conversation: Conversation[Any]) -> bool:

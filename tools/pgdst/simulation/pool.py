@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
@@ -16,6 +16,8 @@ from pgdst.simulation.clock import SimulatedClock
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+T = TypeVar("T")
 
 # Where the pool may not open another connection, who comes first is a choice.
 _CHECKOUT = AtGate(CHECKOUT)
@@ -30,27 +32,34 @@ def own_waits(engine: Engine, clock: SimulatedClock) -> None:
         engine.pool._pool = own(engine.pool._pool, clock)
 
 
-def fill(engine: "Engine | AsyncEngine", connections: int, clock: SimulatedClock) -> None:
+def fill(engine: "Engine | AsyncEngine", connections: int) -> None:
     """Have so many idle connections in the pool, or as many as it keeps: each run starts with the same.
 
     Else a client would connect in one run, and find a connection in the next.
     """
     synchronous = engine if isinstance(engine, Engine) else engine.sync_engine
-    pool = synchronous.pool
-    if not isinstance(pool, QueuePool):
+    if not isinstance(synchronous.pool, QueuePool):
         return
+    pool: Any = synchronous.pool
     wanted = min(connections, pool.size() or connections)
-    if pool.checkedin() == wanted:
+    idle = pool._pool.idle()
+    is_whole = all(_is_usable(one, pool) for one in idle)
+    if len(idle) == wanted and is_whole:
         return
-    if pool.checkedin() > wanted:
+    if len(idle) > wanted or not is_whole:
         dispose(engine)
-        own_waits(synchronous, clock)
     if isinstance(engine, Engine):
         opened = [engine.raw_connection() for _ in range(wanted)]
         for connection in opened:
             connection.close()
     else:
         _in_a_loop(_fill_async(engine, wanted))
+
+
+def _is_usable(record: Any, pool: Any) -> bool:
+    """Return whether the pool hands this connection out as it is; one that was invalidated it opens anew then."""
+    invalidated = max(record._soft_invalidate_time, pool._invalidate_time)
+    return record.dbapi_connection is not None and record.starttime > invalidated
 
 
 async def _fill_async(engine: "AsyncEngine", wanted: int) -> None:
@@ -67,24 +76,30 @@ def dispose(engine: "Engine | AsyncEngine") -> None:
         _in_a_loop(engine.dispose())
 
 
-def warm_up(engine: "Engine | AsyncEngine") -> None:
-    """Let SQLAlchemy ask what it asks once an engine, which is no part of a run, and close all connections."""
+def warm_up(engine: "Engine | AsyncEngine") -> object:
+    """Let SQLAlchemy ask what it asks once an engine, which is no part of a run, and close all connections.
+
+    Return the driver's connection by which it was asked.
+    """
     if isinstance(engine, Engine):
-        engine.connect().close()
+        with engine.connect() as connection:
+            used = connection.connection.driver_connection
         engine.dispose()
-    else:
-        _in_a_loop(_warm_up_async(engine))
+        return used
+    return _in_a_loop(_warm_up_async(engine))
 
 
-async def _warm_up_async(engine: "AsyncEngine") -> None:
-    await (await engine.connect()).close()
+async def _warm_up_async(engine: "AsyncEngine") -> object:
+    async with engine.connect() as connection:
+        used = (await connection.get_raw_connection()).driver_connection
     await engine.dispose()
+    return used
 
 
-def _in_a_loop(work: Coroutine[Any, Any, None]) -> None:
+def _in_a_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run it to its end in a loop and a thread of their own, as the caller's thread may have a loop."""
     with ThreadPoolExecutor(max_workers=1) as executor:
-        executor.submit(asyncio.run, work).result()
+        return executor.submit(asyncio.run, work).result()
 
 
 class _Queue(Queue[Any]):
@@ -98,6 +113,9 @@ class _Queue(Queue[Any]):
             return super().get(block, timeout)
         return _take(self, self._clock, timeout, client.stop)
 
+    def idle(self) -> list[Any]:
+        return list(self.queue)
+
 
 class _AsyncQueue(AsyncAdaptedQueue[Any]):
     def __init__(self, replaced: Any, clock: SimulatedClock) -> None:
@@ -109,6 +127,9 @@ class _AsyncQueue(AsyncAdaptedQueue[Any]):
         if client is None or not block:
             return super().get(block, timeout)
         return _take(self, self._clock, timeout, lambda pause: await_only(client.stop_async(pause)))
+
+    def idle(self) -> list[Any]:
+        return list(self._queue._queue)  # type: ignore[attr-defined]  # asyncio has no other way to look
 
 
 def _take(queue: Any, clock: SimulatedClock, timeout: float | None, stop: Callable[[Pause], None]) -> Any:

@@ -105,6 +105,8 @@ class Scheduler:
         self._last: Client | None = None
         self._schedule: list[str] = []
         self._preempts = False
+        self._refused: InconclusiveError | None = None
+        self._thread = threading.get_ident()
         self._users: dict[int, str] = {}  # the client whom a backend served last
         self._doing: dict[str, str] = {}  # what clients last came to a gate with
         self.result = Result({})
@@ -195,10 +197,26 @@ class Scheduler:
             raise InconclusiveError(f"The backend of a connection that {client.name} closed did not end.")
         self._note(client, "close", "done")
 
+    def refuse(self, why: str) -> InconclusiveError:
+        """End the run before its next step."""
+        self._refused = self._refused or InconclusiveError(why)
+        return self._refused
+
+    def require_no_other(self) -> None:
+        """Return only in the thread that the run was started in. Raises: InconclusiveError."""
+        if threading.get_ident() != self._thread:
+            raise self.refuse(
+                f"The thread {threading.current_thread().name} is no client, and sent something through an attached "
+                "engine during the run. Spawn a client for it; where a client only waits for it, start it by "
+                "asyncio.to_thread, or in a copy of the client's context (contextvars.copy_context)."
+            )
+
     # What the scheduler does, while no client runs.
 
     def _go_on(self) -> bool:
         """Let one client take a step; return whether any can take another."""
+        if self._refused is not None:
+            raise self._refused
         if all(isinstance(client.pause, Ended) for client in self._clients.values()):
             return False
         candidates = self._candidates() or self._after_a_time_out()
@@ -241,7 +259,7 @@ class Scheduler:
         return waits if moment is not None else []
 
     def _choose(self, candidates: list[Client], *, can_stay: bool) -> Client:
-        if len(candidates) == 1:
+        if len(candidates) == 1 and not isinstance(self._strategy, Schedule):  # which may not fit here
             return candidates[0]
         point = ChoicePoint(len(self._schedule) + 1, tuple(client.name for client in candidates), can_stay)
         return candidates[self._strategy.choose(point)]
@@ -250,8 +268,7 @@ class Scheduler:
         """Give the client the turn and take it back. Raises: InconclusiveError."""
         self._number += 1
         pause = client.pause
-        possible = possible_at(pause)
-        client.fault = self._faults.strike(self._number, possible) if self._faults and possible else None
+        client.fault = self._faults.strike(self._number, possible_at(pause)) if self._faults else None
         if client.fault is not None:
             self._struck[self._number] = client.fault
             self._note(client, "fault", client.fault)
@@ -358,6 +375,8 @@ class Scheduler:
     # The end of a run that has no result.
 
     def _give_up(self, why: str) -> None:
+        if self._refused is not None:
+            raise self._refused
         told = [self._state(client) for client in self._clients.values() if not isinstance(client.pause, Ended)]
         raise InconclusiveError(
             "\n".join([f"{why}, so this run says nothing.", *told, f"schedule: {Schedule(tuple(self._schedule))}"])

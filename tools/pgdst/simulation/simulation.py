@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg.pq.abc import PGconn
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, NullPool, QueuePool, event
 
 from pgdst.errors import ConfigurationError, ForeignServerError
 from pgdst.simulation import pool
@@ -55,15 +55,17 @@ class Simulation:
         self._deadline_seconds = deadline_seconds
         self._attached: list[_Attached] = []
         self._clients: dict[str, Callable[[], Any]] = {}
+        self._running: Scheduler | None = None
 
     def attach(self, engine: "Engine | AsyncEngine") -> None:
         """Give the engine's connections a gate, from the next one on; those that are open are closed.
 
         With `inside_statements` the tables of its database get triggers, at which a schedule can stop a statement.
 
-        Raises: ConfigurationError, where it is not on psycopg 3; ForeignServerError, where it leads to another server.
+        Raises: ConfigurationError, where it is not on psycopg 3, or its connections can't have a gate each;
+        ForeignServerError, where it leads to another server.
         """
-        attached = _Attached(engine, self._backends, self.clock)
+        attached = _Attached(engine, self._backends, self.clock, self._refuse_others)
         self._attached.append(attached)
         if self._inside_statements:
             attached.park()
@@ -83,8 +85,11 @@ class Simulation:
 
         A schedule that was written down strikes with its own faults. What a client raises is its outcome.
 
-        Raises: InconclusiveError, where the run says nothing; ScheduleError; what the strategy raises.
+        Raises: InconclusiveError, where the run says nothing; ScheduleError; what the strategy raises;
+        ConfigurationError, in a run of the same simulation.
         """
+        if self._running is not None:
+            raise ConfigurationError("This simulation is in the middle of a run. Begin another one when it has ended.")
         clients, self._clients = self._clients, {}
         parkings = [attached.parking for attached in self._attached if attached.parking is not None]
         scheduler = Scheduler(
@@ -99,11 +104,13 @@ class Simulation:
         for name, function in clients.items():
             scheduler.spawn(name, function)
         for attached in self._attached:
-            pool.fill(attached.engine, max(len(clients), self._connections), self.clock)
+            pool.fill(attached.engine, max(len(clients), self._connections))
         try:
             with ExitStack() as held:
                 for parking in parkings:
                     held.enter_context(parking.holding())
+                self._running = scheduler
+                held.callback(self._ended)
                 self.last = scheduler.run()
             if self.last.schedule.faults:
                 self._dispose()  # of connections that may be dead: the next run begins with new ones
@@ -111,6 +118,14 @@ class Simulation:
         except BaseException:
             self._dispose()  # of connections that were left in the middle of something
             raise
+
+    def _ended(self) -> None:
+        self._running = None
+
+    def _refuse_others(self) -> None:
+        """Let nobody send something in a run who is no client: it would happen while a client runs."""
+        if self._running is not None:
+            self._running.require_no_other()
 
     def _dispose(self) -> None:
         for attached in self._attached:
@@ -122,27 +137,62 @@ class Simulation:
             self._attached.pop().close()
 
 
+def _synchronous(engine: Any) -> Engine:
+    """Return the engine that has the pool. Raises: ConfigurationError, where it can't be used."""
+    found = engine
+    while hasattr(found, "_proxied"):  # an asynchronous engine, or one with execution options of its own
+        found = found._proxied
+    if not isinstance(found, Engine):
+        raise ConfigurationError(f"What is attached is an engine, found {type(engine).__name__}. Give create_engine's.")
+    if found.dialect.driver not in ("psycopg", "psycopg_async"):
+        raise ConfigurationError(
+            f"The engine uses {found.dialect.name}+{found.dialect.driver}, which has no gate. "
+            "Make it with postgresql+psycopg://"
+        )
+    if not isinstance(found.pool, QueuePool | NullPool):
+        raise ConfigurationError(
+            f"The engine's pool is a {type(found.pool).__name__}, whose connections clients would share or find in one "
+            "run and not in the next. Make it with the usual pool, or with NullPool."
+        )
+    return found
+
+
 class _Attached:
     """An engine whose connections have a gate."""
 
-    def __init__(self, engine: "Engine | AsyncEngine", backends: Backends, clock: SimulatedClock) -> None:
+    def __init__(
+        self,
+        engine: "Engine | AsyncEngine",
+        backends: Backends,
+        clock: SimulatedClock,
+        refuse_others: Callable[[], None],
+    ) -> None:
         self.engine = engine
         self.parking: Parking | None = None
         self._backends = backends
-        self._clock = clock
-        self._synchronous = engine if isinstance(engine, Engine) else engine.sync_engine
+        self._refuse_others = refuse_others
+        self._synchronous = _synchronous(engine)
         self._resources = ExitStack()
-        dialect = self._synchronous.dialect
-        if dialect.driver not in ("psycopg", "psycopg_async"):
-            raise ConfigurationError(
-                f"The engine uses {dialect.name}+{dialect.driver}, which has no gate. Make it with postgresql+psycopg://"
-            )
         load_properties_in_order()
-        pool.warm_up(engine)
-        connect = self._connect_async if dialect.is_async else self._connect
-        event.listen(self._synchronous, "do_connect", connect)
-        self._resources.callback(event.remove, self._synchronous, "do_connect", connect)
-        pool.own_waits(self._synchronous, clock)
+        pool.dispose(engine)
+        self._listen("do_connect", self._connect_async if self._synchronous.dialect.is_async else self._connect)
+        # A client may dispose of the engine, which has another pool then.
+        self._listen("engine_disposed", lambda disposed: pool.own_waits(disposed, clock))
+        try:
+            self._require_gates()
+        except BaseException:
+            self.close()
+            raise
+
+    def _listen(self, name: str, function: Callable[..., Any]) -> None:
+        event.listen(self._synchronous, name, function)
+        self._resources.callback(event.remove, self._synchronous, name, function)
+
+    def _require_gates(self) -> None:
+        if not isinstance(pool.warm_up(self.engine), Gated):
+            raise ConfigurationError(
+                "The engine makes its connections itself, by a `creator`, so they have no gate. Make it from a URL."
+            )
 
     def park(self) -> None:
         """Have places in its database where statements can be stopped."""
@@ -152,7 +202,6 @@ class _Attached:
     def dispose(self) -> None:
         """Close all connections that nobody uses; new ones have a gate."""
         pool.dispose(self.engine)
-        pool.own_waits(self._synchronous, self._clock)
 
     def close(self) -> None:
         """Close all connections that nobody uses; new ones have none."""
@@ -187,6 +236,7 @@ class _Attached:
 
     def _accept(self, connection: Gated, place: int | None) -> None:
         self._require_ours(connection.pgconn)
+        connection.refuse_others = self._refuse_others
         if self.parking is not None and place is not None:
             self.parking.assign(place, connection.info.backend_pid)
         if (client := current_client()) is not None:

@@ -187,7 +187,8 @@ _ENTRY = re.compile(r"(?P<client>[A-Za-z_][\w.-]*)(\*(?P<times>[1-9]\d*)|!(?P<fa
 class Schedule:
     """Who took each step of a run, in text `ada*3 bob!crash ada`; as a strategy, and as faults, the same again.
 
-    Where it ends before the run does, the same client goes on.
+    Where it ends before the run does, the same client goes on. Unlike others it is also asked where one client alone
+    can go on: whom it names there, and strikes, must be that client.
     """
 
     clients: Sequence[str]
@@ -221,9 +222,8 @@ class Schedule:
         """Return the fault that strikes at this step. Raises: ScheduleError, where it cannot."""
         fault = self.faults.get(step)
         if fault is not None and fault not in possible:
-            raise ScheduleError(
-                f"Step {step} of the schedule has {fault}, but only these can strike: {', '.join(possible)}."
-            )
+            able = ", ".join(possible) or "none"
+            raise ScheduleError(f"Step {step} of the schedule has {fault}, but only these can strike: {able}.")
         return fault
 
     def choose(self, point: ChoicePoint) -> int:

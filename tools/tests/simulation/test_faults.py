@@ -302,6 +302,19 @@ def test_a_fault_that_cannot_strike_there_is_refused(races: Races) -> None:
         Schedule.parse("ada!earthquake")
 
 
+def test_a_fault_where_none_can_strike_is_refused(races: Races) -> None:
+    """Nothing strikes a ROLLBACK."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def leave() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(ScheduleError, match=r"Step 3 of the schedule has lost, but only these can strike: none\."):
+        races.run(simulation, [leave], Schedule.parse("ada*2 ada!lost"))
+
+
 def test_databases_are_lent_on_after_a_crash(race_server: Server, races: Races) -> None:
     """The crash ends the kit's own sessions too; the next database has the template's contents."""
     races.observer.execute("UPDATE accounts SET balance = 5 WHERE id = 2")

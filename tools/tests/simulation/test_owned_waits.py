@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from pgdst.errors import InconclusiveError
+from pgdst.errors import ConfigurationError, InconclusiveError
 from pgdst.simulation.clock import START, SimulatedClock
 from pgdst.simulation.strategy import Schedule, Uniform
 from races import Races, deposit, nested
@@ -40,6 +42,34 @@ def test_a_pool_that_deadlocks_times_out_by_the_simulated_clock(races: Races) ->
         found[bool(result.errors)] = waited
         assert all(isinstance(error, PoolTimeoutError) for error in result.errors.values())
     assert {True: timedelta(seconds=1800), False: timedelta()} == found
+
+
+def test_who_waits_for_a_pool_that_a_client_disposed_of_waits_in_the_schedule(races: Races) -> None:
+    engine = races.engine(pool_size=1, max_overflow=0)
+    simulation = races.simulation(engine)
+
+    def disposing() -> None:
+        engine.dispose()
+        deposit(engine, 1)()
+
+    result = races.run(simulation, [disposing, deposit(engine, 1)], Schedule.parse("ada*3 bob*2 ada"))
+    assert {} == result.errors
+    assert 2 == races.balances()[0]
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_run_after_one_that_invalidated_connections_begins_like_any_other(races: Races, soft: bool) -> None:
+    """The pool keeps their places, and would open them anew in the middle of the next run."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def client() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            connection.connection.invalidate(soft=soft)
+
+    first, second = (races.run(simulation, [client] * 2, Uniform(1)).trace.lines for _twice in range(2))
+    assert first == second
 
 
 def test_a_sleep_passes_when_the_schedule_says_so_and_moves_the_clock(races: Races) -> None:
@@ -146,7 +176,7 @@ def test_a_lock_that_a_client_left_held_is_inconclusive(races: Races) -> None:
         left[0].execute(text("UPDATE accounts SET balance = 7 WHERE id = 1"))
 
     with pytest.raises(InconclusiveError, match=r"No client can go on(.*\n)*- bob waits for ada"):
-        races.run(simulation, [leave, deposit(engine, 1)], Schedule.parse("ada*3 bob"))
+        races.run(simulation, [leave, deposit(engine, 1)], Schedule.parse("ada*2 bob"))
     left[0].invalidate()
 
 
@@ -174,7 +204,45 @@ def test_two_places_of_one_client_at_once_are_refused(races: Races) -> None:
     async def both() -> None:
         await asyncio.gather(one(), one())
 
-    simulation.spawn("ada", both)
-    result = simulation.run(Uniform(0))
-    with pytest.raises(Exception, match="The client ada is at two places at once"):
-        result.value("ada")
+    for seed in range(4):
+        simulation.spawn("ada", both)
+        simulation.spawn("bob", one)
+        with pytest.raises(InconclusiveError, match="The client ada is at two places at once"):
+            simulation.run(Uniform(seed))
+
+
+def test_a_client_that_is_cancelled_where_it_waits_for_its_turn_is_refused(races: Races) -> None:
+    """It would go on while another runs."""
+    engine = create_async_engine(races.server.url)
+    simulation = races.simulation(engine)
+
+    async def impatient() -> None:
+        async with asyncio.timeout(0.1), engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    simulation.spawn("ada", impatient)
+    simulation.spawn("bob", deposit(races.engine(), 1))
+    simulation.spawn("cyd", time.sleep, 0.3)
+    with pytest.raises(InconclusiveError, match="The client ada was cancelled where it waited for its turn"):
+        simulation.run(Schedule.parse("ada bob cyd"))
+
+
+def test_a_thread_of_a_client_that_is_none_is_refused(races: Races) -> None:
+    """Its statements would be no steps of the run."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def ada() -> None:
+        with ThreadPoolExecutor() as executor:
+            executor.submit(deposit(engine, 1)).result()
+
+    with pytest.raises(InconclusiveError, match=r"The thread ThreadPoolExecutor-\S+ is no client"):
+        races.run(simulation, [ada, deposit(engine, 1)], Uniform(0))
+    assert 0 == races.balances()[0]
+
+
+def test_a_run_in_a_run_is_refused(races: Races) -> None:
+    simulation = races.simulation(races.engine())
+    simulation.spawn("ada", simulation.run, Uniform(0))
+    with pytest.raises(ConfigurationError, match="in the middle of a run"):
+        simulation.run(Uniform(0)).value("ada")

@@ -12,7 +12,7 @@ from pgdst.simulation.interleaving import interleaving
 from pgdst.simulation.scheduler import Result
 from pgdst.simulation.strategy import Exhaustive, Schedule, Uniform
 from races import Races, deposit
-from sqlalchemy import create_engine, text
+from sqlalchemy import StaticPool, create_engine, text
 
 SEEDS = range(20)
 
@@ -189,11 +189,30 @@ def test_an_engine_of_another_server_or_driver_is_refused(races: Races, shop_ser
     with pytest.raises(ConfigurationError, match=r"sqlite\+pysqlite, which has no gate"):
         races.simulation(create_engine("sqlite://"))
     foreign = create_engine(shop_server.url)
-    simulation = races.simulation(foreign)
-    simulation.spawn("ada", lambda: foreign.connect().close())
     with pytest.raises(ForeignServerError, match="answers with run id"):
-        simulation.run(Uniform(0))
+        races.simulation(foreign)
+    with foreign.connect() as connection:
+        assert not isinstance(connection.connection.driver_connection, GatedConnection)
     foreign.dispose()
+
+
+def test_what_is_no_engine_with_a_pool_of_its_own_connections_is_refused(races: Races) -> None:
+    """Else its clients would run without a gate, or share one connection."""
+    url = races.server.url
+    with pytest.raises(ConfigurationError, match="found str"):
+        races.simulation(url)
+    with pytest.raises(ConfigurationError, match="pool is a StaticPool"):
+        races.simulation(races.engine(poolclass=StaticPool))
+    with pytest.raises(ConfigurationError, match="by a `creator`"):
+        races.simulation(races.engine(creator=lambda: psycopg.connect(url.replace("+psycopg", ""))))
+
+
+def test_an_engine_with_options_of_its_own_is_attached_with_its_pool(races: Races) -> None:
+    engine = races.engine(pool_size=1, max_overflow=0)
+    serializable = engine.execution_options(isolation_level="SERIALIZABLE")
+    simulation = races.simulation(serializable)
+    for seed in range(4):
+        assert {} == races.run(simulation, [deposit(serializable, 1)] * 2, Uniform(seed)).errors
 
 
 def test_names_that_cannot_stand_in_a_schedule_are_refused(races: Races) -> None:
@@ -218,6 +237,17 @@ def test_a_schedule_that_does_not_fit_says_where_and_ends_the_run(races: Races) 
     with pytest.raises(ScheduleError, match="Step 5 of the schedule is bob's, but only these can go on: cyd, ada"):
         races.run(simulation, clients, Schedule.parse("ada*2 bob*2 bob"))
     assert {} == races.run(simulation, clients, Uniform(0)).errors
+
+
+@pytest.mark.parametrize("wrong", ["ada*2", "ada zoe", "ada ada!clock"])
+def test_a_schedule_that_names_somebody_else_where_one_client_alone_can_go_on_does_not_fit(
+    races: Races, wrong: str
+) -> None:
+    """Ada has ended after her first step; what is written for her later must not be done to bob."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+    with pytest.raises(ScheduleError, match=r"Step 2 of the schedule is (ada|zoe)'s, but only these can go on: bob\."):
+        races.run(simulation, [int, deposit(engine, 1)], Schedule.parse(wrong))
 
 
 def test_what_a_strategy_raises_ends_the_run(races: Races) -> None:
