@@ -2,10 +2,11 @@
 
 The mirror knows only of one move after another. So the moves are made twice: first only to see what each sends, then,
 when the platform has answered all of them at once, one after another with these answers. Requests that do not overlap
-keep their order; of those that do, the one that ended first is tried first, as its commit usually was what counted.
+keep their order; of those that do, the one that committed first is tried first, as that usually is what counted.
 Source: Herlihy and Wing, Linearizability, TOPLAS 1990.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Final
 
 from hypothesis.strategies import DataObject
 from pgdst.simulation.concurrency import Concurrently
+from pgdst.simulation.faults import Fault
 from pgdst.simulation.scheduler import Result
 from pgdst.simulation.simulation import Simulation
 
@@ -161,12 +163,20 @@ def named(requests: Sequence[Request]) -> dict[str, Request]:
 
 
 def possible_orders(result: Result) -> Iterator[tuple[str, ...]]:
-    """Yield the orders in which what the clients of a run did may have counted, that of their ends first."""
+    """Yield the orders in which what the clients of a run did may have counted, that of their commits first."""
     began = {name: result.schedule.clients.index(name) for name in result.outcomes}
     ended = {name: number for number, name in enumerate(result.schedule.clients) if name in began}
-    for order in permutations(sorted(ended, key=ended.__getitem__)):
+    for order in permutations(sorted(ended, key=lambda name: (_committed_at(result, name), ended[name]))):
         if not any(ended[later] < began[earlier] for earlier, later in combinations(order, 2)):
             yield order
+
+
+def _committed_at(result: Result, name: str) -> float:
+    """Return the step at which a client's request was done, whether or not the client was told and asked again."""
+    commits = (step for step in result.steps if step.client == name and step.what == "COMMIT")
+    faults = result.schedule.faults
+    done = (one.number for one in commits if one.answer == "done" or faults.get(one.number) is Fault.COMMIT_DONE)
+    return next(done, math.inf)
 
 
 def deadlocks_of(result: Result) -> list[str]:

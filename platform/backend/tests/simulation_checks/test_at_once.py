@@ -1,16 +1,16 @@
 """In which order requests that were sent at once may have counted."""
 
 from pgdst.simulation.client import Outcome
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.scheduler import Result, Step
 from pgdst.simulation.strategy import Schedule
 from simulation.at_once import named, possible_orders
 from simulation.harness import Request
 
 
-def orders_of(schedule: str) -> list[str]:
+def orders_of(schedule: str, *commits: Step) -> list[str]:
     """Return the possible orders of the clients of a run, in the order in which they are tried."""
     taken = Schedule.parse(schedule)
-    result = Result({client: Outcome() for client in sorted(set(taken.clients))}, schedule=taken)
+    result = Result({client: Outcome() for client in sorted(set(taken.clients))}, [*commits], taken)
     return [" ".join(order) for order in possible_orders(result)]
 
 
@@ -23,6 +23,14 @@ def test_requests_of_which_one_ended_before_the_other_began_counted_in_that_orde
     """Whoever has its answer may rely on it."""
     assert ["ada bob"] == orders_of("ada*2 bob*2")
     assert ["ada bob cyd", "bob ada cyd"] == orders_of("ada bob ada bob cyd*2")
+
+
+def test_a_request_whose_client_was_not_told_and_asked_again_counted_from_its_first_commit_on() -> None:
+    """Two votes for one author tell it in the order of their commits, which their answers do not show."""
+    lost = Step(1, "ada", "COMMIT", "OperationalError")
+    done = Step(2, "bob", "COMMIT", "done"), Step(3, "ada", "COMMIT", "done")
+    assert ["ada bob", "bob ada"] == orders_of("ada!commit-done bob ada", lost, *done)
+    assert ["bob ada", "ada bob"] == orders_of("ada!commit-undone bob ada", lost, *done)
 
 
 def test_a_client_that_sends_several_requests_is_several_clients() -> None:
