@@ -15,6 +15,7 @@ import psutil
 T = TypeVar("T")
 MARK = "PGDST_TEST_MARK"  # every process of a run inherits it, so a run's processes can be told from another's
 WITHIN_SECONDS = 2.0
+REACHED_SECONDS = 120  # until a run has come to a stage: long, as nothing is said of how fast a busy machine is
 
 
 @dataclass

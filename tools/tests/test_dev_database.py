@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import docker
-import psutil
 import psycopg
 import pytest
 from conftest import KIT, PYTHON, Sandbox
-from machine import command_line, eventually, find, read_until
+from machine import REACHED_SECONDS, command_line, eventually, find, read_until
 from tiny_backend import Backend
 
 ENGINES = ["docker", "embedded"]
@@ -122,20 +121,23 @@ def test_an_embedded_db_up_killed_with_a_half_made_folder_leaves_nothing(sandbox
     """Be it before there is a supervisor that would remove it, or while the snapshot is being unpacked."""
     sandbox.environment["PGDST_ENGINE"] = "embedded"
     process = sandbox.start(PYTHON, KIT / "tools" / "db_up.py")
-    if program == "tar":
-        snapshot = str(sandbox.scratch / "pgdst-dev-")
-        eventually(lambda: any(snapshot in str(command_line(one)) for one in unpacking(sandbox)), 30, "tar", pause=0)
-    else:
-        eventually(lambda: list(sandbox.scratch.glob("pgdst-*/server/owner")), 30, "the folder", pause=0)
+    half_made = is_unpacking if program == "tar" else is_making_a_snapshot
+    eventually(lambda: half_made(sandbox), REACHED_SECONDS, "the half-made folder", pause=0)
     process.kill()
     process.communicate()
     assert 0 == sandbox.script("db_down.py").returncode
     assert {} == sandbox.machine.left_after()
 
 
-def unpacking(sandbox: Sandbox) -> list[psutil.Process]:
-    """Return the processes of tar."""
-    return list(find(sandbox.machine.processes(), "tar"))
+def is_unpacking(sandbox: Sandbox) -> bool:
+    """Tell whether a snapshot is being unpacked for the database of the checkout."""
+    folder = str(sandbox.scratch / "pgdst-dev-")
+    return any(folder in str(command_line(one)) for one in find(sandbox.machine.processes(), "tar"))
+
+
+def is_making_a_snapshot(sandbox: Sandbox) -> bool:
+    """Tell whether a folder was made for the server that a snapshot comes from."""
+    return any(sandbox.scratch.glob("pgdst-*/server/owner"))
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP]])

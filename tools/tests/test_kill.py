@@ -12,7 +12,7 @@ import psutil
 import pytest
 import tiny_backend
 from conftest import Sandbox
-from machine import find
+from machine import REACHED_SECONDS, find
 
 VICTIMS = {
     "make": "make",
@@ -91,13 +91,13 @@ def kill_one(sandbox: Sandbox, engine: str, victim: str, moment: random.Random) 
 
 def wait_for(sandbox: Sandbox, process: "subprocess.Popen[str]", script: str) -> psutil.Process:
     """Return the run's process that executes this script, as soon as there is one."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + REACHED_SECONDS
     while time.monotonic() < deadline:
         for found in find(sandbox.machine.processes(), script):
             return found
         assert process.poll() is None, f"the run ended before {script}: {process.communicate()}"
         time.sleep(0.03)
-    raise AssertionError(f"no {script} within 30 s")
+    raise AssertionError(f"no {script} within {REACHED_SECONDS} s")
 
 
 def wait_for_the_end(sandbox: Sandbox) -> None:

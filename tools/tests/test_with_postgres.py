@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import tiny_backend
 from conftest import DEADLINE_SECONDS, KIT, Sandbox
-from machine import eventually, find, read_until
+from machine import REACHED_SECONDS, eventually, find, read_until
 
 SCRIPT = KIT / "tools" / "with_postgres.sh"
 ENGINES = ["docker", "embedded"]
@@ -101,7 +101,7 @@ def interrupt(sandbox: Sandbox, stage: str, to: str, signals: list[signal.Signal
     """Run a command, send the signals once the run is at this stage, and look at what comes out."""
     engine = "docker" if to == "group" else "embedded"
     process = sandbox.start(SCRIPT, "--engine", engine, "--", "sleep", "0.2" if stage == "db_down.py" else "60")
-    eventually(lambda: list(find(sandbox.machine.processes(), stage)), 30, f"the stage {stage}")
+    eventually(lambda: list(find(sandbox.machine.processes(), stage)), REACHED_SECONDS, f"the stage {stage}")
     for number in signals:
         os.killpg(process.pid, number) if to == "group" else os.kill(process.pid, number)
     _, talk = process.communicate(timeout=30)
@@ -191,7 +191,7 @@ def test_an_interrupted_command_has_the_last_word(sandbox: Sandbox) -> None:
 def test_the_server_ends_with_its_supervisor_and_the_shell(sandbox: Sandbox) -> None:
     """SIGKILL to both at once: the kernel stops Postgres, and the next sweep removes the folder."""
     process = sandbox.start(SCRIPT, "--engine", "embedded", "--", "sleep", "60")
-    eventually(lambda: list(find(sandbox.machine.processes(), "sleep")), 30, "the command")
+    eventually(lambda: list(find(sandbox.machine.processes(), "sleep")), REACHED_SECONDS, "the command")
     for name in ("with_postgres.sh", "supervisor.py", "sleep"):
         for found in find(sandbox.machine.processes(), name):
             found.kill()

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 from conftest import KIT, PYTHON, Sandbox
-from machine import eventually
+from machine import REACHED_SECONDS, eventually
 from pgdst import project
 from pgdst.errors import DockerNotRunningError, ServerNotReadyError
 from pgdst.server import network, settings
@@ -123,7 +123,7 @@ def named(sandbox: Sandbox, *programs: str) -> list[psutil.Process]:
 def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) -> None:
     """A grandchild that outlives the shell keeps the database; when it is killed, everything is gone in two seconds."""
     process = sandbox.start(KIT / "tools" / "with_postgres.sh", "--", "sh", "-c", "sleep 300 & wait")
-    sleeper = eventually(lambda: named(sandbox, "sleep"), 30, "the command")[0]
+    sleeper = eventually(lambda: named(sandbox, "sleep"), REACHED_SECONDS, "the command")[0]
     for other in named(sandbox, "bash", "sh"):
         other.kill()
     process.wait(10)
@@ -151,7 +151,7 @@ def test_pytest_by_hand_starts_a_leased_server_of_its_own(sandbox: Sandbox) -> N
     assert {} == sandbox.machine.left_after()
     (sandbox.root / "reached").unlink()
     killed = sandbox.start(*command, HAND_SECONDS="60", **elsewhere)
-    eventually((sandbox.root / "reached").exists, 30, "the test")
+    eventually((sandbox.root / "reached").exists, REACHED_SECONDS, "the test")
     killed.kill()
     killed.communicate()
     assert {} == sandbox.machine.left_after()

@@ -11,7 +11,7 @@ import docker
 import pytest
 from conftest import KIT, PYTHON, Sandbox
 from docker.errors import ImageNotFound
-from machine import eventually, find
+from machine import REACHED_SECONDS, eventually, find
 from pgdst import project
 from pgdst.database import snapshot_contents
 from pgdst.server import full_disk, offline_image, snapshot, snapshot_image
@@ -160,7 +160,7 @@ def test_many_at_once_get_the_same_database(sandbox: Sandbox) -> None:
 def test_a_killed_maker_leaves_nothing_and_the_next_makes_it(sandbox: Sandbox, engine: str) -> None:
     """SIGKILL to db_up.py while the migrations run."""
     process = sandbox.start(KIT / "tools" / "with_postgres.sh", "--", "true")
-    eventually(lambda: list(find(sandbox.machine.processes(), "migrate.py")), 30, "the migrations")
+    eventually(lambda: list(find(sandbox.machine.processes(), "migrate.py")), REACHED_SECONDS, "the migrations")
     for found in find(sandbox.machine.processes(), "db_up.py"):
         found.kill()
     process.communicate(timeout=30)
@@ -173,7 +173,7 @@ def test_a_killed_maker_leaves_nothing_and_the_next_makes_it(sandbox: Sandbox, e
 def test_a_killed_maker_of_a_long_lived_database_leaves_nothing(sandbox: Sandbox) -> None:
     """Without a run around it: the container that the snapshot is made in dies with db_up.py."""
     process = sandbox.start(PYTHON, KIT / "tools" / "db_up.py")
-    eventually(lambda: list(find(sandbox.machine.processes(), "migrate.py")), 30, "the migrations")
+    eventually(lambda: list(find(sandbox.machine.processes(), "migrate.py")), REACHED_SECONDS, "the migrations")
     process.kill()
     process.communicate()
     assert {} == sandbox.machine.left_after(3)
