@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from deepsci.agents.service import beat
 from deepsci.dwellers import actions, claims, service
 from deepsci.dwellers.schemas import Act, DescribeDweller
-from deepsci.models import Action, Agent, Claim, Dweller, Region, World
+from deepsci.models import Action, Agent, Claim, Dweller, Notification, NotificationKind, Region, World
 from deepsci.worlds.schemas import DescribeRegion
 from deepsci.worlds.service import add_region, found_world
 from pgdst.simulation.clock import SimulatedClock
@@ -150,3 +151,26 @@ def wait_until_blocked(engine: Engine) -> Callable[[int], None]:
                 assert time.monotonic() < deadline, f"there are not {expected} that are blocked"
 
     return wait_until_blocked
+
+
+@pytest.fixture
+def claim(session: Session, clock: SimulatedClock, ids: SeededIds) -> Callable[[Agent, Dweller], claims.Held]:
+    """Lets an agent claim a dweller in the session's transaction, which goes on."""
+    return lambda agent, dweller: claims.claim(session, clock, ids, agent, dweller.id)
+
+
+@pytest.fixture
+def claiming(clock: SimulatedClock, ids: SeededIds) -> Callable[[Agent, Dweller], Callable[[Session], claims.Held]]:
+    """Gives the action of a claim, for a transaction of its own."""
+    return lambda agent, dweller: lambda own: claims.claim(own, clock, ids, agent, dweller.id)
+
+
+@pytest.fixture
+def told(session: Session) -> Callable[..., list[tuple[UUID, int, NotificationKind, UUID]]]:
+    """Returns all that anybody was told, as the session sees it, or another one."""
+
+    def rows(seen_by: Session = session) -> list[tuple[UUID, int, NotificationKind, UUID]]:
+        found = seen_by.scalars(select(Notification).order_by(Notification.agent_id, Notification.number))
+        return [(row.agent_id, row.number, row.kind, row.subject_id) for row in found]
+
+    return rows

@@ -1,21 +1,18 @@
 """deepsci.dwellers.claims."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from deepsci.dwellers import actions, claims, service
-from deepsci.dwellers.schemas import Act
+from deepsci.dwellers import claims
 from deepsci.errors import ApiError
 from deepsci.models import Action, Agent, Claim, Dweller, Ending, Inbox, Notification, NotificationKind
-from deepsci.notifications.sending import notify
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.randomness import SeededIds
-from sqlalchemy import Engine, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 NOTHING = UUID(int=0)
@@ -30,26 +27,8 @@ PassTime = Callable[..., None]
 StartBlocked = Callable[[Callable[[Session], Any]], Future[Any]]
 
 
-@pytest.fixture
-def claim(session: Session, clock: SimulatedClock, ids: SeededIds) -> Callable[[Agent, Dweller], claims.Held]:
-    """Lets an agent claim a dweller in the session's transaction, which goes on."""
-    return lambda agent, dweller: claims.claim(session, clock, ids, agent, dweller.id)
-
-
-@pytest.fixture
-def claiming(clock: SimulatedClock, ids: SeededIds) -> Callable[[Agent, Dweller], Callable[[Session], claims.Held]]:
-    """Gives the action of a claim, for a transaction of its own."""
-    return lambda agent, dweller: lambda own: claims.claim(own, clock, ids, agent, dweller.id)
-
-
-Claiming = Callable[[Agent, Dweller], Callable[[Session], claims.Held]]
+Told = Callable[..., list[tuple[UUID, int, NotificationKind, UUID]]]
 ClaimNow = Callable[[Agent, Dweller], claims.Held]
-
-
-def told(session: Session) -> list[tuple[UUID, int, NotificationKind, UUID]]:
-    """Return all that anybody was told."""
-    rows = session.scalars(select(Notification).order_by(Notification.agent_id, Notification.number))
-    return [(row.agent_id, row.number, row.kind, row.subject_id) for row in rows]
 
 
 def holder(session: Session, clock: SimulatedClock, dweller: Dweller) -> UUID | None:
@@ -182,6 +161,7 @@ def test_a_lapsed_claim_is_settled_when_another_agent_claims(
     claim: ClaimNow,
     pass_time: PassTime,
     claim_of: ClaimOf,
+    told: Told,
 ) -> None:
     """Refused the instant before; then the dweller changes hands and its holder is told, now."""
     ada, bob = register("ada"), register("bob")
@@ -195,12 +175,18 @@ def test_a_lapsed_claim_is_settled_when_another_agent_claims(
     assert bob.id == claim(bob, ines).claim.agent_id
     session.commit()
     assert (clock.now(), Ending.LAPSED) == (lapsed.ended_at, lapsed.ending)
-    assert [(ada.id, 1, NotificationKind.CLAIM_LAPSED, lapsed.id)] == told(session)
+    assert [(ada.id, 1, NotificationKind.CLAIM_LAPSED, lapsed.id)] == told()
     assert [clock.now()] == session.scalars(select(Notification.created_at)).all()
 
 
 def test_who_let_a_claim_lapse_may_claim_again(
-    session: Session, register: Register, hold: Hold, claim: ClaimNow, pass_time: PassTime, claim_of: ClaimOf
+    session: Session,
+    register: Register,
+    hold: Hold,
+    claim: ClaimNow,
+    pass_time: PassTime,
+    claim_of: ClaimOf,
+    told: Told,
 ) -> None:
     """It is a new claim, and the agent is told of the old one."""
     ada = register("ada")
@@ -210,11 +196,18 @@ def test_who_let_a_claim_lapse_may_claim_again(
     renewed = claim(ada, ines).claim
     session.commit()
     assert lapsed.id != renewed.id
-    assert [(ada.id, 1, NotificationKind.CLAIM_LAPSED, lapsed.id)] == told(session)
+    assert [(ada.id, 1, NotificationKind.CLAIM_LAPSED, lapsed.id)] == told()
 
 
 def test_a_claim_settles_nothing_else(
-    session: Session, register: Register, add: Add, hold: Hold, claim: ClaimNow, pass_time: PassTime, claim_of: ClaimOf
+    session: Session,
+    register: Register,
+    add: Add,
+    hold: Hold,
+    claim: ClaimNow,
+    pass_time: PassTime,
+    claim_of: ClaimOf,
+    told: Told,
 ) -> None:
     """What another agent let lapse elsewhere stays open until somebody asks."""
     ada, bob = register("ada"), register("bob")
@@ -223,7 +216,7 @@ def test_a_claim_settles_nothing_else(
     claim(bob, ines)
     session.commit()
     assert claim_of(elsewhere).ended_at is None
-    assert [] == told(session)
+    assert [] == told()
 
 
 def test_a_refused_claim_settles_nothing(
@@ -233,6 +226,7 @@ def test_a_refused_claim_settles_nothing(
     claim: ClaimNow,
     pass_time: PassTime,
     claim_of: ClaimOf,
+    told: Told,
 ) -> None:
     """What came before the refusal is undone with it."""
     ada, bob = register("ada"), register("bob")
@@ -243,7 +237,7 @@ def test_a_refused_claim_settles_nothing(
         claim(ada, ines)
     session.rollback()
     assert claim_of(lapsed).ended_at is None
-    assert [] == told(session)
+    assert [] == told()
 
 
 def test_a_release_ends_the_claim_now(
@@ -254,6 +248,7 @@ def test_a_release_ends_the_claim_now(
     claim: ClaimNow,
     pass_time: PassTime,
     claim_of: ClaimOf,
+    told: Told,
 ) -> None:
     """Nobody is told, and the dweller is free at once."""
     ada, bob = register("ada"), register("bob")
@@ -264,7 +259,7 @@ def test_a_release_ends_the_claim_now(
     session.commit()
     assert (clock.now(), Ending.RELEASED) == (ended.ended_at, ended.ending)
     assert holder(session, clock, ines) is None
-    assert [] == told(session)
+    assert [] == told()
     assert bob.id == claim(bob, ines).claim.agent_id
 
 
@@ -320,7 +315,13 @@ def test_a_dormant_agent_does_not_learn_whether_a_dweller_is_there(
 
 
 def test_settling_ends_what_the_agent_let_lapse(
-    session: Session, clock: SimulatedClock, register: Register, hold: Hold, pass_time: PassTime, claim_of: ClaimOf
+    session: Session,
+    clock: SimulatedClock,
+    register: Register,
+    hold: Hold,
+    pass_time: PassTime,
+    claim_of: ClaimOf,
+    told: Told,
 ) -> None:
     """To the instant, and nobody else's; the agent is told in the order in which it happened."""
     ada, bob = register("ada"), register("bob")
@@ -335,7 +336,7 @@ def test_settling_ends_what_the_agent_let_lapse(
     assert [
         (ada.id, 1, NotificationKind.CLAIM_LAPSED, claim_of(first).id),
         (ada.id, 2, NotificationKind.CLAIM_LAPSED, claim_of(second).id),
-    ] == told(session)
+    ] == told()
     assert [None, Ending.LAPSED, Ending.LAPSED, None] == [
         claim_of(dweller).ending for dweller in (bobs, first, second, present)
     ]
@@ -375,288 +376,3 @@ def test_agents_are_told_in_the_order_of_their_ids(
     pass_time(DAY)
     lapsed = claims.lapsed_claims(session, [dweller.id for dweller in dwellers], clock.now())
     assert sorted(agent.id for agent in agents) == [claim.agent_id for claim in lapsed]
-
-
-def test_of_two_agents_that_claim_a_dweller_at_once_one_holds_it(
-    session: Session, register: Register, add: Add, claim: ClaimNow, claiming: Claiming, start_blocked: StartBlocked
-) -> None:
-    """The second waits for the first."""
-    ada, bob, ines = register("ada"), register("bob"), add("Ines")
-    claim(ada, ines)
-    second = start_blocked(claiming(bob, ines))
-    session.commit()
-    with pytest.raises(ApiError, match=r"^dweller_held"):
-        second.result(timeout=10)
-
-
-def test_an_agent_that_claims_a_dweller_twice_at_once_holds_it_once(
-    session: Session, register: Register, add: Add, claim: ClaimNow, claiming: Claiming, start_blocked: StartBlocked
-) -> None:
-    """The second waits for the first, at the agent already."""
-    ada, ines = register("ada"), add("Ines")
-    claim(ada, ines)
-    second = start_blocked(claiming(ada, ines))
-    session.commit()
-    with pytest.raises(ApiError, match=r"^already_holding"):
-        second.result(timeout=10)
-
-
-def test_two_claims_at_once_do_not_exceed_the_cap(
-    session: Session,
-    register: Register,
-    add: Add,
-    hold: Hold,
-    claim: ClaimNow,
-    claiming: Claiming,
-    start_blocked: StartBlocked,
-) -> None:
-    """An agent's fifth and sixth, of different dwellers: the second waits for the first and counts it."""
-    ada, fifth, sixth = register("ada"), add("Fifth"), add("Sixth")
-    for number in range(4):
-        hold(ada, f"Dweller {number}")
-    claim(ada, fifth)
-    second = start_blocked(claiming(ada, sixth))
-    session.commit()
-    with pytest.raises(ApiError, match=r"^too_many_dwellers"):
-        second.result(timeout=10)
-
-
-def test_an_agents_claims_wait_for_each_other_from_the_first_on(
-    session: Session, register: Register, add: Add, claim: ClaimNow, claiming: Claiming, start_blocked: StartBlocked
-) -> None:
-    """Of different dwellers, where it holds none yet: otherwise six at once would each count none."""
-    ada, first, second = register("ada"), add("First"), add("Second")
-    claim(ada, first)
-    waiting = start_blocked(claiming(ada, second))
-    session.commit()
-    assert ada.id == waiting.result(timeout=10).claim.agent_id
-
-
-def test_a_dweller_is_claimed_while_it_is_released(
-    session: Session,
-    clock: SimulatedClock,
-    register: Register,
-    hold: Hold,
-    claiming: Claiming,
-    start_blocked: StartBlocked,
-) -> None:
-    """Once the release is certain."""
-    ada, bob = register("ada"), register("bob")
-    ines = hold(ada, "Ines")
-    claims.release(session, clock, ada, ines.id)
-    second = start_blocked(claiming(bob, ines))
-    session.commit()
-    assert bob.id == second.result(timeout=10).claim.agent_id
-
-
-def test_a_dweller_whose_release_is_undone_stays_held(
-    session: Session,
-    clock: SimulatedClock,
-    register: Register,
-    hold: Hold,
-    claiming: Claiming,
-    start_blocked: StartBlocked,
-) -> None:
-    """A claim does not overtake it."""
-    ada, bob = register("ada"), register("bob")
-    ines = hold(ada, "Ines")
-    claims.release(session, clock, ada, ines.id)
-    second = start_blocked(claiming(bob, ines))
-    session.rollback()
-    with pytest.raises(ApiError, match=r"^dweller_held"):
-        second.result(timeout=10)
-
-
-def test_an_agents_release_and_claim_at_once_make_room(
-    session: Session,
-    clock: SimulatedClock,
-    register: Register,
-    add: Add,
-    hold: Hold,
-    claiming: Claiming,
-    start_blocked: StartBlocked,
-) -> None:
-    """The claim of another dweller waits for the release and does not count what is released."""
-    ada, sixth = register("ada"), add("Sixth")
-    held = [hold(ada, f"Dweller {number}") for number in range(5)]
-    claims.release(session, clock, ada, held[2].id)
-    second = start_blocked(claiming(ada, sixth))
-    session.commit()
-    assert ada.id == second.result(timeout=10).claim.agent_id
-
-
-def test_releasing_twice_at_once_releases_once(
-    session: Session, clock: SimulatedClock, register: Register, hold: Hold, start_blocked: StartBlocked
-) -> None:
-    """The second finds that it holds nothing any more."""
-    ada = register("ada")
-    ines = hold(ada, "Ines")
-    claims.release(session, clock, ada, ines.id)
-    second = start_blocked(lambda own: claims.release(own, clock, ada, ines.id))
-    session.commit()
-    with pytest.raises(ApiError, match=r"^not_the_holder"):
-        second.result(timeout=10)
-
-
-def test_two_that_settle_a_lapse_at_once_tell_once(
-    session: Session,
-    clock: SimulatedClock,
-    register: Register,
-    hold: Hold,
-    pass_time: PassTime,
-    claim_of: ClaimOf,
-    start_blocked: StartBlocked,
-) -> None:
-    """The second waits for the first, and finds it settled."""
-    ada = register("ada")
-    ines = hold(ada, "Ines")
-    pass_time(DAY)
-    now = clock.now()
-    claims.settle_lapsed(session, now, agent_id=ada.id)
-    second = start_blocked(lambda own: claims.settle_lapsed(own, now, agent_id=ada.id))
-    session.commit()
-    second.result(timeout=10)
-    assert [(ada.id, 1, NotificationKind.CLAIM_LAPSED, claim_of(ines).id)] == told(session)
-
-
-def test_a_lapse_is_settled_once_while_another_agent_claims(
-    session: Session,
-    clock: SimulatedClock,
-    register: Register,
-    hold: Hold,
-    pass_time: PassTime,
-    claim_of: ClaimOf,
-    claiming: Claiming,
-    start_blocked: StartBlocked,
-) -> None:
-    """The agent looks at its notifications, and another one claims: the claim succeeds and tells nothing more."""
-    ada, bob = register("ada"), register("bob")
-    ines = hold(ada, "Ines")
-    lapsed = claim_of(ines)
-    pass_time(DAY)
-    claims.settle_lapsed(session, clock.now(), agent_id=ada.id)
-    second = start_blocked(claiming(bob, ines))
-    session.commit()
-    assert bob.id == second.result(timeout=10).claim.agent_id
-    assert [(ada.id, 1, NotificationKind.CLAIM_LAPSED, lapsed.id)] == told(session)
-
-
-def test_a_claim_that_is_being_prolonged_is_not_settled(
-    session: Session,
-    clock: SimulatedClock,
-    ids: SeededIds,
-    register: Register,
-    hold: Hold,
-    token_for: Callable[[Agent, Dweller], str],
-    pass_time: PassTime,
-    claim_of: ClaimOf,
-    start_blocked: StartBlocked,
-) -> None:
-    """An action of the last instant, not yet committed: who settles waits for it and looks again."""
-    ada = register("ada")
-    ines = hold(ada, "Ines")
-    pass_time(DAY - INSTANT)
-    body = Act(context_token=token_for(ada, ines), deed="Sails.")
-    actions.act(session, clock, ids, ada, ines.id, body)
-    clock.advance(INSTANT)
-    now = clock.now()
-    second = start_blocked(lambda own: claims.settle_lapsed(own, now, dweller_id=ines.id))
-    session.commit()
-    second.result(timeout=10)
-    assert claim_of(ines).ended_at is None
-    assert [] == told(session)
-
-
-def test_a_claim_that_is_being_prolonged_counts(
-    session: Session,
-    clock: SimulatedClock,
-    ids: SeededIds,
-    register: Register,
-    add: Add,
-    hold: Hold,
-    token_for: Callable[[Agent, Dweller], str],
-    pass_time: PassTime,
-    claiming: Claiming,
-    start_blocked: StartBlocked,
-) -> None:
-    """The same action, while its agent claims a sixth dweller: the claim waits for it and counts it."""
-    ada, sixth = register("ada"), add("Sixth")
-    oldest = hold(ada, "Oldest")
-    pass_time(INSTANT)
-    for number in range(4):
-        hold(ada, f"Dweller {number}")
-    pass_time(DAY - 2 * INSTANT)
-    body = Act(context_token=token_for(ada, oldest), deed="Sails.")
-    actions.act(session, clock, ids, ada, oldest.id, body)
-    clock.advance(INSTANT)
-    second = start_blocked(claiming(ada, sixth))
-    session.commit()
-    with pytest.raises(ApiError, match=r"^too_many_dwellers"):
-        second.result(timeout=10)
-
-
-@pytest.mark.parametrize("first_waits", ["low", "high"])
-@pytest.mark.parametrize("adas", ["low", "high"])
-def test_two_agents_claim_whom_the_other_let_lapse(
-    session: Session,
-    engine: Engine,
-    register: Register,
-    add: Add,
-    claim: ClaimNow,
-    pass_time: PassTime,
-    claim_of: ClaimOf,
-    claiming: Claiming,
-    wait_until_blocked: Callable[[int], None],
-    first_waits: str,
-    adas: str,
-) -> None:
-    """Both take both dwellers in the order of their ids, and so none waits for one that waits for it.
-
-    A third transaction holds one of the two up, at which both claims come to a halt, or one behind the other.
-    """
-    ada, bob = register("ada"), register("bob")
-    low, high = sorted((add("Ines"), add("Juri")), key=lambda dweller: dweller.id)
-    of_ada, of_bob = (low, high) if adas == "low" else (high, low)
-    claim(ada, of_ada), claim(bob, of_bob)
-    session.commit()
-    lapsed = [claim_of(of_ada).id, claim_of(of_bob).id]
-    pass_time(DAY)
-    service.lock_dweller(session, low.id if first_waits == "low" else high.id)
-
-    def run(action: Callable[[Session], claims.Held]) -> claims.Held:
-        with Session(engine, expire_on_commit=False) as own, own.begin():
-            return action(own)
-
-    with ThreadPoolExecutor() as threads:
-        try:
-            first = threads.submit(run, claiming(ada, of_bob))
-            wait_until_blocked(1)
-            second = threads.submit(run, claiming(bob, of_ada))
-            wait_until_blocked(2)
-        finally:
-            session.commit()  # in any case, as the threads are waited for
-        assert [ada.id, bob.id] == [waiting.result(timeout=10).claim.agent_id for waiting in (first, second)]
-    assert sorted(lapsed) == sorted(subject for _agent, _number, _kind, subject in told(session))
-
-
-def test_claiming_does_not_hinder_others_from_notifying(
-    engine: Engine, clock: SimulatedClock, register: Register, add: Add, claim: ClaimNow
-) -> None:
-    """The agent's lock is not one that a foreign key check waits for."""
-    ada = register("ada")
-    ines = claim(ada, add("Ines")).claim
-    with Session(engine) as other:
-        other.connection().exec_driver_sql("SET LOCAL lock_timeout = '2s'")
-        notify(other, ada.id, NotificationKind.STORY_REVIEWED, ines.id, clock.now())
-        assert 1 == len(told(other))
-
-
-def test_the_database_keeps_a_second_holder_out(
-    session: Session, clock: SimulatedClock, ids: SeededIds, register: Register, hold: Hold
-) -> None:
-    """Were a service ever to let one in."""
-    ada, bob = register("ada"), register("bob")
-    ines = hold(ada, "Ines")
-    session.add(claims.new_claim(ids, ines, bob, clock.now()))
-    with pytest.raises(IntegrityError, match="uq_claims_dweller_id_open"):
-        session.flush()
