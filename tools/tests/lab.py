@@ -10,7 +10,7 @@ import psycopg
 from pgdst.server.address import Server
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.faults import Fault, Faults
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Exhaustive, Strategy
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, text

@@ -9,7 +9,7 @@ import psycopg
 from pgdst.server.address import Server
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.faults import Faults
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Strategy
 from sqlalchemy import Engine, create_engine, text

@@ -8,7 +8,7 @@ from hypothesis.strategies import DataObject
 
 from pgdst.simulation.faults import DrawnFaults, Fault
 from pgdst.simulation.interleaving import interleaving
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Drawn
 

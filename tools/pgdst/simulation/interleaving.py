@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 
 WIDTH = 160
 _NARROWEST = 24

@@ -9,20 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from pgdst.errors import InconclusiveError
 from pgdst.server import full_disk
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Outcome, Pause, Waiting
+from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Pause, Waiting
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.connection import Gated
 from pgdst.simulation.faults import FREEZE, JUMP, Fault, Faults, possible_at
 from pgdst.simulation.parking import Parking
+from pgdst.simulation.result import Result, Step
 from pgdst.simulation.strategy import ChoicePoint, Schedule, Strategy
-from pgdst.simulation.trace import Trace
 
 STALL_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
@@ -30,49 +29,6 @@ _GIVE_UP_SECONDS = 2.0
 _ENDS_SECONDS = 5.0
 
 WaitsFor = Mapping[int, frozenset[int]]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of a run: who did what, and what came of it. A step of the schedule has one line or more."""
-
-    number: int
-    client: str
-    what: str
-    answer: str
-    preempts: bool = False  # another client could have gone on, and had taken the last step
-
-    def __str__(self) -> str:
-        """Return the line of the trace."""
-        return f"{self.number} {self.client}: {self.in_words}"
-
-    @property
-    def in_words(self) -> str:
-        """What the client did, and what came of it."""
-        return f"{self.what} -> {self.answer}" if self.answer else self.what
-
-
-@dataclass
-class Result:
-    """A run that came to its end: what became of each client, and how it went.
-
-    `preemptions` counts the steps before which another client could have gone on, and had taken the last one.
-    """
-
-    outcomes: dict[str, Outcome]
-    steps: list[Step] = field(default_factory=list)
-    schedule: Schedule = field(default_factory=lambda: Schedule(()))
-    preemptions: int = 0
-    trace: Trace = field(default_factory=Trace)
-
-    @property
-    def errors(self) -> dict[str, BaseException]:
-        """What clients raised, by their names."""
-        return {name: one.error for name, one in self.outcomes.items() if one.error is not None}
-
-    def value(self, client: str) -> Any:
-        """Return what a client returned. Raises: what it raised."""
-        return self.outcomes[client].get()
 
 
 class Scheduler:

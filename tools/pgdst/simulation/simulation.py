@@ -18,7 +18,8 @@ from pgdst.simulation.connection import Gated, GatedAsyncConnection, GatedConnec
 from pgdst.simulation.faults import Faults
 from pgdst.simulation.mappers import load_properties_in_order
 from pgdst.simulation.parking import SETTING, Parking, parking_of
-from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Result, Scheduler
+from pgdst.simulation.result import Result
+from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Scheduler
 from pgdst.simulation.strategy import Schedule, Strategy
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from pgdst.server.address import Server
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.faults import Fault, random_faults
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import PCT, Strategy, Uniform
 from pgdst.simulation.trace import Trace
@@ -103,7 +103,7 @@ def _complete(result: Result, connection: psycopg.Connection) -> Trace:
     for client, outcome in result.outcomes.items():
         result.trace.append(f"{client} returned {outcome.get()}")
     for table in TABLES:
-        for place, row in connection.execute(f"SELECT ctid::text, {table}::text FROM {table}".encode()):  # noqa: S608  # our own
+        for place, row in connection.execute(f"SELECT ctid::text, {table}::text FROM {table}".encode()):  # noqa: S608  # our own words
             result.trace.append(f"{table} {place} {row}")
     return result.trace
 
@@ -219,7 +219,7 @@ def _renumber(connection: Connection, random: Random) -> Any:
 
 
 def _count(connection: Connection, random: Random) -> Any:
-    return _all(connection, f"SELECT count(*), max({random.choice(['id', 'amount'])}) FROM entries")  # noqa: S608  # our own
+    return _all(connection, f"SELECT count(*), max({random.choice(['id', 'amount'])}) FROM entries")  # noqa: S608  # our own words
 
 
 def _try(connection: Connection, random: Random) -> Any:

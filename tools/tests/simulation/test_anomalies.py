@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from lab import Lab, lab, sqlstates
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")
 

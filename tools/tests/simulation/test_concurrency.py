@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from pgdst.simulation.concurrency import Concurrently
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import ChoicePoint, Strategy
 
 

@@ -14,7 +14,7 @@ from pgdst.server.address import Server
 from pgdst.simulation.clock import START
 from pgdst.simulation.faults import ALL, FREEZE, JUMP, RAISED, DrawnFaults, Fault, Faults, random_faults
 from pgdst.simulation.interleaving import interleaving
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Schedule, Strategy, Uniform
 from races import Races, deposit, nested

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 import pytest
 from lab import Lab, lab, sql
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")

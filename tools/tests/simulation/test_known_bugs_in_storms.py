@@ -16,7 +16,7 @@ import pytest
 from lab import Lab, lab, sql
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.faults import ALL, DrawnFaults, Fault
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import Uniform
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError

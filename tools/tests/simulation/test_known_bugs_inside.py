@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from lab import Lab, lab, sql
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import Uniform
 from sqlalchemy import Connection
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from lab import Lab, lab, sql, sqlstates
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import Uniform
 from sqlalchemy import create_engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError

@@ -1,7 +1,7 @@
 """Inside statements: after their snapshot and before each row, where triggers let the schedule cut in."""
 
 import pytest
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import Exhaustive, Schedule, Uniform
 from races import Races, deposit
 from sqlalchemy import Engine, text

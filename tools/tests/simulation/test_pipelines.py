@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from lab import Lab, lab
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import Exhaustive
 
 SCHEMA = "CREATE TABLE names (name text PRIMARY KEY)"

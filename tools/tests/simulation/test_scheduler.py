@@ -9,7 +9,7 @@ from pgdst.server.address import Server
 from pgdst.simulation.client import Outcome
 from pgdst.simulation.connection import GatedConnection
 from pgdst.simulation.interleaving import interleaving
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import Exhaustive, Schedule, Uniform
 from races import Races, deposit
 from sqlalchemy import StaticPool, create_engine, text

@@ -17,7 +17,7 @@ from typing import Final
 from hypothesis.strategies import DataObject
 from pgdst.simulation.concurrency import Concurrently
 from pgdst.simulation.faults import Fault
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 
 from simulation.harness import Answer, Exchange, Harness, Request

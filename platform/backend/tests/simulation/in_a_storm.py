@@ -15,7 +15,7 @@ from hypothesis.strategies import DataObject
 from pgdst.simulation.client import BEGINS
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.faults import ALL, FREEZE, JUMP, DrawnFaults, Fault
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 
 from simulation.at_once import AtOnce, Move, deadlocks_of, named
 from simulation.harness import Exchange, Request

@@ -1,7 +1,7 @@
 """In which order requests that were sent at once may have counted."""
 
 from pgdst.simulation.client import Outcome
-from pgdst.simulation.scheduler import Result, Step
+from pgdst.simulation.result import Result, Step
 from pgdst.simulation.strategy import Schedule
 from simulation.at_once import named, possible_orders
 from simulation.harness import Request

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from pgdst.simulation.clock import START
 from pgdst.simulation.faults import Fault
 from pgdst.simulation.randomness import SeededIds
-from pgdst.simulation.scheduler import Result
+from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Uniform
 from sqlalchemy import Engine, func, select
