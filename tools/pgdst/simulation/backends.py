@@ -5,7 +5,7 @@ import select
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg
 from psycopg import waiting
@@ -16,6 +16,7 @@ from psycopg.pq.abc import PGresult
 from pgdst.errors import InconclusiveError, ServerUnreachableError
 from pgdst.server.address import Server, require_ours
 from pgdst.server.processes import Processes, processes_of
+from pgdst.simulation.mappers import load_properties_in_order
 
 # How long the observer waits for an answer that takes a tenth of a millisecond, until the backend that was stopped last
 # is suspected of having been stopped while it held one of the locks by which Postgres guards its own lists.
@@ -114,6 +115,8 @@ class Backends:
             if stopped:
                 self._processes.resume(*sorted(stopped))
                 self._frozen -= stopped
+            if self._suspect in stopped:
+                self._suspect = None
 
     def thaw_all(self) -> None:
         """Let every backend go on."""
@@ -159,16 +162,22 @@ class Backends:
 
     @contextmanager
     def no_connection_left(self) -> Iterator[None]:
-        """Take all connections that the server has left, for this block."""
-        with ExitStack() as taken:
+        """Take all connections that the server has left, for this block; all of them are free again at its end."""
+        taken: list[psycopg.Connection] = []
+        try:
             while True:
                 try:
-                    taken.enter_context(closing(self.server.with_database("postgres").connect()))
+                    taken.append(self.server.with_database("postgres").connect())
                 except ServerUnreachableError as error:
                     if isinstance(error.__cause__, psycopg.OperationalError) and "too many clients" in str(error):
                         break
                     raise
             yield
+        finally:
+            for connection in taken:
+                backend = connection.info.backend_pid
+                connection.close()
+                self.wait_until_gone(backend, _RECOVERS_SECONDS)
 
     def close(self) -> None:
         """Let every backend go on, and close the observer's connection."""
@@ -221,5 +230,6 @@ def _row(result: PGresult, number: int) -> tuple[int, frozenset[int]]:
 @contextmanager
 def backends_of(server: Server) -> Iterator[Backends]:
     """Yield the backends of a server of the kit's; whatever happened, none of them is left stopped."""
+    load_properties_in_order()  # before an application compiles its first query
     with processes_of(server) as processes, closing(Backends(server, processes)) as backends:
         yield backends

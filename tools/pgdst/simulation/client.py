@@ -90,10 +90,13 @@ class Turns(Protocol):
     def note_answer(self, client: "Client", what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
 
+    def note_wait(self, client: "Client", what: str, blocker: int) -> None:
+        """Put into the trace for whom the victim of a deadlock has waited."""
+
     def opened(self, client: "Client", connection: "Gated") -> None:
         """Note that the client has opened a connection."""
 
-    def strike(self, client: "Client", fault: "Fault", backend: int) -> None:
+    def strike(self, client: "Client", fault: "Fault", connection: "Gated") -> None:
         """Do what a fault does to a backend, or to the whole server, and return when it is done."""
 
     def no_connection_left(self) -> AbstractContextManager[None]:
@@ -136,7 +139,7 @@ class Client:
     def __init__(self, name: str, function: Callable[[], Any], turns: Turns) -> None:
         self.name = name
         self.pause: Pause | None = AtGate(BEGINS)  # None while it has the turn
-        self.backend: int | None = None  # of the connection that it used last
+        self.connection: Gated | None = None  # that it used last
         self.fault: Fault | None = None  # that strikes it when it goes on
         self.outcome = Outcome()
         self._function = function
@@ -185,7 +188,7 @@ class Client:
 
     def suffers(self, fault: "Fault", connection: "Gated") -> None:
         """Have done what a fault does to the backend of its connection, or to the whole server."""
-        self._turns.strike(self, fault, connection.info.backend_pid)
+        self._turns.strike(self, fault, connection)
 
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
@@ -197,8 +200,13 @@ class Client:
 
     def uses(self, connection: "Gated") -> None:
         """Note which connection it sends something through."""
-        self.backend = connection.info.backend_pid
-        self._turns.uses(self, self.backend)
+        self.connection = connection
+        self._turns.uses(self, connection.standing.backend)
+
+    @property
+    def backend(self) -> int | None:
+        """The process of the connection that it used last."""
+        return self.connection.standing.backend if self.connection is not None else None
 
     def asks_whether_blocked(self) -> Blocked | None:
         """Ask Postgres whether its statement waits for a lock, and behind whom."""
@@ -207,6 +215,10 @@ class Client:
     def note_answer(self, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
         self._turns.note_answer(self, what, answer)
+
+    def note_wait(self, what: str, blocker: int) -> None:
+        """Put into the trace for whom it has waited, as the victim of a deadlock."""
+        self._turns.note_wait(self, what, blocker)
 
     def opened(self, connection: "Gated") -> None:
         """Note that it has opened a connection."""

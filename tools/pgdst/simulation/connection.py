@@ -3,8 +3,10 @@
 psycopg sends everything through one overridable method, `wait`. What no client of a simulation does goes on as ever.
 """
 
+import re
 import select
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
 
 import psycopg
@@ -12,9 +14,9 @@ from psycopg.abc import Params, Query
 from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 
 from pgdst.simulation.client import AtGate, Blocked, Client, current_client
-from pgdst.simulation.faults import RAISED, Fault
-from pgdst.simulation.statement import outcome, statement
-from pgdst.simulation.striking import cut, raise_in_transaction, statement_that_raises, wait_for_answer_and_drop_it
+from pgdst.simulation.faults import CUT, RAISED, Fault
+from pgdst.simulation.statement import digest, outcome, statement
+from pgdst.simulation.striking import bury, raise_in_transaction, statement_that_raises, stop_sending, wait_for_answer
 
 RV = TypeVar("RV")
 Conversation = Generator[Any, Any, RV]
@@ -23,8 +25,31 @@ Conversation = Generator[Any, Any, RV]
 ASK_AFTER_SECONDS = 0.0006
 ASK_AT_LEAST_EVERY_SECONDS = 0.02
 
+# In the detail of 40P01 each process of the circle has a line, the victim the first.
+_BLOCKED_BY = re.compile(r"blocked by process (\d+)")
 _READ, _WRITE = 1, 2
 _WHAT = {"_commit_gen": "COMMIT", "_rollback_gen": "ROLLBACK"}
+
+
+@dataclass
+class Standing:
+    """What a run knows of a connection, whatever libpq has noticed by now.
+
+    It is read off libpq at the end of a conversation, where the protocol alone has brought libpq to it, and stays as
+    it was when the server's side of the connection has ended: when libpq notices that depends on the machine's speed.
+    """
+
+    backend: int
+    is_idle: bool = True  # no transaction is open
+    is_in_flight: bool = False  # the server may be at work for it: in a pipeline, a COPY, a stream of rows
+    is_dead: bool = False
+    awaited: list[Any] = field(default_factory=list)  # cursors whose rows have not come yet
+
+    def note(self, status: int) -> None:
+        """Note libpq's transaction status at the end of a conversation."""
+        if not self.is_dead:
+            self.is_idle = status == TransactionStatus.IDLE
+            self.is_in_flight = status == TransactionStatus.ACTIVE
 
 
 class GatedCursor(psycopg.Cursor[Any]):
@@ -71,6 +96,7 @@ class GatedAsyncCursor(psycopg.AsyncCursor[Any]):
 class GatedConnection(psycopg.Connection[Any]):
     """A connection that waits for the turn of the client that uses it."""
 
+    standing: Standing
     speaking: GatedCursor | None = None
     saying: str | None = None
     refuse_others: Callable[[], None] | None = None
@@ -85,15 +111,20 @@ class GatedConnection(psycopg.Connection[Any]):
         if client is not None and client.take_fault() is Fault.TOO_MANY:
             with client.no_connection_left():
                 return super().connect(conninfo, **options)
-        return super().connect(conninfo, **options)
+        made = super().connect(conninfo, **options)
+        made.standing = Standing(made.info.backend_pid)
+        return made
 
     def wait(self, gen: Conversation[RV], *arguments: Any, **options: Any) -> RV:
         """Consume a conversation with the server, one step of the schedule or more."""
         client = _client_of(self, gen)
         if client is None:
-            return super().wait(gen, *arguments, **options)
+            try:
+                return super().wait(gen, *arguments, **options)
+            finally:
+                self.standing.note(self.info.transaction_status)
         exchange = _Exchange(client, self, gen)
-        if not _is_in_flight(self):
+        if not self.standing.is_in_flight:
             client.stop(exchange.gate)
         while (blocked := exchange.go_on()) is not None:
             client.stop(blocked)
@@ -102,20 +133,20 @@ class GatedConnection(psycopg.Connection[Any]):
     def close(self) -> None:
         """Close the connection; a client's step, as it may release locks."""
         client = current_client()
-        if client is None or client.is_abandoned or self.closed:
+        if client is None or client.is_abandoned or self.standing.is_dead or self.closed:
             super().close()
             return
-        backend = self.info.backend_pid
         try:
             client.stop(AtGate("close"))
         finally:
             super().close()
-        client.closed(backend)
+        client.closed(self.standing.backend)
 
 
 class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
     """The same for asyncio. While its client has the turn, the loop stands still: nobody else may run."""
 
+    standing: Standing
     speaking: GatedAsyncCursor | None = None
     saying: str | None = None
     refuse_others: Callable[[], None] | None = None
@@ -130,15 +161,20 @@ class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
         if client is not None and client.take_fault() is Fault.TOO_MANY:
             with client.no_connection_left():
                 return await super().connect(conninfo, **options)
-        return await super().connect(conninfo, **options)
+        made = await super().connect(conninfo, **options)
+        made.standing = Standing(made.info.backend_pid)
+        return made
 
     async def wait(self, gen: Conversation[RV], *arguments: Any, **options: Any) -> RV:
         """Consume a conversation with the server, one step of the schedule or more."""
         client = _client_of(self, gen)
         if client is None:
-            return await super().wait(gen, *arguments, **options)
+            try:
+                return await super().wait(gen, *arguments, **options)
+            finally:
+                self.standing.note(self.info.transaction_status)
         exchange = _Exchange(client, self, gen)
-        if not _is_in_flight(self):
+        if not self.standing.is_in_flight:
             await client.stop_async(exchange.gate)
         while (blocked := exchange.go_on()) is not None:
             await client.stop_async(blocked)
@@ -147,15 +183,14 @@ class GatedAsyncConnection(psycopg.AsyncConnection[Any]):
     async def close(self) -> None:
         """Close the connection; a client's step, as it may release locks."""
         client = current_client()
-        if client is None or client.is_abandoned or self.closed:
+        if client is None or client.is_abandoned or self.standing.is_dead or self.closed:
             await super().close()
             return
-        backend = self.info.backend_pid
         try:
             await client.stop_async(AtGate("close"))
         finally:
             await super().close()
-        client.closed(backend)
+        client.closed(self.standing.backend)
 
 
 Gated = GatedConnection | GatedAsyncConnection
@@ -172,6 +207,8 @@ class _Exchange(Generic[RV]):
         self._conversation = conversation
         self._wanted: int | None = None  # nothing has been sent
         self._cursor, connection.speaking = connection.speaking, None
+        if self._cursor is not None:
+            connection.standing.awaited.append(self._cursor)
         said, connection.saying = connection.saying, None
         self.what: str = said or _WHAT.get(_name(conversation), _name(conversation).strip("_"))
 
@@ -189,12 +226,23 @@ class _Exchange(Generic[RV]):
                 self._suffer(fault)
             return self._drive()
         except StopIteration as end:
+            self._connection.standing.note(self._connection.info.transaction_status)
             self.value = end.value
-            self._client.note_answer(self.what, outcome(self._cursor))
+            self._client.note_answer(self.what, self._answer())
             return None
         except psycopg.Error as error:
+            self._connection.standing.note(self._connection.info.transaction_status)
+            if (blocker := _whom_a_victim_waited_for(error)) is not None:
+                self._client.note_wait(self.what, blocker)
             self._client.note_answer(self.what, error.sqlstate or type(error).__name__)
             raise
+
+    def _answer(self) -> str:
+        """Return what came of it, and a hash of the rows that have come: with a pipeline's end those of all in it."""
+        standing = self._connection.standing
+        come = [cursor for cursor in standing.awaited if cursor.pgresult is not None]
+        standing.awaited = [cursor for cursor in standing.awaited if cursor not in come]
+        return " ".join(filter(None, [outcome(self._cursor), digest(come, self.value)]))
 
     def _suffer(self, fault: Fault) -> None:
         """Do what the fault does, so that the conversation meets it. Raises: what the server raises in its stead."""
@@ -204,9 +252,9 @@ class _Exchange(Generic[RV]):
             raise raise_in_transaction(self._connection, fault, raises, at_commit=self.what == "COMMIT")
         if fault is Fault.COMMIT_DONE:
             self._wanted = next(self._conversation)
-            wait_for_answer_and_drop_it(self._connection)
-        if fault in (Fault.LOST, Fault.COMMIT_UNDONE, Fault.COMMIT_DONE):
-            cut(self._connection)
+            wait_for_answer(self._connection)
+        if fault in CUT:
+            stop_sending(self._connection)
         self._client.suffers(fault, self._connection)
 
     def _drive(self) -> Blocked | None:
@@ -250,17 +298,50 @@ def _sends_nothing(connection: Gated, conversation: Conversation[Any]) -> bool:
     """Return whether a conversation is none: it only sets something in psycopg, or ends no transaction."""
     name = _name(conversation)
     if name in _WHAT:
-        return connection.info.transaction_status is TransactionStatus.IDLE
-    return name.startswith(("_set_", "_check_")) or (name == "_enter_gen" and not _is_in_flight(connection))
+        return connection.standing.is_idle
+    return name.startswith(("_set_", "_check_")) or (name == "_enter_gen" and not connection.standing.is_in_flight)
 
 
-def _is_in_flight(connection: Gated) -> bool:
-    """Return whether the server may be at work for it at this moment: in a pipeline, a COPY, a stream of rows.
-
-    Then its client keeps the turn, as nobody else may run meanwhile.
-    """
-    return connection.info.transaction_status is TransactionStatus.ACTIVE
+def _whom_a_victim_waited_for(error: psycopg.Error) -> int | None:
+    """Return the id of the process for which the victim of a deadlock waited; it may have been too short to be seen."""
+    if error.sqlstate != "40P01":
+        return None
+    found = _BLOCKED_BY.search(error.diag.message_detail or "")
+    return int(found[1]) if found else None
 
 
 def _name(conversation: Conversation[Any]) -> str:
     return str(getattr(conversation, "__name__", "statement"))
+
+
+class Connections:
+    """The connections of attached engines, by the processes that serve them."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Gated] = {}
+
+    def add(self, connection: Gated) -> None:
+        """Take note of a new connection."""
+        self._open[connection.standing.backend] = connection
+
+    def died(self, backend: int, *, unheard: bool) -> None:
+        """Settle what is left of a connection whose process has ended; `unheard`: its client hears nothing more of it.
+
+        Raises: InconclusiveError.
+        """
+        connection = self._open.pop(backend, None)
+        if connection is not None and not connection.standing.is_dead:
+            connection.standing.is_dead = True
+            bury(connection, unheard=unheard)
+
+    def all_died(self) -> None:
+        """Do so for all of them, when the server has crashed. Raises: InconclusiveError."""
+        for backend in list(self._open):
+            self.died(backend, unheard=False)
+
+    def take_closed(self) -> list[int]:
+        """Return the processes of those that were closed since this was asked last."""
+        closed = [backend for backend, connection in self._open.items() if connection.closed]
+        for backend in closed:
+            del self._open[backend]
+        return closed

@@ -55,6 +55,9 @@ RAISED: Final = {
     Fault.DISK_FULL: "53100",
 }
 
+# What breaks the connection itself, and not at the server's side.
+CUT: Final = (Fault.LOST, Fault.COMMIT_UNDONE, Fault.COMMIT_DONE)
+
 _CLOCKS = (Fault.CLOCK, Fault.CLOCK_BACK)
 _AT_A_STATEMENT = (
     Fault.LOST,

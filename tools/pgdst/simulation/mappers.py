@@ -1,22 +1,25 @@
 """SQLAlchemy's mappers, whose properties are loaded in the order of their names.
 
 A mapper keeps its properties in a frozenset of objects, which iterates by their addresses: two collections that are
-loaded for one query by statements of their own would be loaded in another order in another process.
+loaded for one query by statements of their own would be loaded in another order in another process. A query keeps the
+order that it was compiled with, so this has to come before the first one.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy.orm import configure_mappers
+from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.mapper import _all_registries
+from sqlalchemy.util import HasMemoized
 
 
 def load_properties_in_order() -> None:
-    """Give the mappers that there are by now an order of their properties."""
-    configure_mappers()
+    """Give all mappers, those that are made later too, an order of their properties."""
+    Mapper._prop_set = _IN_ORDER  # type: ignore[method-assign]  # a mapper's own memory of it is made from this
     for registry in _all_registries():
         for mapper in registry.mappers:
-            mapper.__dict__["_prop_set"] = _ByName(mapper._prop_set)
+            if not isinstance(mapper.__dict__.get("_prop_set"), _ByName | None):
+                del mapper.__dict__["_prop_set"]
 
 
 class _ByName(frozenset[Any]):
@@ -27,3 +30,10 @@ class _ByName(frozenset[Any]):
 
     def intersection(self, *others: Iterable[Any]) -> "_ByName":
         return _ByName(super().intersection(*others))
+
+
+def _prop_set(mapper: Any) -> _ByName:
+    return _ByName(mapper._props.values())
+
+
+_IN_ORDER = HasMemoized.memoized_attribute(_prop_set)

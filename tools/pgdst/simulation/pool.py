@@ -1,7 +1,7 @@
 """SQLAlchemy's pool, whose waits for a connection belong to the schedule."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,28 +32,64 @@ def own_waits(engine: Engine, clock: SimulatedClock) -> None:
         engine.pool._pool = own(engine.pool._pool, clock)
 
 
-def fill(engine: "Engine | AsyncEngine", connections: int) -> None:
-    """Have so many idle connections in the pool, or as many as it keeps: each run starts with the same.
+def has_pool(engine: "Engine | AsyncEngine") -> bool:
+    """Return whether the engine keeps connections."""
+    return isinstance(_pool_of(engine), QueuePool)
+
+
+def is_whole(engine: "Engine | AsyncEngine", connections: int) -> bool:
+    """Return whether so many connections are idle, or as many as the pool keeps, and all can be handed out as they are.
 
     Else a client would connect in one run, and find a connection in the next.
     """
-    synchronous = engine if isinstance(engine, Engine) else engine.sync_engine
-    if not isinstance(synchronous.pool, QueuePool):
-        return
-    pool: Any = synchronous.pool
-    wanted = min(connections, pool.size() or connections)
-    idle = pool._pool.idle()
-    is_whole = all(_is_usable(one, pool) for one in idle)
-    if len(idle) == wanted and is_whole:
-        return
-    if len(idle) > wanted or not is_whole:
-        dispose(engine)
+    pool = _pool_of(engine)
+    found = pool._pool.idle()
+    return len(found) == _wanted(pool, connections) and all(_is_usable(one, pool) for one in found)
+
+
+def prepares_connections(engine: "Engine | AsyncEngine") -> bool:
+    """Return whether somebody else than SQLAlchemy does something to each new connection, such as SET."""
+    listeners = _pool_of(engine).dispatch.connect
+    return any(not str(getattr(one, "__module__", "")).startswith("sqlalchemy.") for one in listeners)
+
+
+def fill(engine: "Engine | AsyncEngine", connections: int) -> None:
+    """Open so many connections, or as many as the pool keeps, which has none."""
+    wanted = _wanted(_pool_of(engine), connections)
     if isinstance(engine, Engine):
         opened = [engine.raw_connection() for _ in range(wanted)]
         for connection in opened:
             connection.close()
     else:
         _in_a_loop(_fill_async(engine, wanted))
+
+
+def idle(engine: "Engine | AsyncEngine") -> list[Any]:
+    """Return the driver's connections that nobody uses."""
+    return [_driver_connection(record) for record in _pool_of(engine)._pool.idle()]
+
+
+def sort(engine: "Engine | AsyncEngine", places: Mapping[int, int]) -> None:
+    """Let idle connections be handed out in the order of the places of their processes."""
+    pool = _pool_of(engine)
+    waiting = pool._pool
+    records = sorted(waiting.idle(), key=lambda one: places[_driver_connection(one).standing.backend])
+    for _ in records:
+        waiting.get_nowait()
+    for record in records:
+        waiting.put_nowait(record)
+
+
+def _pool_of(engine: "Engine | AsyncEngine") -> Any:
+    return (engine if isinstance(engine, Engine) else engine.sync_engine).pool
+
+
+def _wanted(pool: Any, connections: int) -> int:
+    return min(connections, pool.size() or connections)
+
+
+def _driver_connection(record: Any) -> Any:
+    return record.driver_connection
 
 
 def _is_usable(record: Any, pool: Any) -> bool:

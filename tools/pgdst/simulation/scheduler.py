@@ -5,10 +5,11 @@ sends next. A statement that waits for a lock ends its step there; its backend i
 before the schedule lets it, when the lock has been released.
 """
 
+import gc
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +18,8 @@ from pgdst.server import full_disk
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Pause, Waiting
 from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.connection import Gated
-from pgdst.simulation.faults import FREEZE, JUMP, Fault, Faults, possible_at
+from pgdst.simulation.connection import Connections, Gated
+from pgdst.simulation.faults import CUT, FREEZE, JUMP, Fault, Faults, possible_at
 from pgdst.simulation.parking import Parking
 from pgdst.simulation.result import Result, Step
 from pgdst.simulation.strategy import ChoicePoint, Schedule, Strategy
@@ -27,6 +28,7 @@ STALL_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
 _GIVE_UP_SECONDS = 2.0
 _ENDS_SECONDS = 5.0
+_SHOWN = 40  # characters of what another client would do
 
 WaitsFor = Mapping[int, frozenset[int]]
 
@@ -39,6 +41,7 @@ class Scheduler:
         backends: Backends,
         strategy: Strategy,
         parkings: Sequence[Parking],
+        connections: Connections,
         faults: Faults | None,
         *,
         clock: SimulatedClock,
@@ -46,6 +49,7 @@ class Scheduler:
         deadline_seconds: float,
     ) -> None:
         self._backends = backends
+        self._connections = connections
         self._strategy = strategy
         self._faults = faults
         self._clock = clock
@@ -79,8 +83,9 @@ class Scheduler:
         for client in self._clients.values():
             client.thread.start()
         try:
-            while self._go_on():
-                pass
+            with _no_garbage_collection():
+                while self._go_on():
+                    pass
         except BaseException:
             self._abandon()
             raise
@@ -116,16 +121,22 @@ class Scheduler:
         """Put what a statement came to into the trace."""
         self._note(client, what, answer)
 
+    def note_wait(self, client: Client, what: str, blocker: int) -> None:
+        """Put into the trace for whom the victim of a deadlock has waited."""
+        self._note(client, what, self._wait_in_words(frozenset([blocker])))
+
     def opened(self, client: Client, connection: Gated) -> None:
         """Note that the client has opened a connection."""
         for parking in self._parkings.values():
-            parking.hold_if_placed(connection.info.backend_pid)
+            parking.hold_if_placed(connection.standing.backend)
         self._note(client, "connect", "done")
 
-    def strike(self, client: Client, fault: Fault, backend: int) -> None:
-        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
+    def strike(self, client: Client, fault: Fault, connection: Gated) -> None:
+        """Do what a fault does to a connection's backend, or to the whole server, and return when it is done."""
+        backend = connection.standing.backend
         if fault is Fault.CRASH:
             self._backends.crash(backend)
+            self._connections.all_died()
             for parking in self._parkings.values():
                 parking.reopen()
             self._parkings = {parking.backend: parking for parking in self._parkings.values()}
@@ -136,8 +147,8 @@ class Scheduler:
         else:
             if fault is Fault.TERMINATED:
                 self._backends.terminate([backend])
-            if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
-                raise InconclusiveError(f"The backend of {client.name} did not end when its connection was {fault}.")
+            self._wait_until_gone(backend, f"of {client.name} did not end when its connection was {fault}")
+            self._connections.died(backend, unheard=fault in CUT)
 
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
@@ -149,9 +160,12 @@ class Scheduler:
 
     def closed(self, client: Client, backend: int) -> None:
         """Return once the backend has ended."""
-        if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
-            raise InconclusiveError(f"The backend of a connection that {client.name} closed did not end.")
+        self._wait_until_gone(backend, f"of a connection that {client.name} closed did not end")
         self._note(client, "close", "done")
+
+    def _wait_until_gone(self, backend: int, what: str) -> None:
+        if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
+            raise InconclusiveError(f"The backend {what}.")
 
     def refuse(self, why: str) -> InconclusiveError:
         """End the run before its next step."""
@@ -180,6 +194,7 @@ class Scheduler:
             self._give_up("No client can go on")
         can_stay = self._last in candidates
         chosen = self._choose(candidates, can_stay=can_stay)
+        self._note_choice(candidates, chosen)
         self._preempts = can_stay and chosen is not self._last
         self.result.preemptions += self._preempts
         self._schedule.append(chosen.name)
@@ -220,6 +235,12 @@ class Scheduler:
         point = ChoicePoint(len(self._schedule) + 1, tuple(client.name for client in candidates), can_stay)
         return candidates[self._strategy.choose(point)]
 
+    def _note_choice(self, candidates: Sequence[Client], chosen: Client) -> None:
+        """Put into the trace who could have taken the step, and what can strike who does."""
+        able = ", ".join(f"{client.name} at {_short(client.pause)}" for client in candidates)
+        kinds = " ".join(possible_at(chosen.pause)) or "none"
+        self.result.trace.append(f"{self._number + 1} can be of {able}; possible faults: {kinds}")
+
     def _step(self, client: Client) -> None:
         """Give the client the turn and take it back. Raises: InconclusiveError."""
         self._number += 1
@@ -254,7 +275,10 @@ class Scheduler:
                 self._parkings[backend].let_pass(client.backend)
         self._note(client, self._doing[client.name], "goes on")
         self._backends.thaw(client.backend)
-        if fault is not None:
+        if fault is Fault.TERMINATED:  # which its client is told before its locks are released
+            self._wait_until_gone(client.backend, f"of {client.name} did not end when its session was terminated")
+            self._connections.died(client.backend, unheard=False)
+        elif fault is not None:
             self._wait_until_struck(client)
 
     def _wait_until_struck(self, client: Client) -> None:
@@ -290,7 +314,7 @@ class Scheduler:
         """Stop the backend of a client that waits, unless it has closed a cycle: then it is the deadlock's victim.
 
         It also is where its wait has ended while nobody else ran: on a slow machine its deadlock check fires before it
-        could be stopped. In the trace a victim's wait is left out, as it may have been too short to be seen.
+        could be stopped. Its error tells the trace for whom it waited, as that may have been too short to be seen.
         """
         assert client.backend is not None
         while isinstance(client.pause, Blocked):
@@ -357,6 +381,24 @@ class Scheduler:
         deadline = time.monotonic() + _GIVE_UP_SECONDS
         for client in self._clients.values():
             client.thread.join(max(0.0, deadline - time.monotonic()))
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Collect no garbage in this block: what is collected may close a connection, and when depends on much."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _short(pause: Pause | None) -> str:
+    if isinstance(pause, AtGate | Waiting):
+        return pause.what[:_SHOWN]
+    return "a lock that is free" if isinstance(pause, Blocked) and not pause.backends else "a stop inside"
 
 
 def _is_in_cycle(backend: int, waits_for: WaitsFor) -> bool:

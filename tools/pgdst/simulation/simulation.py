@@ -1,5 +1,6 @@
 """A simulation: engines whose connections have a gate, named clients, and runs of them under strategies."""
 
+import gc
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from psycopg.pq.abc import PGconn
 from sqlalchemy import Engine, NullPool, QueuePool, event
 
-from pgdst.errors import ConfigurationError, ForeignServerError
+from pgdst.errors import ConfigurationError, ForeignServerError, InconclusiveError
 from pgdst.simulation import pool
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import current_client
 from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.connection import Gated, GatedAsyncConnection, GatedConnection
+from pgdst.simulation.connection import Connections, Gated, GatedAsyncConnection, GatedConnection
 from pgdst.simulation.faults import Faults
-from pgdst.simulation.mappers import load_properties_in_order
 from pgdst.simulation.parking import SETTING, Parking, parking_of
+from pgdst.simulation.renewal import places_of, renew
 from pgdst.simulation.result import Result
 from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Scheduler
 from pgdst.simulation.strategy import Schedule, Strategy
@@ -25,6 +26,7 @@ from pgdst.simulation.strategy import Schedule, Strategy
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which only its users have
 
+_ENDS_SECONDS = 5.0
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
 
@@ -55,6 +57,7 @@ class Simulation:
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
         self._attached: list[_Attached] = []
+        self._sessions = Connections()
         self._clients: dict[str, Callable[[], Any]] = {}
         self._running: Scheduler | None = None
 
@@ -66,7 +69,7 @@ class Simulation:
         Raises: ConfigurationError, where it is not on psycopg 3, or its connections can't have a gate each;
         ForeignServerError, where it leads to another server.
         """
-        attached = _Attached(engine, self._backends, self.clock, self._refuse_others)
+        attached = _Attached(engine, self._backends, self._sessions, self.clock, self._refuse_others)
         self._attached.append(attached)
         if self._inside_statements:
             attached.park()
@@ -97,6 +100,7 @@ class Simulation:
             self._backends,
             strategy,
             parkings,
+            self._sessions,
             strategy if faults is None and isinstance(strategy, Schedule) else faults,
             clock=self.clock,
             stall_seconds=self._stall_seconds,
@@ -105,7 +109,7 @@ class Simulation:
         for name, function in clients.items():
             scheduler.spawn(name, function)
         for attached in self._attached:
-            pool.fill(attached.engine, max(len(clients), self._connections))
+            attached.begin(max(len(clients), self._connections))
         try:
             with ExitStack() as held:
                 for parking in parkings:
@@ -165,16 +169,18 @@ class _Attached:
         self,
         engine: "Engine | AsyncEngine",
         backends: Backends,
+        sessions: Connections,
         clock: SimulatedClock,
         refuse_others: Callable[[], None],
     ) -> None:
         self.engine = engine
         self.parking: Parking | None = None
+        self._places: dict[int, int] = {}
         self._backends = backends
+        self._sessions = sessions
         self._refuse_others = refuse_others
         self._synchronous = _synchronous(engine)
         self._resources = ExitStack()
-        load_properties_in_order()
         pool.dispose(engine)
         self._listen("do_connect", self._connect_async if self._synchronous.dialect.is_async else self._connect)
         # A client may dispose of the engine, which has another pool then.
@@ -200,9 +206,27 @@ class _Attached:
         server = self._backends.server.with_database(self._synchronous.url.database or "")
         self.parking = self._resources.enter_context(parking_of(server, self._backends))
 
+    def begin(self, connections: int) -> None:
+        """Have so many idle connections in the pool, in the same order and with sessions as new ones, for a run."""
+        if not pool.has_pool(self.engine):
+            return
+        if not pool.is_whole(self.engine, connections):
+            gc.collect()  # what nobody refers to any more may hold a connection
+        is_whole = pool.is_whole(self.engine, connections) and not pool.prepares_connections(self.engine)
+        if not is_whole or not renew(pool.idle(self.engine)):
+            self.dispose()
+            pool.fill(self.engine, connections)
+        found = pool.idle(self.engine)
+        if not self._places.keys() >= {one.standing.backend for one in found}:
+            self._places = places_of(found)
+        pool.sort(self.engine, self._places)
+
     def dispose(self) -> None:
-        """Close all connections that nobody uses; new ones have a gate."""
+        """Close all connections that nobody uses, and return when their sessions have ended; new ones have a gate."""
         pool.dispose(self.engine)
+        for backend in self._sessions.take_closed():
+            if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
+                raise InconclusiveError(f"The session {backend} did not end when its connection was closed.")
 
     def close(self) -> None:
         """Close all connections that nobody uses; new ones have none."""
@@ -237,9 +261,10 @@ class _Attached:
 
     def _accept(self, connection: Gated, place: int | None) -> None:
         self._require_ours(connection.pgconn)
+        self._sessions.add(connection)
         connection.refuse_others = self._refuse_others
         if self.parking is not None and place is not None:
-            self.parking.assign(place, connection.info.backend_pid)
+            self.parking.assign(place, connection.standing.backend)
         if (client := current_client()) is not None:
             client.opened(connection)
 

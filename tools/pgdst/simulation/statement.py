@@ -29,6 +29,27 @@ def outcome(cursor: Any) -> str:
     return (cursor.statusmessage if cursor is not None else None) or "done"
 
 
+def digest(cursors: Sequence[Any], value: object) -> str:
+    """Return a short hash of the rows of cursors, and of what a conversation returned itself; empty without any.
+
+    A COPY returns bytes, a server-side cursor a list of rows, a stream of rows one result after another.
+    """
+    results = [result for cursor in cursors for result in cursor._results]
+    if hasattr(value, "get_value"):
+        results.append(value)
+    rows: list[object] = [row for result in results for row in _rows_of(result)]
+    if isinstance(value, bytes | bytearray | memoryview):
+        rows.append(bytes(value))
+    elif isinstance(value, list | tuple):
+        rows.append(_ADDRESS.sub("", repr(value)))
+    return f"#{hashlib.sha256(repr(rows).encode(errors='backslashreplace')).hexdigest()[:8]}" if rows else ""
+
+
+def _rows_of(result: Any) -> list[list[bytes | None]]:
+    columns = range(result.nfields)
+    return [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
+
+
 def _values(params: Params | Sequence[Params]) -> str:
     if isinstance(params, Mapping):
         text = "{" + ", ".join(f"{name}: {params[name]!r}" for name in sorted(params)) + "}"

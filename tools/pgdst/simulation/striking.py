@@ -3,7 +3,10 @@
 import os
 import select
 import socket
-from contextlib import AbstractContextManager, suppress
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -19,25 +22,65 @@ _CHUNK = 65536
 _ABORTED = "25P02"  # what is said of everything in a transaction that an error has aborted before
 
 
-def cut(connection: Any) -> None:
-    """Let the connection break as a network's does: neither side gets anything more."""
-    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate, _broken_already():
-        duplicate.shutdown(socket.SHUT_RDWR)
+def stop_sending(connection: Any) -> None:
+    """Let the server's side see the end of the connection: its session ends."""
+    with _socket(connection) as duplicate:
+        duplicate.shutdown(socket.SHUT_WR)
 
 
-def wait_for_answer_and_drop_it(connection: Any) -> None:
-    """Return when the server has answered, and nobody will see what."""
-    descriptor = connection.pgconn.socket
-    readable, _, _ = select.select([descriptor], [], [], _ANSWER_SECONDS)
+def wait_for_answer(connection: Any) -> None:
+    """Return when the server has answered, and nobody has seen what."""
+    readable, _, _ = select.select([connection.pgconn.socket], [], [], _ANSWER_SECONDS)
     if not readable:
         raise InconclusiveError("COMMIT was not answered, so it cannot be lost after it was done.")
-    with socket.socket(fileno=os.dup(descriptor)) as duplicate, _broken_already():
-        duplicate.recv(_CHUNK)  # one answer, which the server sends at once
 
 
-def _broken_already() -> AbstractContextManager[None]:
-    """Let it be, for this block: a crash may have ended the session before, and its client has not noticed."""
-    return suppress(OSError)
+def bury(connection: Any, *, unheard: bool) -> None:
+    """Bring a connection whose session has ended to a state that no longer changes by itself.
+
+    All that the server said last has arrived then, with the end of it; or is dropped where it is `unheard`, as when
+    the connection itself broke. Nothing more can be sent.
+
+    Raises: InconclusiveError, where its end does not arrive.
+    """
+    if connection.pgconn.status != ConnStatus.OK:
+        return  # libpq has noticed before, and closed it
+    with _socket(connection) as duplicate:
+        duplicate.settimeout(_ANSWER_SECONDS)
+        if unheard:
+            while duplicate.recv(_CHUNK):
+                pass
+        elif not _has_ended(duplicate):
+            raise InconclusiveError("The server ended a session, but the end of its connection did not arrive.")
+        duplicate.shutdown(socket.SHUT_WR)
+
+
+if sys.platform == "darwin":
+
+    def _has_ended(stream: socket.socket) -> bool:
+        """Return whether the other side's end arrives in time, whatever is still unread before it."""
+        change = select.kevent(stream, select.KQ_FILTER_READ, select.KQ_EV_ADD | select.KQ_EV_CLEAR)
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        with closing(select.kqueue()) as queue:
+            while (patience := deadline - time.monotonic()) > 0:
+                if any(one.flags & select.KQ_EV_EOF for one in queue.control([change], 1, patience)):
+                    return True
+        return False
+
+else:
+
+    def _has_ended(stream: socket.socket) -> bool:
+        """Return whether the other side's end arrives in time, whatever is still unread before it."""
+        poll = select.poll()
+        poll.register(stream, select.POLLRDHUP)
+        return bool(poll.poll(_ANSWER_SECONDS * 1000))
+
+
+@contextmanager
+def _socket(connection: Any) -> Iterator[socket.socket]:
+    """Yield a connection's socket, whose errors are let be: it may be broken already."""
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate, suppress(OSError):
+        yield duplicate
 
 
 def statement_that_raises(fault: Fault, full: str) -> str:

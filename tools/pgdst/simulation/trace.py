@@ -26,9 +26,16 @@ class Trace:
 
         Lone surrogates, which a request may carry and UTF-8 may not, are escaped in the hash.
         """
-        one_line = line.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        self._add(line.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r"))
+
+    def _add(self, one_line: str) -> None:
         self._lines.append(one_line)
         self._hash.update(one_line.encode(errors="backslashreplace") + b"\n")
+
+    def extend(self, other: "Trace") -> None:
+        """Add the events of another trace, such as of a run of several clients within a longer one."""
+        for line in other._lines:
+            self._add(line)
 
     def hexdigest(self) -> str:
         """Return the SHA-256 of all lines so far, in hexadecimal."""

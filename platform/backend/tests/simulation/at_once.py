@@ -64,9 +64,7 @@ class AtOnce(Concurrently, Harness):
         requests = named([self._request_of(move) for move in moves])
         clients = {name: partial(self.transmit, sent) for name, sent in requests.items()}
         result = self.concurrently(data, faults=(), longest=None, **clients)
-        self.run.trace.append(
-            f"{self.checking}: {result.schedule} with {result.preemptions} preemptions: {result.trace.hexdigest()}"
-        )
+        self.record(result)
         self.expect_equal("failures", {}, result.errors)
         self.expect_equal("deadlocks", [], deadlocks_of(result))
         exchanges = {name: result.value(name) for name in requests}
@@ -75,6 +73,11 @@ class AtOnce(Concurrently, Harness):
         self._follow_an_order(dict(zip(requests, moves, strict=True)), exchanges, result)
         self.sometimes("a request waits for another", any(is_wait(step.answer) for step in result.steps))
         self.sometimes("a request comes between the statements of another", result.preemptions > 0)
+
+    def record(self, result: Result) -> None:
+        """Put every step of a run of several clients into the trace."""
+        self.run.trace.append(f"{self.checking}: {result.schedule} with {result.preemptions} preemptions")
+        self.run.trace.extend(result.trace)
 
     def done_unless_refused(self, refusal: Refusal | None, act: Move, ask: Callable[[], Answer]) -> None:
         """Act, where nothing speaks against it, else ask for the same and be refused."""

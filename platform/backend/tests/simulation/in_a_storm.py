@@ -82,7 +82,7 @@ class InAStorm(AtOnce):
         faults = set(result.schedule.faults.values())
         if Fault.CRASH in faults:
             self.observe_anew()
-        self.run.trace.append(f"{self.checking}: {result.schedule}: {result.trace.hexdigest()}")
+        self.record(result)
         self.expect_equal("failures", {}, result.errors)
         self.expect_equal("deadlocks", [], deadlocks_of(result))
         self.expect_equal("503s beyond the requests hit", 0, max(0, self.unavailable - most_unavailable(result)))
