@@ -57,6 +57,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the run's trace, whose hash is printed, to this file (with workers: FILE.0, FILE.1 …)",
     )
     group.addoption(
+        "--pgdst-jitter",
+        type=int,
+        metavar="N",
+        help="wait for random times, drawn from N, wherever the kit touches the world, which changes no run",
+    )
+    group.addoption(
+        "--pgdst-after",
+        type=int,
+        metavar="SEED",
+        help="run a few examples of another seed before, in the same databases, which changes no run",
+    )
+    group.addoption(
         "--pgdst-faults",
         choices=FAULTS,
         default=os.environ.get("PGDST_FAULTS") or "some",
@@ -77,6 +89,10 @@ def pytest_configure(config: pytest.Config) -> None:
         given = config.getoption("hypothesis_seed", None)
         config.option.pgdst_seed = int(given) if given is not None else secrets.randbelow(2**32)
     config.option.hypothesis_seed = str(config.option.pgdst_seed)
+    if config.option.pgdst_jitter is not None:
+        from pgdst.simulation import jitter
+
+        jitter.install(config.option.pgdst_jitter)
     config.stash[SHARES], config.stash[RECORDS], config.stash[KEPT] = {}, {}, []
     if _keeps():
         config.option.maxfail = 1  # or what is kept would be a later test's
@@ -311,7 +327,19 @@ def pytest_runtest_makereport(
 
             told = f"{interleaving(runs[-1])}\nreplay: {replay_command(item.config)}"
             report.sections.append(("interleaving", told))
+    if call.excinfo is not None and (error := call.excinfo.value).__class__.__name__ == "NotDeterministicError":
+        report.sections.append(("not deterministic", f"both traces: {_keep_traces(item, error)}"))
     return report
+
+
+def _keep_traces(item: pytest.Item, error: Any) -> Path:
+    """Write both traces of an example that failed, and did not again, into a folder of the checkout; return it."""
+    folder = project.load().root / ".pgdst" / "not-deterministic"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in (("first", error.first), ("again", error.again)):
+        text = "".join(f"{line}\n" for line in lines)
+        (folder / f"{item.name}-{name}.trace").write_text(text, encoding="utf-8", errors="backslashreplace")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -251,7 +251,7 @@ class _Exchange(Generic[RV]):
             raises = statement_that_raises(fault, self._client.full_disk())
             raise raise_in_transaction(self._connection, fault, raises, at_commit=self.what == "COMMIT")
         if fault is Fault.COMMIT_DONE:
-            self._wanted = next(self._conversation)
+            self.converse(None)
             wait_for_answer(self._connection)
         if fault in CUT:
             stop_sending(self._connection)
@@ -260,22 +260,31 @@ class _Exchange(Generic[RV]):
     def _drive(self) -> Blocked | None:
         """Return where it waits for a lock. Raises: StopIteration at the end."""
         if self._wanted is None:
-            self._wanted = next(self._conversation)
+            self.converse(None)
         patience = ASK_AFTER_SECONDS
         while True:
-            if self._connection.pgconn.status != ConnStatus.OK:  # it has no socket any more
-                self._wanted = self._conversation.send(_READ | _WRITE)  # which raises: the conversation ends by itself
-                continue
-            descriptor = self._connection.pgconn.socket
-            reads = [descriptor] if self._wanted & _READ else []
-            writes = [descriptor] if self._wanted & _WRITE else []
-            readable, writable, _ = select.select(reads, writes, [], patience)
-            if not readable and not writable:
+            ready = self.ready(patience)
+            if not ready:
                 if (blocked := self._client.asks_whether_blocked()) is not None:
                     return blocked
                 patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
-            # What could be read while there is something to write depends on how fast the server is: not yet.
-            self._wanted = self._conversation.send(_WRITE if writable else _READ * bool(readable))
+            self.converse(ready)
+
+    def converse(self, ready: int | None) -> None:
+        """Let psycopg send and read what it can, told for what the socket is ready, until it wants to wait again."""
+        self._wanted = self._conversation.send(ready)
+
+    def ready(self, patience_seconds: float) -> int:
+        """Return for what the socket is ready of that which the conversation waits for; 0 after so long."""
+        if self._connection.pgconn.status != ConnStatus.OK:  # it has no socket any more
+            return _READ | _WRITE  # which raises: the conversation ends by itself
+        descriptor = self._connection.pgconn.socket
+        assert self._wanted is not None
+        reads = [descriptor] if self._wanted & _READ else []
+        writes = [descriptor] if self._wanted & _WRITE else []
+        readable, writable, _ = select.select(reads, writes, [], patience_seconds)
+        # What could be read while there is something to write depends on how fast the server is: not yet.
+        return _WRITE if writable else _READ * bool(readable)
 
 
 def _describe(cursor: GatedCursor | GatedAsyncCursor, query: Query, params: Params | Sequence[Params] | None) -> None:

@@ -2,7 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Final
+
+# How many lines of two runs are shown before the first that differs, and after it.
+_BEFORE: Final = 20
+_AFTER: Final = 4
 
 
 class Trace:
@@ -41,18 +47,43 @@ class Trace:
         """Return the SHA-256 of all lines so far, in hexadecimal."""
         return self._hash.hexdigest()
 
-    def first_difference(self, other: "Trace") -> str | None:
-        """Return the first line at which two runs part, both versions, or None when they are the same run."""
+    def first_difference(self, other: "Trace") -> "Difference | None":
+        """Return the first line at which two runs part, or None when they are the same run."""
         return first_difference(self._lines, other._lines)
 
 
-def first_difference(mine: Sequence[str], theirs: Sequence[str]) -> str | None:
-    """Return the first line at which two lists of a trace's lines part, both versions, or None when they are equal."""
-    return next(
-        (
-            f"line {number}: {one!r} here, {other!r} there"
-            for number, (one, other) in enumerate(zip_longest(mine, theirs), start=1)
-            if one != other
-        ),
-        None,
-    )
+@dataclass(frozen=True)
+class Difference:
+    """The first line at which two lists of a trace's lines part, from 1; a list that has ended before has None.
+
+    `before` are lines before it, the same in both; `after` how the one and the other go on.
+    """
+
+    line: int
+    here: str | None
+    there: str | None
+    before: tuple[str, ...] = ()
+    after: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+    def __str__(self) -> str:
+        """Return the line, and both versions."""
+        return f"line {self.line}: {self.here!r} here, {self.there!r} there"
+
+    def in_context(self) -> str:
+        """Return it with the lines before, which say what each step could have been, and after."""
+        first = self.line - len(self.before)
+        same = [f"  {number}  {line}" for number, line in enumerate(self.before, start=first)]
+        here, there = (
+            [f"{mark} {self.line + number}  {line}" for number, line in enumerate([parts, *after]) if line is not None]
+            for mark, parts, after in (("<", self.here, self.after[0]), (">", self.there, self.after[1]))
+        )
+        return "\n".join([*same, *(here or ["< it has ended"]), "---", *(there or ["> it has ended"])])
+
+
+def first_difference(mine: Sequence[str], theirs: Sequence[str]) -> Difference | None:
+    """Return the first line at which two lists of a trace's lines part, or None when they are equal."""
+    for number, (one, other) in enumerate(zip_longest(mine, theirs)):
+        if one != other:
+            after = (tuple(mine[number + 1 :][:_AFTER]), tuple(theirs[number + 1 :][:_AFTER]))
+            return Difference(number + 1, one, other, tuple(mine[max(0, number - _BEFORE) : number]), after)
+    return None

@@ -41,9 +41,9 @@ def test_a_lone_surrogate_can_be_traced() -> None:
 
 def test_the_first_difference_names_the_line_and_both_versions() -> None:
     """What a determinism check prints is enough to start looking."""
-    assert traced("one", "two").first_difference(traced("one", "2")) == "line 2: 'two' here, '2' there"
+    assert str(traced("one", "two").first_difference(traced("one", "2"))) == "line 2: 'two' here, '2' there"
 
 
 def test_a_run_that_stops_early_differs_at_the_line_it_lacks() -> None:
     """A prefix is not the same run."""
-    assert traced("one", "two").first_difference(traced("one")) == "line 2: 'two' here, None there"
+    assert str(traced("one", "two").first_difference(traced("one"))) == "line 2: 'two' here, None there"

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, Final, LiteralString, Protocol
 
 import psycopg
@@ -15,6 +16,7 @@ from hypothesis import event
 from hypothesis.stateful import RuleBasedStateMachine
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.clock import SimulatedClock
+from pgdst.simulation.examples import Examples
 from pgdst.simulation.faults import DEFAULT_MIX, MIXES, Fault
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.randomness import NOBODY, SeededIds, acting_as
@@ -30,7 +32,6 @@ from simulation.watched_clock import WatchedClock
 # What FAULTS= stands for here. The platform's tables say that nothing ends, nor is used, before it began (such as
 # ck_claims_action_after_claim), so that with its clock set back it refuses what it should do: that is not asked of it.
 FAULTS: Final = {mix: tuple(kind for kind in kinds if kind is not Fault.CLOCK_BACK) for mix, kinds in MIXES.items()}
-A_NEW_EXAMPLE: Final = "a new example"  # what the trace of each begins with
 
 
 class CleanDatabases(Protocol):
@@ -50,6 +51,11 @@ class Run:
     trace: Trace
     ledger: Ledger = field(default_factory=Ledger)
     faults: tuple[Fault, ...] = FAULTS[DEFAULT_MIX]
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The run's examples so far."""
+        return Examples(self.trace)
 
 
 @dataclass(frozen=True)
@@ -127,14 +133,18 @@ class Harness(RuleBasedStateMachine):
             self.observer = connect_past_the_platform(self.engine.url)
             opened.callback(lambda: self.observer.close())
             self.resources = opened.pop_all()
-        run.trace.append(A_NEW_EXAMPLE)
+        run.examples.begin()
 
     def teardown(self) -> None:
         """Ask for what must come about in the end, record what the tables hold then, and give everything back."""
         with self.resources:
-            if sys.exception() is None:  # else a step has failed, and nothing may be said over it
-                self._check_the_end()
-            self._trace_tables()
+            try:
+                if sys.exception() is None:  # else a step has failed, and nothing may be said over it
+                    self._check_the_end()
+            finally:
+                self._trace_tables()
+                if sys.exception() is not None:
+                    self.run.examples.fail()
 
     def check_invariants(self, settings: Any, output: Any, runtimes: Any) -> None:  # noqa: ARG002  printing is left out
         """Check all invariants, without a line for each after every step: a failure says which of them it is."""

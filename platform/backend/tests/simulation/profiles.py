@@ -6,8 +6,10 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
+from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.randomness import SEED_ONLY
 from pgdst.simulation.shares import part_of
+from pgdst.simulation.trace import Trace
 
 from simulation.checks import liveness_of, moves_of, storms_of
 from simulation.harness import Harness, Run, collected
@@ -81,6 +83,11 @@ def run_until_everything_was_reached(machine: type[Harness], run: Run, profile: 
             run_machine(machine, derived, settings_of(profile, EXAMPLES_AN_EXTENSION))
 
 
+def run_another_before(machine: type[Harness], run: Run, other_seed: int) -> None:
+    """Run a few examples of another seed, of which the run must show nothing: they leave used databases behind."""
+    run_machine(machine, replace(run, seed=other_seed, trace=Trace(), ledger=Ledger()), settings_of("quick", 2))
+
+
 def unreached(machine: type[Harness], run: Run) -> list[str]:
     """Return what a machine has to reach and a run has not; in storms, what there is only there."""
     only = storms_of(machine).keys() | _struck(machine, run)
@@ -100,7 +107,8 @@ def run_share_of(machine: type[Harness], run: Run, profile: str, examples: int |
 def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
     """Run a machine's examples, all choices drawn from the run's seed, and count in its ledger what they reach.
 
-    Raises: what the smallest failing example raises, with its steps as notes.
+    Raises: what the smallest failing example raises, with its steps as notes; NotDeterministicError, where an example
+    fails and does not when it is run again.
     """
     __tracebackhide__ = True
     declare(machine, run)
@@ -108,7 +116,8 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
         examples = -(-chosen.max_examples // EXAMPLES_A_STORM)
         chosen = settings(chosen, stateful_step_count=STEPS_IN_STORMS, max_examples=examples)
     # Its signature asks for a class; its docstring takes "anything which returns an instance".
-    run_state_machine_as_test(seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
+    with run.examples.required_to_fail_again():
+        run_state_machine_as_test(seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
 
 
 def declare(machine: type[Harness], run: Run) -> None:

@@ -11,6 +11,7 @@ from simulation.machine import DeepSciFi, DeepSciFiInStorms
 from simulation.profiles import (
     PROFILES,
     chosen_profile,
+    run_another_before,
     run_machine,
     run_share_of,
     run_until_everything_was_reached,
@@ -49,6 +50,8 @@ def run_as_long_as_was_asked_for(machine: type[Harness], run: Run, pytestconfig:
     profile = chosen_profile(pytestconfig)
     examples = pytestconfig.getoption("--pgdst-examples")
     workers = pytestconfig.getoption("--pgdst-workers")
+    if (other_seed := pytestconfig.getoption("--pgdst-after")) is not None:
+        run_another_before(machine, run, other_seed)
     must_reach_everything = examples is None and PROFILES[profile].must_reach_everything
     if workers > 1:
         run_share_of(machine, run, profile, examples, workers)

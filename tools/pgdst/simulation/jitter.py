@@ -1,0 +1,95 @@
+"""Random real waits wherever the kit touches the world, which must change no run: how its determinism is tested.
+
+What decides in a run may depend on what happened, never on how soon. A wait before and after each of these functions
+makes another thing late each time: an answer, a signal, a thread, a question.
+"""
+
+import functools
+import inspect
+import time
+from collections.abc import Callable
+from importlib import import_module
+from random import Random
+from threading import Lock
+from typing import Any, Final
+
+LONGEST_SECONDS: Final = 0.020
+# So few of the points wait, and short waits come more often than long ones: one thing is late, and the rest is not.
+PROBABILITY: Final = 0.08
+
+# Each place where the kit touches the world: `module:function`, or `module:Class.method`, within pgdst.
+POINTS: Final = (
+    # What is sent to the server and read from it.
+    "simulation.connection:_Exchange.converse",
+    "simulation.connection:_Exchange.ready",
+    "simulation.connection:raise_in_transaction",
+    "simulation.renewal:_in_all",
+    # What the observer asks and does.
+    "simulation.backends:Backends.blockers",
+    "simulation.backends:Backends.cancel",
+    "simulation.backends:Backends.terminate",
+    "simulation.backends:Backends.wait_until_gone",
+    # Signals: processes are stopped, let go on and killed.
+    "server.processes:_Shell._request",
+    # Stops inside statements.
+    "simulation.parking:Parking.hold",
+    "simulation.parking:Parking.let_pass",
+    "simulation.parking:Parking.settle",
+    # Connections are opened, closed and broken.
+    "simulation.simulation:_Attached._place",
+    "simulation.simulation:_Attached._accept",
+    "simulation.simulation:_Attached.dispose",
+    "simulation.backends:Backends._connect",
+    "simulation.connection:stop_sending",
+    "simulation.connection:wait_for_answer",
+    "simulation.connection:bury",
+    "simulation.pool:_take",
+    # Threads are woken, and wait for their turns.
+    "simulation.client:_Turn.give",
+    "simulation.client:_Turn.wait",
+    "simulation.client:Client._give_back",
+    "simulation.scheduler:Scheduler._take_turn_back",
+    # The clock is set.
+    "simulation.clock:SimulatedClock._show",
+    # Databases are lent, brought back and dropped.
+    "database.pool:Databases._take_back",
+    "database.pool:_drop",
+)
+
+
+def install(seed: int) -> None:
+    """Let every one of the points wait from now on, in this process, for times drawn from the seed."""
+    waits = _Waits(seed)
+    for point in POINTS:
+        module, _, path = point.partition(":")
+        owner: Any = import_module(f"pgdst.{module}")
+        *parents, name = path.split(".")
+        for parent in parents:
+            owner = getattr(owner, parent)
+        setattr(owner, name, _between_waits(getattr(owner, name), waits))
+
+
+class _Waits:
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)  # noqa: S311  # seeded random is the point
+        self._lock = Lock()
+
+    def wait(self) -> None:
+        with self._lock:
+            waits, share = self._random.random() < PROBABILITY, self._random.random()
+        if waits:
+            time.sleep(LONGEST_SECONDS * share**3)
+
+
+def _between_waits(function: Callable[..., Any], waits: _Waits) -> Callable[..., Any]:
+    assert not inspect.iscoroutinefunction(function), "a coroutine would be waited for after it was only made"
+
+    @functools.wraps(function)
+    def delayed(*arguments: Any, **options: Any) -> Any:
+        waits.wait()
+        try:
+            return function(*arguments, **options)
+        finally:
+            waits.wait()
+
+    return delayed
