@@ -4,7 +4,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import psycopg
@@ -33,6 +33,14 @@ _ACTIVITY = """
 """
 # A commit flushes the log up to its own record, and this is the smallest transaction that has one.
 _FLUSH = "SELECT pg_logical_emit_message(true, 'pgdst', '')"
+# The log has a sequence's number 32 ahead, and whether it is written anew depends on when the last checkpoint was: how
+# many numbers a crash loses is up to chance. Here it is always the most that a Postgres may lose.
+_AHEAD_OF_SEQUENCES = """
+    SELECT format('%I.%I', schemaname, sequencename),
+        greatest(least(last_value::numeric + 32 * increment_by, max_value), min_value)::bigint
+    FROM pg_catalog.pg_sequences WHERE last_value IS NOT NULL ORDER BY 1
+"""
+_SET_SEQUENCE = "SELECT pg_catalog.setval(to_regclass(%s), %s)"
 
 
 class Backends:
@@ -136,14 +144,15 @@ class Backends:
         with self._lock:
             self._observer.execute("SELECT pg_cancel_backend(%s)", (backend,))
 
-    def crash(self, backend: int) -> None:
+    def crash(self, backend: int, databases: Sequence[str]) -> None:
         """Kill a backend, so that the server ends all others and recovers; return when it answers again.
 
-        What open transactions have written is on disk then, or how far sequences and tables have come afterwards would
-        depend on what the server had flushed by itself.
+        What open transactions have written is on disk then, or how far tables have come afterwards would depend on what
+        the server had flushed by itself. Sequences of these databases have lost the most numbers that they can.
 
         Raises: InconclusiveError, where it does not.
         """
+        ahead = {name: self._ahead_of_sequences(name) for name in databases}
         own = self._observer.info.backend_pid
         # Where an earlier crash has ended it, and its client has not noticed yet, any other does as well.
         victim = backend if self._is_there(backend) else own
@@ -159,6 +168,18 @@ class Backends:
             _wait_until_closed(self._observer)
             self._observer.close()
             self._observer = self._connect()
+        for name, sequences in ahead.items():
+            self._set_sequences(name, sequences)
+
+    def _ahead_of_sequences(self, database: str) -> list[tuple[str, int]]:
+        with closing(self.server.with_database(database).connect()) as connection:
+            return connection.execute(_AHEAD_OF_SEQUENCES).fetchall()
+
+    def _set_sequences(self, database: str, sequences: list[tuple[str, int]]) -> None:
+        if sequences:
+            with closing(self.server.with_database(database).connect()) as connection, connection.pipeline():
+                for sequence in sequences:
+                    connection.execute(_SET_SEQUENCE, sequence)
 
     @contextmanager
     def no_connection_left(self) -> Iterator[None]:

@@ -328,10 +328,16 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: dict[int, Gated] = {}
+        self._databases: set[str] = set()
 
     def add(self, connection: Gated) -> None:
         """Take note of a new connection."""
         self._open[connection.standing.backend] = connection
+        self._databases.add(connection.info.dbname)
+
+    def databases(self) -> list[str]:
+        """Return the names of the databases that they have led to."""
+        return sorted(self._databases)
 
     def died(self, backend: int, *, unheard: bool) -> None:
         """Settle what is left of a connection whose process has ended; `unheard`: its client hears nothing more of it.

@@ -1,7 +1,7 @@
 """SQLAlchemy's pool, whose waits for a connection belong to the schedule."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,11 +69,11 @@ def idle(engine: "Engine | AsyncEngine") -> list[Any]:
     return [_driver_connection(record) for record in _pool_of(engine)._pool.idle()]
 
 
-def sort(engine: "Engine | AsyncEngine", places: Mapping[int, int]) -> None:
-    """Let idle connections be handed out in the order of the places of their processes."""
+def sort(engine: "Engine | AsyncEngine", place_of: Callable[[Any], int]) -> None:
+    """Let idle connections be handed out in the order of their places."""
     pool = _pool_of(engine)
     waiting = pool._pool
-    records = sorted(waiting.idle(), key=lambda one: places[_driver_connection(one).standing.backend])
+    records = sorted(waiting.idle(), key=lambda one: place_of(_driver_connection(one)))
     for _ in records:
         waiting.get_nowait()
     for record in records:

@@ -135,7 +135,7 @@ class Scheduler:
         """Do what a fault does to a connection's backend, or to the whole server, and return when it is done."""
         backend = connection.standing.backend
         if fault is Fault.CRASH:
-            self._backends.crash(backend)
+            self._backends.crash(backend, self._connections.databases())
             self._connections.all_died()
             for parking in self._parkings.values():
                 parking.reopen()

@@ -18,7 +18,7 @@ from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.connection import Connections, Gated, GatedAsyncConnection, GatedConnection
 from pgdst.simulation.faults import Faults
 from pgdst.simulation.parking import SETTING, Parking, parking_of
-from pgdst.simulation.renewal import places_of, renew
+from pgdst.simulation.renewal import Sessions
 from pgdst.simulation.result import Result
 from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Scheduler
 from pgdst.simulation.strategy import Schedule, Strategy
@@ -175,7 +175,7 @@ class _Attached:
     ) -> None:
         self.engine = engine
         self.parking: Parking | None = None
-        self._places: dict[int, int] = {}
+        self._idle = Sessions(())
         self._backends = backends
         self._sessions = sessions
         self._refuse_others = refuse_others
@@ -212,14 +212,17 @@ class _Attached:
             return
         if not pool.is_whole(self.engine, connections):
             gc.collect()  # what nobody refers to any more may hold a connection
-        is_whole = pool.is_whole(self.engine, connections) and not pool.prepares_connections(self.engine)
-        if not is_whole or not renew(pool.idle(self.engine)):
+        if not self._is_renewed(connections):
             self.dispose()
             pool.fill(self.engine, connections)
-        found = pool.idle(self.engine)
-        if not self._places.keys() >= {one.standing.backend for one in found}:
-            self._places = places_of(found)
-        pool.sort(self.engine, self._places)
+            self._idle = Sessions(pool.idle(self.engine))
+        pool.sort(self.engine, self._idle.place_of)
+
+    def _is_renewed(self, connections: int) -> bool:
+        """Return whether so many connections are idle, their sessions as new."""
+        if not pool.is_whole(self.engine, connections) or pool.prepares_connections(self.engine):
+            return False
+        return self._idle.renew(pool.idle(self.engine))
 
     def dispose(self) -> None:
         """Close all connections that nobody uses, and return when their sessions have ended; new ones have a gate."""
