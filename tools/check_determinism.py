@@ -89,13 +89,12 @@ def main(
     chosen = [determinism.CONDITIONS[name] for name in conditions or CONDITIONS]
     if len(chosen) < 2:
         raise click.UsageError("One condition alone compares nothing. Give --condition twice or more.")
-    kept = tested.root / ".pgdst" / "determinism"
-    check = determinism.Check(chosen, faults, kept, say, jobs=jobs, exit_first=exitfirst)
+    check = determinism.Check(tested, chosen, faults, say, jobs=jobs, exit_first=exitfirst)
     found = []
     if workload := 10 * seeds if workload_seeds is None else workload_seeds:
         found.append(check.workload(range(first, first + workload)))
     if (simulated := seeds if simulation_seeds is None else simulation_seeds) and not (exitfirst and _differ(found)):
-        found.append(check.simulation(tested, range(first, first + simulated), profile, examples))
+        found.append(check.simulation(range(first, first + simulated), profile, examples))
     for one in found:
         for place, difference in one.differences:
             click.echo(f"{place}, {difference}\n{difference.in_context()}\n")

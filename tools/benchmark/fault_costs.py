@@ -75,7 +75,7 @@ def terminate(made: Bench, session: psycopg.Connection) -> None:
 
 def crash(made: Bench, session: psycopg.Connection) -> None:
     """Kill a session's backend, until the server has recovered and a new session answers."""
-    made.backends.crash(session.info.backend_pid)
+    made.backends.crash(session.info.backend_pid, [session.info.dbname])
     reconnect(made, session)
 
 

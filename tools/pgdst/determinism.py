@@ -34,7 +34,7 @@ CONTENTION = {
 }
 FAULT = re.compile(rf": fault -> ({'|'.join(ALL)})$")
 # How many seeds of the workload one process runs.
-CHUNK: Final = 100
+CHUNK: Final = 25
 _END_OF_OUTPUT: Final = 20  # lines
 _BUSY: Final = """
 import os
@@ -129,24 +129,26 @@ def write_traces(server: Server, seeds: Iterable[int], faults: str, folder: Path
 
 
 class Check:
-    """Runs of seeds, each once in every condition, some at the same time; what differs is kept in a folder.
+    """Runs of seeds, each once in every condition, some at the same time.
 
+    The traces of a seed whose runs differ are kept in `.pgdst/determinism` of the project.
     `conditions` may name one twice: its runs wait for other times then. It stops at the first difference if it is to.
     """
 
     def __init__(
         self,
+        project: Project,
         conditions: Sequence[Condition],
         faults: str,
-        kept: Path,
         say: Callable[[str], None],
         *,
         jobs: int,
         exit_first: bool,
     ) -> None:
+        self._project = project
         self._conditions = {_numbered(conditions, number): one for number, one in enumerate(conditions)}
         self._faults = faults
-        self._kept = kept
+        self._kept = project.root / ".pgdst" / "determinism"
         self._say = say
         self._jobs = jobs
         self._exit_first = exit_first
@@ -170,8 +172,8 @@ class Check:
                 break
         return found
 
-    def simulation(self, project: Project, seeds: range, profile: str, examples: int | None) -> Comparison:
-        """Run a backend's simulation; one that fails has to fail alike. Raises: PgdstError, where it has no trace."""
+    def simulation(self, seeds: range, profile: str, examples: int | None) -> Comparison:
+        """Run the backend's simulation; one that fails has to fail alike. Raises: PgdstError, where it has no trace."""
         found = Comparison("simulation")
 
         def run(seed: int, place: str, output: Path) -> Lines:
@@ -179,8 +181,8 @@ class Check:
             trace = output / "trace"
             trace.touch()
             options = [f"--pgdst-trace={trace}", *self._options(seed, place)]
-            called = command(project, seed, profile, examples, options, faults=self._faults)
-            status = self._run(place, called, output / "output", allowed=(0, 1), folder=project.backend)
+            called = command(self._project, seed, profile, examples, options, faults=self._faults)
+            status = self._run(place, called, output / "output", allowed=(0, 1))
             lines = _read(trace)
             if not lines:
                 raise PgdstError(f"The simulation of the backend has no trace:\n{_end_of(output / 'output')}")
@@ -224,9 +226,7 @@ class Check:
     def _jitter(self, seed: int, place: str) -> int:
         return seed * len(self._conditions) + list(self._conditions).index(place)
 
-    def _run(
-        self, place: str, called: Sequence[str], output: Path, allowed: Sequence[int], folder: Path | None = None
-    ) -> int:
+    def _run(self, place: str, called: Sequence[str], output: Path, allowed: Sequence[int]) -> int:
         """Run a command on a server of its own, under a condition, and return its status."""
         condition = self._conditions[place]
         around = [str(WITH_POSTGRES), "--engine", condition.engine, "--"]
@@ -235,7 +235,12 @@ class Check:
                 opened.enter_context(_busy_cores())
             file = opened.enter_context(output.open("wb"))
             process = subprocess.Popen(
-                [*around, *called], cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+                [*around, *called],
+                cwd=self._project.backend,
+                env=environment() | self._project.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
             )
             self._processes.add(process)
             try:

@@ -1,0 +1,104 @@
+"""A connection whose session has ended is for a run what it was then, whatever libpq has noticed by now."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from lab import Lab, lab, sql
+from pgdst.simulation import connection as gate
+from pgdst.simulation.backends import Backends
+from pgdst.simulation.faults import Fault
+from pgdst.simulation.strategy import Schedule
+from sqlalchemy.exc import OperationalError
+
+SCHEMA = "CREATE TABLE names (name text PRIMARY KEY)"
+PREPARE = "TRUNCATE names"
+LATE_SECONDS = 0.02
+
+
+@pytest.fixture
+def made(backends: Backends) -> Iterator[Lab]:
+    with lab(backends, SCHEMA, PREPARE) as found:
+        yield found
+
+
+def late(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same, but late: what could arrive has arrived by then."""
+
+    def delayed(*arguments: Any, **options: Any) -> Any:
+        time.sleep(LATE_SECONDS)
+        return function(*arguments, **options)
+
+    return delayed
+
+
+def enters_two_names(made: Lab) -> None:
+    """Send two statements in a pipeline, and another one afterwards."""
+    with made.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        try:
+            driver.cursor().executemany("INSERT INTO names VALUES (%s)", [("x",), ("y",)])
+        except psycopg.OperationalError:
+            driver.rollback()
+        connection.connection.commit()
+
+
+@pytest.mark.parametrize("fault", [Fault.TERMINATED, Fault.LOST, Fault.CRASH])
+def test_a_pipeline_whose_session_has_ended_has_the_same_steps_however_late_its_client_is(
+    made: Lab, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once libpq looks at once, once when everything has arrived."""
+    schedule = Schedule.parse(f"ada ada!{fault} ada")
+    first = made.run({"ada": lambda: enters_two_names(made)}, schedule)
+    monkeypatch.setattr(gate._Exchange, "converse", late(gate._Exchange.converse))
+    monkeypatch.setattr(gate._Exchange, "ready", late(gate._Exchange.ready))
+    again = made.run({"ada": lambda: enters_two_names(made)}, schedule)
+    assert first.trace.lines == again.trace.lines
+    assert first.errors.keys() == {"ada"} == again.errors.keys()
+
+
+def test_who_is_terminated_in_a_wait_holds_no_lock_any_more_when_others_go_on(made: Lab) -> None:
+    """Postgres tells the client before it releases the locks."""
+
+    def holder() -> None:
+        with made.engine.begin() as connection:
+            sql(connection, "INSERT INTO names VALUES ('a')")
+
+    def waiter() -> None:
+        with made.engine.begin() as connection:
+            sql(connection, "INSERT INTO names VALUES ('b')")
+            sql(connection, "INSERT INTO names VALUES ('a')")
+
+    def third() -> None:
+        with made.engine.begin() as connection:
+            sql(connection, "INSERT INTO names VALUES ('b')")
+
+    # bob has b and waits for a, cyd for b. When ada has committed, bob is terminated: cyd can go on at once.
+    schedule = Schedule.parse("ada*2 bob*3 cyd*2 ada bob!terminated cyd*2")
+    for _ in range(20):
+        result = made.run({"ada": holder, "bob": waiter, "cyd": third}, schedule)
+        assert "cyd" not in result.errors
+        assert result.errors.keys() == {"bob"}
+
+
+def test_to_close_a_dead_connection_is_no_step(made: Lab) -> None:
+    """There is nothing left that it could release."""
+    result = made.run({"ada": lambda: enters_two_names(made)}, Schedule.parse("ada ada!terminated ada"))
+    assert "close" not in [step.what for step in result.steps]
+
+
+def test_all_connections_are_free_again_when_none_was_left(made: Lab) -> None:
+    """The next one to connect gets one, however slowly the others end."""
+
+    def connect_twice() -> None:
+        made.engine.dispose()
+        with pytest.raises(OperationalError, match="too many clients"):
+            made.engine.connect()
+        with made.engine.connect() as connection:
+            sql(connection, "SELECT 1")
+
+    result = made.run({"ada": connect_twice}, Schedule.parse("ada*2 ada!too-many"))
+    assert {} == result.errors
+    assert ["connect"] == [step.what for step in result.steps if step.answer == "done" and step.what == "connect"]

@@ -1,0 +1,65 @@
+"""An example that fails and does not fail again is an error of its own kind, with both traces."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from pgdst.simulation.examples import Examples, NotDeterministicError
+from pgdst.simulation.trace import Trace
+
+
+def machine_of(examples: Examples, fails: Callable[[], bool]) -> type[RuleBasedStateMachine]:
+    """Return a machine whose third step in an example fails where it is to."""
+
+    class Machine(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            examples.begin()
+            self.steps = 0
+
+        @rule()
+        def step(self) -> None:
+            self.steps += 1
+            if self.steps == 3 and fails():
+                examples.trace.append("step 3 goes wrong")
+                examples.fail()
+                raise AssertionError("wrong")
+            examples.trace.append(f"step {self.steps}")
+
+    return Machine
+
+
+def run(examples: Examples, fails: Callable[[], bool]) -> None:
+    chosen = settings(max_examples=5, database=None, deadline=None, derandomize=True)
+    with examples.required_to_fail_again():
+        run_state_machine_as_test(machine_of(examples, fails), settings=chosen)
+
+
+@pytest.fixture
+def calls() -> Iterator[int]:
+    return count()
+
+
+def test_an_example_that_fails_once_is_not_deterministic(calls: Iterator[int]) -> None:
+    examples = Examples(Trace())
+    with pytest.raises(NotDeterministicError) as caught:
+        run(examples, lambda: next(calls) == 0)
+    assert "step 3 goes wrong" in caught.value.first
+    assert "step 3" in caught.value.again
+    assert "a new example" == caught.value.again[0]
+    assert "< 4  step 3 goes wrong" in str(caught.value)
+    assert "> 4  step 3" in str(caught.value)
+
+
+def test_an_example_that_fails_each_time_fails_as_itself() -> None:
+    with pytest.raises(AssertionError, match="wrong"):
+        run(Examples(Trace()), lambda: True)
+
+
+def test_examples_that_pass_are_only_traced() -> None:
+    examples = Examples(Trace())
+    run(examples, lambda: False)
+    assert "the example fails" not in examples.trace.lines
+    assert examples.trace.lines.count("a new example") > 1
