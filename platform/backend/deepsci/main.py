@@ -29,15 +29,26 @@ def create_app(engine: Engine, clock: Clock, ids: IdSource) -> FastAPI:
 
     The engine stays the caller's: the application never disposes of it.
     """
+    app = assemble()
+    connect(app, engine, clock, ids)
+    return app
+
+
+def connect(app: FastAPI, engine: Engine, clock: Clock, ids: IdSource) -> None:
+    """Let the application serve from this database, by this clock, with these ids."""
+    app.state.sessions = sessionmaker(engine, expire_on_commit=False)
+    app.state.clock = clock
+    app.state.ids = ids
+
+
+def assemble() -> FastAPI:
+    """Return the application with all its routes, connected to nothing."""
     app = FastAPI(
         title="Deep Sci-Fi",
         version="0.1.0",
         redirect_slashes=False,
         responses=documented(ErrorCode.TEMPORARILY_UNAVAILABLE),
     )
-    app.state.sessions = sessionmaker(engine, expire_on_commit=False)
-    app.state.clock = clock
-    app.state.ids = ids
     answer_errors_as_json(app)
     app.add_middleware(BodyLimit, max_body_size=MAX_BODY_BYTES)
     app.include_router(agents_router)

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, Final, LiteralString, Protocol
 
 import psycopg
 from deepsci.database import make_engine
-from deepsci.main import create_app
-from fastapi.testclient import TestClient
+from deepsci.main import assemble, connect
+from fastapi import FastAPI
 from hypothesis import event
 from hypothesis.stateful import RuleBasedStateMachine
 from pgdst.simulation.backends import Backends
@@ -22,9 +22,10 @@ from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.randomness import NOBODY, SeededIds, acting_as
 from pgdst.simulation.trace import Trace
 from psycopg.sql import SQL, Identifier
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine
 
 from simulation.checks import invariants_of, liveness_of
+from simulation.in_process import InProcessClient, without_worker_threads
 from simulation.mirror.idempotency import KeyedRequest
 from simulation.state_mirror import StateMirror
 from simulation.watched_clock import WatchedClock
@@ -128,8 +129,9 @@ class Harness(RuleBasedStateMachine):
         with ExitStack() as opened:
             self.engine = make_engine(opened.enter_context(run.databases.lend()))
             opened.callback(self.engine.dispose)
-            app = create_app(self.engine, self.watched_clock, SeededIds(run.seed))
-            self.client = opened.enter_context(TestClient(app))
+            self.client = InProcessClient(create_app(self.engine, self.watched_clock, SeededIds(run.seed)))
+            opened.callback(self.client.close)
+            opened.enter_context(without_worker_threads())
             self.observer = connect_past_the_platform(self.engine.url)
             opened.callback(lambda: self.observer.close())
             self.resources = opened.pop_all()
@@ -219,8 +221,8 @@ class Harness(RuleBasedStateMachine):
         }
         headers = {name.encode(): value.encode() for name, value in named.items() if value is not None}
         with acting_as(request.client):
-            response = self.client.request(request.method, request.path, headers=headers, content=request.content)
-        return Exchange(request, response.status_code, response.text)
+            response = self.client.request(request.method, request.path, headers, request.content)
+        return Exchange(request, response.status, response.text)
 
     # Expectations.
 
@@ -293,6 +295,19 @@ class Harness(RuleBasedStateMachine):
             query = SQL("SELECT to_jsonb(t)::text FROM {} t ORDER BY 1").format(Identifier(table))
             for (row,) in self.observer.execute(query):
                 self.run.trace.append(f"{table} {row}")
+
+
+@cache
+def _assembled() -> FastAPI:
+    """Return the application of all examples: to assemble its routes takes as long as ten requests."""
+    return assemble()
+
+
+def create_app(engine: Engine, clock: WatchedClock, ids: SeededIds) -> FastAPI:
+    """Return the application on an example's database."""
+    app = _assembled()
+    connect(app, engine, clock, ids)
+    return app
 
 
 def collected(machine: type[Harness], attribute: str) -> list[Any]:

@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(
 ) -> None:
     """Line by line; and what a run is must not depend on what ran before it in the same process."""
     first, another, again = (short_run(clean_databases, pgdst_backends, seed) for seed in (7, 8, 7))
-    assert any(re.search(r" with [1-9]\d* preemptions: ", line) for line in first.trace.lines), "nothing came between"
+    assert any(re.search(r" with [1-9]\d* preemptions$", line) for line in first.trace.lines), "nothing came between"
     assert first.trace.first_difference(again.trace) is None
     assert first.trace.hexdigest() == again.trace.hexdigest()
     assert first.trace.hexdigest() != another.trace.hexdigest()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
+from deepsci.main import create_app
 from fastapi import FastAPI
 from simulation import harness
 from sqlalchemy import Engine, text
@@ -109,8 +110,8 @@ def after(patch: Patch, service: Any, action: str, statement: str) -> None:
 def on_each_application(patch: Patch, change: Callable[[FastAPI, Engine], None]) -> None:
     """Change every application, or its database, before the machine gets it."""
 
-    def changed(create_app: Callable[..., FastAPI], engine: Engine, *effects: Any) -> FastAPI:
-        app = create_app(engine, *effects)
+    def changed(_create_app: object, engine: Engine, *effects: Any) -> FastAPI:
+        app = create_app(engine, *effects)  # not the one of all examples
         change(app, engine)
         return app
 
@@ -138,7 +139,7 @@ def tolerate(patch: Patch, path: str, mend: Callable[[Any], Any]) -> None:
 
 
 class MendingProxy:
-    """ASGI middleware that rewrites JSON bodies. TestClient sends a body as one message."""
+    """ASGI middleware that rewrites JSON bodies, which are sent as one message."""
 
     def __init__(self, app: Any, path: str, mend: Callable[[Any], Any]) -> None:
         self.app, self.path, self.mend = app, path, mend
