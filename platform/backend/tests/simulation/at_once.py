@@ -2,7 +2,8 @@
 
 The mirror knows only of one move after another. So the moves are made twice: first only to see what each sends, then,
 when the platform has answered all of them at once, one after another with these answers. Requests that do not overlap
-keep their order; of those that do, the one that committed first is tried first, as that usually is what counted.
+keep their order; of those that do, the one that committed first is tried first, as that usually is what counted. An
+order is right if it explains the answers, and all invariants agree with what it leaves in the tables.
 Source: Herlihy and Wing, Linearizability, TOPLAS 1990.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import combinations, permutations
-from typing import Final
+from typing import Final, NamedTuple
 
 from hypothesis.strategies import DataObject
 from pgdst.simulation.concurrency import Concurrently
@@ -117,33 +118,54 @@ class AtOnce(Concurrently, Harness):
         raise AssertionError(f"{self.checking}: a move did not send anything")
 
     def _follow_an_order(self, moves: dict[str, Move], exchanges: dict[str, Exchange], result: Result) -> None:
-        """Bring the mirror to where an order that explains all answers leads."""
+        """Bring the mirror to where an order leads that explains all answers, and what the tables hold now."""
         __tracebackhide__ = True
         mirror, objections = self.mirror, []
         for order in possible_orders(result):
             self.mirror, self.counted = mirror.copy(), []
-            objection = self._objection_to([(moves[name], exchanges[name]) for name in order])
+            objection = self._objection_to(order, moves, exchanges)
             counted, self.counted = self.counted, None
             if objection is None:
                 for name, condition in counted:
                     self.sometimes(name, condition)
+                self.tables_were_checked = True
                 return
-            objections.append(f"{' before '.join(order)}, but then {objection}")
+            objections.append(objection)
         self.mirror = mirror
-        found = {name: f"{exchange.status} {exchange.text}" for name, exchange in exchanges.items()}
-        raise AssertionError(f"{self.checking}: expected answers of some order, found {found}: {objections[0]}")
+        raise AssertionError(str(max(objections, key=lambda one: one.explained)))
 
-    def _objection_to(self, order: Sequence[tuple[Move, Exchange]]) -> str | None:
-        """Return why an order does not explain the answers, if it does not."""
+    def _objection_to(
+        self, order: Sequence[str], moves: dict[str, Move], exchanges: dict[str, Exchange]
+    ) -> "_Objection | None":
+        """Return why an order does not explain the answers, or the tables, if it does not."""
+        checking, said = self.checking, ", then ".join(order)
+        for number, name in enumerate(order):
+            self.replayed = exchanges[name]
+            try:
+                moves[name]()
+            except AssertionError as error:
+                found = {name: f"{exchange.status} {exchange.text}" for name, exchange in exchanges.items()}
+                wrong = f"{checking}: expected answers of some order, found {found}: {said}: but then {error}"
+                return _Objection(number, wrong)
+            finally:
+                self.replayed = None
         try:
-            for move, exchange in order:
-                self.replayed = exchange
-                move()
+            self.check_tables()
         except AssertionError as error:
-            return str(error)
+            return _Objection(len(order), f"{error}; the answers are those of the order {said}")
         finally:
-            self.replayed = None
+            self.checking = checking
         return None
+
+
+class _Objection(NamedTuple):
+    """Why an order is none, and how many of the answers it explains; all of them where the tables speak against it."""
+
+    explained: int
+    wrong: str
+
+    def __str__(self) -> str:
+        return self.wrong
 
 
 class _SeenError(Exception):

@@ -1,8 +1,5 @@
 """Claiming dwellers and letting them go."""
 
-from collections.abc import Collection
-from typing import LiteralString
-
 from simulation.harness import Answer, Harness
 from simulation.mirror.claims import Holding
 
@@ -35,12 +32,7 @@ class ClaimActions(Harness):
         self.expect(answer, 201)
         settled = self.mirror.settled_by(holding)
         claims_before = self.mirror.claims_on(holding.dweller)
-        claim_id = self.learned_id(
-            "SELECT id::text FROM claims WHERE dweller_id = %s ORDER BY claimed_at DESC, id",
-            dweller_id,
-            [claim.id for claim in claims_before],
-        )
-        self.mirror.claimed(holding, claim_id)
+        self.mirror.claimed(holding, self._id_of_the_next_claim(holding))
         self.expect_body(answer, self.mirror.dweller_body(holding.dweller))
         self.sometimes("one claim settles several", len(settled) > 1)
         for claim in claims_before[-1:]:
@@ -57,11 +49,17 @@ class ClaimActions(Harness):
         self.expect_body(answer, self.mirror.dweller_body(holding.dweller))
         self.sometimes("a dormant agent releases", self.mirror.is_dormant(holding.agent))
 
-    def learned_id(self, query: LiteralString, of: str, known: Collection[str]) -> str:
-        """Return the id of a row that has just come about, and that the mirror does not know.
+    def _id_of_the_next_claim(self, holding: Holding) -> str:
+        """Return the id of the first claim of this agent on this dweller that the mirror does not know.
 
-        It is read from the database, as no answer tells it; any id is as good as another.
+        It is read from the database, as no answer tells it. Only the last claim on a dweller can be open.
         """
-        new: list[str] = [row_id for (row_id,) in self.observer.execute(query, [of]) if row_id not in known]
-        self.expect_equal("a new row", True, bool(new), f"of {of}")
-        return new[0]
+        known = {claim.id for claim in self.mirror.claims.values()}
+        found = self.observer.execute(
+            "SELECT id::text FROM claims WHERE dweller_id = %s AND agent_id = %s "
+            "ORDER BY claimed_at, ended_at NULLS LAST, id",
+            [self.mirror.dwellers[holding.dweller].id, self.mirror.agents[holding.agent].id],
+        )
+        new = [claim_id for (claim_id,) in found if claim_id not in known]
+        self.expect_equal("a claim in the table", True, bool(new), f"of {holding}")
+        return str(new[0])

@@ -4,6 +4,7 @@ from simulation.actions.claims import ClaimActions
 from simulation.harness import Answer
 from simulation.mirror.claims import CLAIM_LASTS, Holding
 from simulation.mirror.deeds import Attempt
+from simulation.mirror.idempotency import sha256_of
 
 
 class DeedActions(ClaimActions):
@@ -35,15 +36,19 @@ class DeedActions(ClaimActions):
         answer = self.read_context(holding.agent, self.mirror.dwellers[holding.dweller].id)
         self.expect(answer, 201)
         claim = self.mirror.claims[self.mirror.present_claims()[holding.dweller]]
-        token_id = self.learned_id(
-            "SELECT id::text FROM context_tokens WHERE claim_id = %s ORDER BY issued_at DESC, id",
-            claim.id,
-            [token.id for token in self.mirror.tokens.values()],
-        )
-        token = self.mirror.saw_the_context(holding.dweller, token_id, answer.body["context_token"])
+        secret = answer.body["context_token"]
+        token = self.mirror.saw_the_context(holding.dweller, self._id_of_the_token(secret), secret)
         self.expect_body(answer, self.mirror.context_body(holding.dweller, token))
         self.sometimes("a claim outlives 24 hours by acting", self.mirror.now() - claim.claimed_at >= CLAIM_LASTS)
         return token
+
+    def _id_of_the_token(self, secret: str) -> str:
+        """Return a token's id, which no answer tells."""
+        found = self.observer.execute(
+            "SELECT id::text FROM context_tokens WHERE token_sha256 = %s", [sha256_of(secret)]
+        ).fetchall()
+        self.expect_equal("tokens of this secret", 1, len(found))
+        return str(found[0][0])
 
     def an_agent_acts(self, attempt: Attempt, deed: str) -> None:
         """Act through a dweller, check the answer, remember what it did."""
