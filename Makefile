@@ -18,10 +18,12 @@ SEED ?=
 PROFILE ?=
 # how many runs of the state machine; empty: what the profile says
 EXAMPLES ?=
-# which faults strike in a simulation: off, some, or all: also those that strike the whole server (WORKERS=1)
-FAULTS ?= some
-# how many processes share the simulation's examples; the same seed and number of workers give the same run
-WORKERS ?= 1
+# one shard of the simulation alone, by its number, as a failure's replay line says
+SHARD ?=
+# which faults strike in a simulation: off, some, or all: also those that strike the whole server
+FAULTS ?= all
+# how many processes take the simulation's shards, which changes nothing else; empty: the cores, at most 8
+WORKERS ?=
 # how many seeds `make check-determinism` runs, in four conditions each
 SEEDS ?= 20
 # arguments for pytest
@@ -52,6 +54,7 @@ export PGDST_TIMINGS = $(TIMINGS)
 export PGDST_SEED = $(SEED)
 export PGDST_PROFILE = $(PROFILE)
 export PGDST_EXAMPLES = $(EXAMPLES)
+export PGDST_SHARD = $(SHARD)
 export PGDST_FAULTS = $(FAULTS)
 export PGDST_WORKERS = $(WORKERS)
 export PGDST_TTL_HOURS = $(TTL_HOURS)

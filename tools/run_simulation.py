@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from pgdst import project
 from pgdst.cli import project_options, script
-from pgdst.simulation_run import FAULTS, check_connections, command, environment
+from pgdst.simulation_run import FAULTS, command, default_workers, environment
 
 
 @script
@@ -21,10 +21,14 @@ from pgdst.simulation_run import FAULTS, check_connections, command, environment
 @click.option("--seed", type=click.IntRange(0), envvar="PGDST_SEED", help="The same seed gives the same run.")
 @click.option("--profile", envvar="PGDST_PROFILE", help="How thorough; the names are the simulation's own.")
 @click.option("--examples", type=click.IntRange(1), envvar="PGDST_EXAMPLES", help="How many runs of the machine.")
+@click.option("--faults", type=click.Choice(FAULTS), envvar="PGDST_FAULTS", help="Which faults strike.  [default: all]")
+@click.option("--shard", type=click.IntRange(0), envvar="PGDST_SHARD", help="Run this shard of the run alone.")
 @click.option(
-    "--faults", type=click.Choice(FAULTS), envvar="PGDST_FAULTS", help="Which faults strike.  [default: some]"
+    "--workers",
+    type=click.IntRange(1),
+    envvar="PGDST_WORKERS",
+    help="How many processes take the shards; changes nothing else.  [default: the cores, at most 8]",
 )
-@click.option("--workers", type=click.IntRange(1), envvar="PGDST_WORKERS", default=1, help="How many share the run.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def main(
     backend: Path | None,
@@ -34,7 +38,8 @@ def main(
     profile: str | None,
     examples: int | None,
     faults: str | None,
-    workers: int,
+    shard: int | None,
+    workers: int | None,
     arguments: tuple[str, ...],
 ) -> None:
     """Run the simulation; ARGUMENTS after `--` go to pytest.
@@ -43,9 +48,9 @@ def main(
     """
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     chosen = secrets.randbelow(2**32) if seed is None else seed
-    check_connections(workers)
+    processes = 1 if os.environ.get("PGDST_KEEP") == "1" else workers or default_workers()
+    pytest = command(found, chosen, profile, examples, arguments, workers=processes, shard=shard, faults=faults)
     os.chdir(found.backend)
-    pytest = command(found, chosen, profile, examples, arguments, workers, faults)
     os.execve(sys.executable, pytest, environment())  # noqa: S606  # no shell wanted
 
 

@@ -5,6 +5,7 @@ Use: `pytest_plugins = ["pgdst.pytest_plugin"]` in the backend's tests/conftest.
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,10 +20,11 @@ from pgdst.database.budget import require_connections
 from pgdst.database.pool import Databases
 from pgdst.errors import PgdstError
 from pgdst.manifest import Manifest, from_json
+from pgdst.pytest_shards import DEFAULT_FAULTS, DEFAULT_IMAGE, SHARDS, Hooks, Shards, replay_command
 from pgdst.server import address, lease
 from pgdst.server.address import Server
 from pgdst.simulation.ledger import Ledger
-from pgdst.simulation.shares import Share, Sum, summed
+from pgdst.simulation.shards import Shard
 from pgdst.simulation.trace import Trace
 from pgdst.simulation_run import FAULTS
 
@@ -32,14 +34,12 @@ if TYPE_CHECKING:
 
     NewSimulation = Callable[..., Simulation]
 
-DEFAULT_IMAGE = "postgres:16-alpine"
 WAIT_SECONDS = 60
 DISK_MIB = 1024
-SHARES = pytest.StashKey[dict[int, Share]]()  # of this process
-RECORDS = pytest.StashKey[dict[int, dict[str, Any]]]()  # of processes that have ended
+SHRINK_SECONDS = 30.0
+TRACED = pytest.StashKey[list[Shard]]()  # of this process
 KEPT = pytest.StashKey[list[str]]()  # URLs
 SIMULATIONS = pytest.StashKey[list["Simulation"]]()  # of a test
-SENT = "pgdst"
 SENT_KEPT = "pgdst_kept"
 
 
@@ -49,12 +49,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pgdst-seed", type=int, help="the same seed gives the same run (default: a new one, printed)")
     group.addoption("--pgdst-examples", type=int, help="how many runs of the state machine")
     group.addoption("--pgdst-profile", metavar="NAME", help="how thorough; the names are the backend's own")
-    group.addoption("--pgdst-workers", type=int, default=1, help="how many share the run; with as many in -n of xdist")
+    group.addoption("--pgdst-shard", type=int, metavar="K", help="run the shard K of the run alone, from 0 on")
+    group.addoption(
+        "--pgdst-own-servers",
+        action="store_true",
+        help="let each worker of xdist but the first start a server of its own",
+    )
+    group.addoption(
+        "--pgdst-shrink-seconds",
+        type=float,
+        default=SHRINK_SECONDS,
+        metavar="S",
+        help="how long a failing example is made smaller (default: %(default)g)",
+    )
     group.addoption(
         "--pgdst-trace",
         type=lambda path: Path(path).absolute(),
         metavar="FILE",
-        help="write the run's trace, whose hash is printed, to this file (with workers: FILE.0, FILE.1 …)",
+        help="write the run's trace to this file (with workers of xdist a file a shard: FILE.0, FILE.1 …)",
     )
     group.addoption(
         "--pgdst-jitter",
@@ -71,7 +83,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--pgdst-faults",
         choices=FAULTS,
-        default=os.environ.get("PGDST_FAULTS") or "some",
+        default=os.environ.get("PGDST_FAULTS") or DEFAULT_FAULTS,
         help="which faults strike; all: also those that strike the whole server, and whoever else uses it",
     )
     group.addoption(
@@ -93,7 +105,12 @@ def pytest_configure(config: pytest.Config) -> None:
         from pgdst.simulation import jitter
 
         jitter.install(config.option.pgdst_jitter)
-    config.stash[SHARES], config.stash[RECORDS], config.stash[KEPT] = {}, {}, []
+    if config.option.pgdst_trace is not None and not hasattr(config, "workerinput"):
+        config.option.pgdst_trace.unlink(missing_ok=True)
+    config.stash[TRACED] = []
+    config.stash[KEPT] = []
+    config.stash[SHARDS] = Shards(config)
+    config.pluginmanager.register(config.stash[SHARDS], "pgdst-shards")
     if _keeps():
         config.option.maxfail = 1  # or what is kept would be a later test's
 
@@ -102,41 +119,45 @@ def _keeps() -> bool:
     return os.environ.get("PGDST_KEEP") == "1"
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one test for each share of a run that workers share."""
-    workers = metafunc.config.option.pgdst_workers
-    if workers > 1 and "run_share" in metafunc.fixturenames:
-        metafunc.parametrize("run_share", range(workers), scope="session")
+@pytest.hookimpl
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let a backend say how many shards its tests are."""
+    pluginmanager.add_hookspecs(Hooks)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what the processes of the run have shown each other."""
+    if (shards := config.stash.get(SHARDS, None)) is not None:
+        shards.close()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Send the shares of this worker, or judge what all of them have reached."""
+    """Judge what all shards have reached."""
     _write_traces(session.config)
-    records = {share: one.as_record() for share, one in session.config.stash[SHARES].items()}
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput[SENT_KEPT] = session.config.stash[KEPT]
-        if session.config.option.pgdst_workers > 1:  # else it is one of many tests, which nobody sums up
-            session.config.workeroutput[SENT] = list(records.items())
-        return
-    session.config.stash[RECORDS].update(records)
-    if not exitstatus and _never_reached(session.config):
+    elif not exitstatus and _never_reached(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _write_traces(config: pytest.Config) -> None:
-    file, workers = config.option.pgdst_trace, config.option.pgdst_workers
-    for number, share in config.stash[SHARES].items() if file else ():
-        path = file if workers == 1 else file.with_name(f"{file.name}.{number}")
-        path.write_text("".join(f"{line}\n" for line in share.trace.lines), encoding="utf-8", errors="backslashreplace")
+    """Write the traces of this process's shards: in their order to one file, a worker's to one each."""
+    file, traced = config.option.pgdst_trace, config.stash[TRACED]
+    if file is None:
+        return
+    is_worker = hasattr(config, "workerinput")
+    for shard in sorted(traced, key=lambda one: one.index):
+        path = file.with_name(f"{file.name}.{shard.index}") if is_worker else file
+        with path.open("w" if is_worker else "a", encoding="utf-8", errors="backslashreplace") as opened:
+            opened.writelines(f"{line}\n" for line in shard.trace.lines)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object | None) -> None:  # noqa: ARG001  xdist's hook
-    """Take over the shares of a worker that has ended."""
-    sent = getattr(node, "workeroutput", {})
-    node.config.stash[RECORDS].update(sent.get(SENT, []))
-    node.config.stash[KEPT].extend(sent.get(SENT_KEPT, []))
+    """Take over the databases that a worker has kept."""
+    node.config.stash[KEPT].extend(getattr(node, "workeroutput", {}).get(SENT_KEPT, []))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -165,7 +186,7 @@ def _report(config: pytest.Config, tell: Callable[[], None]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print the seed, the hash of the run and what it reached; after a failure, the command that makes it again."""
-    run = _sum(config)
+    run = config.stash[SHARDS].sum()
     if exitstatus:
         for url in config.stash[KEPT]:
             terminalreporter.write_line(f"database of the failure: {url}")
@@ -179,34 +200,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     if exitstatus or never:
         if never and not exitstatus:
             terminalreporter.write_line(f"failed: never once reached in this run: {', '.join(never)}")
-        terminalreporter.write_line(f"replay: {replay_command(config)}")
+        terminalreporter.write_line(f"replay: {replay_command(config, run.failed)}")
         return  # a run that was cut short has not reached much, which says nothing
     for line in run.ledger.lines():
         terminalreporter.write_line(f"reached: {line}")
 
 
-def _sum(config: pytest.Config) -> Sum | None:
-    records = config.stash[RECORDS]
-    return summed(records) if records else None
-
-
 def _never_reached(config: pytest.Config) -> list[str]:
-    run = _sum(config)
-    return run.ledger.unreached() if run and run.ledger.must_reach_everything else []
-
-
-def replay_command(config: pytest.Config) -> str:
-    """Return the make command by which this run happens again."""
-    profile, examples = config.option.pgdst_profile, config.option.pgdst_examples
-    engine = os.environ.get("PGDST_ENGINE") or config.option.pgdst_engine
-    knobs = [f"SEED={config.option.pgdst_seed}"]
-    knobs += [f"PROFILE={profile}"] if profile else []
-    knobs += [f"EXAMPLES={examples}"] if examples else []
-    knobs += [f"WORKERS={config.option.pgdst_workers}"] if config.option.pgdst_workers > 1 else []
-    knobs += [f"FAULTS={config.option.pgdst_faults}"] if config.option.pgdst_faults != "some" else []
-    image = os.environ.get("PGDST_IMAGE") or DEFAULT_IMAGE
-    knobs += ["ENGINE=embedded"] if engine == "embedded" else [f"IMAGE={image}"] if image != DEFAULT_IMAGE else []
-    return " ".join(["make test-dst", *knobs])
+    run = config.stash[SHARDS].sum()
+    if run is None or config.option.pgdst_shard is not None:
+        return []
+    return run.ledger.unreached() if run.ledger.must_reach_everything else []
 
 
 @pytest.fixture(scope="session")
@@ -224,16 +228,22 @@ def pgdst_server(pgdst_project: project.Project, request: pytest.FixtureRequest)
     DATABASE_URL and libpq's variables lead to it.
     """
     with _readable_failure():
-        running = address.from_environment(os.environ)
+        has_own = request.config.option.pgdst_own_servers and os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0"
+        running = None if has_own else address.from_environment(os.environ)
         if running is not None:
             with running.connect() as connection:
                 address.require_ours(connection, running.run_id)
-                require_connections(connection, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+                others = 1 if request.config.option.pgdst_own_servers else _workers()
+                require_connections(connection, others)
     if running is not None:
         yield running
         return
     with _own_server(pgdst_project, request.config.option.pgdst_engine) as server, server.as_environment():
         yield server
+
+
+def _workers() -> int:
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 @pytest.fixture(scope="session")
@@ -242,7 +252,7 @@ def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Ser
 
     One that started from a snapshot is so already, unless a file that the migrations read was changed meanwhile.
     """
-    manifest = pgdst_server.manifest or _manifest_of_the_run()
+    manifest = pgdst_server.manifest or _manifest_of_the_run(pgdst_server)
     if manifest is None or not manifest.is_current():
         from pgdst.database.migrations import upgrade
 
@@ -251,9 +261,9 @@ def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Ser
     return pgdst_server
 
 
-def _manifest_of_the_run() -> Manifest | None:
-    """Return what the run's database was migrated from, where it started from a snapshot."""
-    file = os.environ.get("PGDST_MANIFEST")
+def _manifest_of_the_run(server: Server) -> Manifest | None:
+    """Return what the run's database was migrated from, where it is this server's and started from a snapshot."""
+    file = os.environ.get("PGDST_MANIFEST") if os.environ.get("PGDST_RUN_ID") == server.run_id else None
     return from_json(Path(file).read_text(encoding="utf-8")) if file else None
 
 
@@ -342,22 +352,28 @@ def _keep_traces(item: pytest.Item, error: Any) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def run_share() -> int:
-    """The number of the share that this test is, from 0; a run that nobody shares has one."""
-    return 0
+@pytest.fixture
+def run_shard(request: pytest.FixtureRequest) -> Shard:
+    """The shard of the run that this test is."""
+    shard = request.config.stash[SHARDS].shard(request)
+    request.config.stash[TRACED].append(shard)
+    if "hypothesis" in sys.modules:
+        from pgdst.simulation.examples import limit_shrinking
+
+        limit_shrinking(request.config.option.pgdst_shrink_seconds)
+    return shard
 
 
-@pytest.fixture(scope="session")
-def run_trace(run_share: int, request: pytest.FixtureRequest) -> Trace:
-    """The trace of the whole run or share, whose hash is printed at the end."""
-    return request.config.stash[SHARES].setdefault(run_share, Share()).trace
+@pytest.fixture
+def run_trace(run_shard: Shard) -> Trace:
+    """The trace of the shard; the hash of all shards' traces is the run's."""
+    return run_shard.trace
 
 
-@pytest.fixture(scope="session")
-def run_ledger(run_share: int, request: pytest.FixtureRequest) -> Ledger:
-    """The ledger of the whole run or share, which is printed at the end."""
-    return request.config.stash[SHARES].setdefault(run_share, Share()).ledger
+@pytest.fixture
+def run_ledger(run_shard: Shard) -> Ledger:
+    """The ledger of the shard; the sum of all shards' is printed at the end."""
+    return run_shard.ledger
 
 
 @contextmanager

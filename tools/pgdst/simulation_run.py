@@ -8,8 +8,8 @@ from typing import Final
 
 from pgdst.errors import ConfigurationError
 from pgdst.project import KIT, Project
-from pgdst.server import address
 
+MOST_WORKERS: Final = 8
 FAULTS: Final = ("off", "some", "all")  # the mixes of pgdst.simulation.faults, which takes time to import
 
 
@@ -19,49 +19,44 @@ def command(
     profile: str | None,
     examples: int | None,
     arguments: Sequence[str],
+    *,
     workers: int = 1,
+    shard: int | None = None,
     faults: str | None = None,
 ) -> list[str]:
-    """Return the command that runs the simulation from the backend's folder, in so many processes at once.
+    """Return the command that runs the simulation, or one shard of it, from the backend's folder.
 
-    Raises: ConfigurationError where the simulation's folder does not exist, or pytest-xdist does not, or where workers
-    would be struck by each other's faults.
+    With several workers each has a server of its own, and takes shards as long as there are some.
+
+    Raises: ConfigurationError where the simulation's folder does not exist, or pytest-xdist does not.
     """
-    if workers > 1 and faults == "all":
-        raise ConfigurationError(
-            f"With FAULTS=all a fault may strike the whole server, which {workers} workers would share. "
-            "Use WORKERS=1, or FAULTS=some."
-        )
-    if workers > 1 and find_spec("xdist") is None:
-        raise ConfigurationError(
-            f"{workers} workers need pytest-xdist, which {sys.executable} does not have. Install it, or use WORKERS=1."
-        )
     if not project.simulation.exists():
         raise ConfigurationError(
             f"There is no simulation at {project.simulation}. "
             "Correct `simulation` in [tool.pgdst] of pyproject.toml, or use --simulation."
         )
     chosen = [f"--pgdst-seed={seed}"]
+    chosen += [f"--pgdst-shard={shard}"] if shard is not None else []
     chosen += [f"--pgdst-profile={profile}"] if profile else []
     chosen += [f"--pgdst-examples={examples}"] if examples else []
     chosen += [f"--pgdst-faults={faults}"] if faults else []
-    chosen += [f"--pgdst-workers={workers}", f"--numprocesses={workers}"] if workers > 1 else []
-    pytest = [sys.executable, "-m", "pytest", str(project.simulation), "-x", "--tb=short", "-p", "pgdst.pytest_plugin"]
+    if workers > 1 and shard is None:
+        if find_spec("xdist") is None:
+            raise ConfigurationError(
+                f"{workers} workers need pytest-xdist, which {sys.executable} does not have. "
+                "Install it, or use WORKERS=1."
+            )
+        # Not -x: the shards before the first that fails have to come to their end, so that it is the first.
+        chosen += ["--pgdst-own-servers", f"--numprocesses={workers}", "--dist=load", "--maxschedchunk=1"]
+    else:
+        chosen += ["-x"]
+    pytest = [sys.executable, "-m", "pytest", str(project.simulation), "--tb=short", "-p", "pgdst.pytest_plugin"]
     return [*pytest, *chosen, *arguments]
 
 
-def check_connections(workers: int) -> None:
-    """Return only if the run's server, where there is one already, allows connections enough for the workers.
-
-    Raises: ConfigurationError, once and before any worker starts.
-    """
-    running = address.from_environment(os.environ)
-    if running is None or workers == 1:
-        return
-    from pgdst.database.budget import require_connections  # the driver takes time to import, and one worker needs none
-
-    with running.connect() as connection:
-        require_connections(connection, workers)
+def default_workers() -> int:
+    """Return how many processes take the shards of a run: as many as there are cores, at most eight."""
+    return min(os.cpu_count() or 1, MOST_WORKERS)
 
 
 def environment() -> dict[str, str]:

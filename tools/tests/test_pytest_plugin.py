@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import KIT
-from pgdst.errors import ConfigurationError
 from pgdst.project import Project
-from pgdst.simulation.shares import Share, summed
-from pgdst.simulation.trace import Trace
 from pgdst.simulation_run import command
 
 SIMULATION = """
@@ -21,17 +18,28 @@ def test_tosses(run_trace, run_ledger, pytestconfig):
     run_ledger.sometimes("toss", True)
     assert pytestconfig.getoption("--pgdst-profile") != "unlucky"
 """
-SHARED_SIMULATION = """
-import pytest
+# Two tests of shards, the first with two extensions. What is reached is said by environment variables.
+SHARDED_SIMULATION = """
+import os
 
 
-def test_tosses(run_share, run_trace, run_ledger, pytestconfig):
-    run_trace.append(f"toss {run_share}")
-    run_ledger.declare(states=("heads are up", "tails are up"), moves=("catch", "toss"))
-    run_ledger.sometimes("heads are up" if run_share else "tails are up", True)
-    run_ledger.sometimes("toss", True)
-    run_ledger.sometimes("catch", pytestconfig.getoption("--pgdst-profile") == "lucky")
-    run_ledger.must_reach_everything = True
+def test_tosses(run_shard, pytestconfig):
+    run_shard.trace.append(f"toss {run_shard.number} {run_shard.seed}")
+    run_shard.examples = 3
+    run_shard.ledger.declare(states=("heads are up", "tails are up"), moves=("catch", "toss"))
+    run_shard.ledger.sometimes("heads are up" if run_shard.number else "tails are up", True)
+    run_shard.ledger.sometimes("toss", True)
+    run_shard.ledger.sometimes("catch", str(run_shard.number) == os.environ.get("CAUGHT_IN"))
+    run_shard.ledger.must_reach_everything = True
+    assert str(run_shard.number) not in os.environ.get("FAILS_IN", "").split()
+
+
+def test_rolls(run_shard):
+    run_shard.trace.append(f"roll {run_shard.number} {run_shard.seed}")
+"""
+CONFTEST = """
+def pytest_pgdst_shards(config, test):
+    return {"test_tosses": [5, 1, 1], "test_rolls": [2]}[test]
 """
 
 
@@ -44,21 +52,26 @@ def simulation(tmp_path: Path) -> Path:
     return path
 
 
-def printed(simulation: Path, *arguments: str, status: int | None = None) -> list[str]:
-    """Return the lines that a run prints, the plugin's own section last, and check its exit status if one is given."""
-    done = subprocess.run(
+def run_pytest(simulation: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "pgdst.pytest_plugin", str(simulation), *arguments],
         cwd=simulation.parent,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("PGDST_")},
             "PYTHONPATH": str(KIT / "tools"),
+            **environment,
         },
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert status in (None, done.returncode), done.stdout
+
+
+def printed(simulation: Path, *arguments: str, status: int | None = None, **environment: str) -> list[str]:
+    """Return the lines that a run prints, the plugin's own section last, and check its exit status if one is given."""
+    done = run_pytest(simulation, *arguments, **environment)
+    assert status in (None, done.returncode), done.stdout + done.stderr
     return done.stdout.splitlines()
 
 
@@ -72,31 +85,92 @@ def test_a_run_that_failed_prints_one_command_that_makes_it_again(simulation: Pa
     """With every knob that was given, and without a ledger that was cut short."""
     lines = printed(simulation, "--pgdst-seed=7", "--pgdst-profile=unlucky", "--pgdst-examples=3")
     replays = [line for line in lines if line.startswith("replay: ")]
-    assert ["replay: make test-dst SEED=7 PROFILE=unlucky EXAMPLES=3"] == replays
+    assert ["replay: make test-dst SEED=7 SHARD=0 PROFILE=unlucky EXAMPLES=3"] == replays
     assert not [line for line in lines if line.startswith("reached: ")]
 
 
-def test_workers_share_a_run(simulation: Path) -> None:
-    """One test a share; the hash is that of all shares in their order, the ledger counts what all have reached."""
-    simulation.write_text(SHARED_SIMULATION)
-    shared = ("--pgdst-seed=7", "--pgdst-profile=lucky", "--pgdst-workers=3", "-n", "3")
-    lines = printed(simulation, *shared)
-    traces = [Trace(), Trace(), Trace()]
-    for share, trace in enumerate(traces):
-        trace.append(f"toss {share}")
-    whole = summed({share: Share(trace).as_record() for share, trace in enumerate(traces)})
-    assert f"run hash: {whole.hash} (3 lines)" in lines
-    assert "reached: 2 times heads are up" in lines
-    assert "reached: 1 times tails are up" in lines
-    assert any(line.startswith("3 passed") for line in lines)
+@pytest.fixture
+def shards(simulation: Path) -> Path:
+    """A simulation of shards: 0 to 4 of tosses, 5 and 6 of rolls, 7 and 8 of tosses where they are needed."""
+    simulation.write_text(SHARDED_SIMULATION)
+    (simulation.parent / "conftest.py").write_text(CONFTEST)
+    return simulation
 
 
-def test_what_no_worker_has_reached_fails_the_run(simulation: Path) -> None:
-    """Only the sum can be judged; the command that makes the run again has the number of workers in it."""
-    simulation.write_text(SHARED_SIMULATION)
-    lines = printed(simulation, "--pgdst-seed=7", "--pgdst-workers=2", "-n", "2", status=1)
+WORKERS = ((), ("-n", "2", "--maxschedchunk=1"), ("-n", "5", "--maxschedchunk=1"))
+
+
+def told(lines: list[str]) -> list[str]:
+    """Return what the run prints at its end, from its hash on, that does not depend on time."""
+    return [line for line in lines if line.startswith(("run hash: ", "reached: ", "replay: ", "failed: "))]
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "passed"),
+    [
+        ({"CAUGHT_IN": "3"}, 0, 7),  # no extension is needed
+        ({"CAUGHT_IN": "5"}, 0, 8),  # one is
+        ({}, 1, 9),  # both are, and do not help
+        ({"CAUGHT_IN": "3", "FAILS_IN": "2 4"}, 1, None),
+    ],
+)
+def test_a_run_is_the_same_however_many_processes_take_its_shards(
+    shards: Path, said: dict[str, str], status: int, passed: int | None
+) -> None:
+    """Hash, what was reached, and the first failure."""
+    alone, two, five = (printed(shards, "--pgdst-seed=7", *how, status=status, **said) for how in WORKERS)
+    assert told(alone)
+    assert told(alone) == told(two) == told(five)
+    if passed:
+        assert any(line.startswith(f"{passed} passed") for line in five), five
+
+
+def test_what_no_shard_has_reached_fails_the_run(shards: Path) -> None:
+    """Only the sum can be judged."""
+    lines = printed(shards, "--pgdst-seed=7", status=1)
     assert "failed: never once reached in this run: catch" in lines
-    assert "replay: make test-dst SEED=7 WORKERS=2" in lines
+    assert "replay: make test-dst SEED=7" in lines
+
+
+def test_a_shard_that_failed_is_run_alone_by_the_command_that_is_printed(shards: Path) -> None:
+    """The first one; it has the trace that it had among all others, and need not reach everything."""
+    lines = printed(shards, "--pgdst-seed=7", "--pgdst-trace=whole", status=1, FAILS_IN="2 4")
+    assert "replay: make test-dst SEED=7 SHARD=2" in lines
+    assert 0 == printed(shards, "--pgdst-seed=7", "--pgdst-shard=2", "--pgdst-trace=alone", status=0).count("failed")
+    whole, alone = ((shards.parent / name).read_text().splitlines() for name in ("whole", "alone"))
+    assert [whole[2]] == alone
+    assert alone[0].startswith("toss 2 ")
+
+
+def test_a_shard_that_there_is_not_is_refused(shards: Path) -> None:
+    done = run_pytest(shards, "--pgdst-shard=9")
+    assert 4 == done.returncode
+    assert "There is no shard 9: the run has 9, from 0 on." in done.stderr
+
+
+def test_how_far_the_run_is_is_said_unless_it_is_to_be_quiet(shards: Path) -> None:
+    """At a terminal."""
+    arguments = [sys.executable, "-m", "pytest", "-p", "pgdst.pytest_plugin", str(shards), "--pgdst-seed=7"]
+    environment = {**os.environ, "PYTHONPATH": str(KIT / "tools"), "CAUGHT_IN": "3"}
+    for options, is_said in (([], True), (["-q"], False), (["-n", "2"], True)):
+        screen = at_a_terminal([*arguments, *options], shards.parent, environment)
+        assert is_said == ("pgdst: 7 of 7 shards, 15 examples, 4 of 4 reached, " in screen), screen
+
+
+def at_a_terminal(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Return what a command shows at a terminal of its own."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the other side has closed it
+                break
+            shown += part
+    os.close(ours)
+    return shown.decode()
 
 
 @pytest.mark.parametrize(("profile", "passed_on"), [("quick", ["--pgdst-profile=quick"]), (None, [])])
@@ -109,11 +183,13 @@ def test_the_profile_is_passed_through_as_it_was_given(
     assert passed_on == [argument for argument in arguments if argument.startswith("--pgdst-profile")]
 
 
-def test_a_run_that_nobody_shares_is_called_as_ever(tmp_path: Path) -> None:
-    """One worker is no worker of xdist's."""
+def test_one_process_stops_at_the_first_failure_and_several_have_servers_of_their_own(tmp_path: Path) -> None:
     project = Project(root=tmp_path, backend=tmp_path, alembic_ini=tmp_path / "alembic.ini", simulation=tmp_path)
-    assert not [argument for argument in command(project, 7, None, None, [], 1) if "workers" in argument]
-    assert "--pgdst-faults=all" in command(project, 7, None, None, [], 1, "all")
-    with pytest.raises(ConfigurationError, match="WORKERS=1"):
-        command(project, 7, None, None, [], 3, "all")
-    assert ["--pgdst-workers=3", "--numprocesses=3"] == command(project, 7, None, None, [], 3)[-2:]
+    one, several = command(project, 7, None, None, []), command(project, 7, None, None, [], workers=3, faults="all")
+    assert "-x" in one
+    assert not [argument for argument in one if "numprocesses" in argument]
+    assert {"--pgdst-own-servers", "--numprocesses=3", "--pgdst-faults=all"} <= set(several)
+    assert "-x" not in several
+    alone = command(project, 7, None, None, [], workers=3, shard=4)
+    assert "--pgdst-shard=4" in alone
+    assert not [argument for argument in alone if "numprocesses" in argument]

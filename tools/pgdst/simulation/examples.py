@@ -1,23 +1,32 @@
-"""Hypothesis's examples of one run, and whether one that fails does so again."""
+"""Hypothesis's examples of one shard: the first that fails, and whether it does so again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from hypothesis.errors import Flaky
+from hypothesis.internal.conjecture import engine
 
 from pgdst.errors import PgdstError
 from pgdst.simulation.trace import Trace, first_difference
 
 BEGINS: Final = "a new example"
 FAILS: Final = "the example fails"
+_SHOWN: Final = 60  # lines of the smallest failing example, where it was not made smaller to the end
+
+Lines = tuple[str, ...]
+
+
+def limit_shrinking(seconds: float) -> None:
+    """Let Hypothesis make a failing example smaller for so long at most, in this process."""
+    engine.MAX_SHRINKING_SECONDS = seconds  # type: ignore[assignment]  # there is no setting for it
 
 
 class NotDeterministicError(PgdstError):
     """A failing example did not fail when it was run again: `first` and `again` are the traces of both."""
 
-    def __init__(self, first: tuple[str, ...], again: tuple[str, ...]) -> None:
+    def __init__(self, first: Lines, again: Lines) -> None:
         self.first, self.again = first, again
         found = first_difference(first, again)
         where = found.in_context() if found else "Their traces are equal: what differs is not in them."
@@ -29,44 +38,68 @@ class NotDeterministicError(PgdstError):
 
 @dataclass
 class Examples:
-    """The examples of a run, whose lines follow each other in its trace."""
+    """The examples of a shard, whose lines follow each other in its trace; with the first that fails the trace ends.
+
+    What comes after it, when it is made smaller, depends on the machine's speed. `tell` is told at once what failed.
+    """
 
     trace: Trace
-    _begun_at: list[int] = field(default_factory=list)
-    _failed: set[int] = field(default_factory=set)  # their numbers, from 0
+    tell: Callable[[str], object] = lambda _wrong: None
+    begun: int = 0
+    _begins_at: list[int] = field(default_factory=list)
+    _failed: dict[int, str] = field(default_factory=dict)  # what went wrong, by their numbers from 0
 
     def begin(self) -> None:
         """Note that an example begins."""
-        self._begun_at.append(len(self.trace.lines))
+        self.begun += not self._failed
+        self._begins_at.append(len(self.trace.all_lines))
         self.trace.append(BEGINS)
 
-    def fail(self) -> None:
+    def fail(self, wrong: str) -> None:
         """Note that the present example has failed."""
-        self._failed.add(len(self._begun_at) - 1)
         self.trace.append(FAILS)
+        if not self._failed:
+            self.trace.end()
+            self.tell(wrong)
+        self._failed[len(self._begins_at) - 1] = wrong
 
     @contextmanager
     def required_to_fail_again(self) -> Iterator[None]:
-        """Run Hypothesis in this block. Raises: NotDeterministicError where it found an example that is flaky."""
+        """Run Hypothesis in this block.
+
+        An interrupt, when an example has failed, shows the smallest that did.
+
+        Raises: NotDeterministicError where it found an example that is flaky.
+        """
         try:
             yield
         except Flaky as error:
             if not self._failed:
                 raise
-            *_, again = range(len(self._begun_at))
+            again = len(self._begins_at) - 1
             raise NotDeterministicError(self._lines(self._first_of(again)), self._lines(again)) from error
+        except KeyboardInterrupt:
+            if self._failed:
+                self.tell(self._smallest())
+            raise
+
+    def _smallest(self) -> str:
+        """Return the smallest example that has failed, in words."""
+        number = min(self._failed, key=lambda one: (len(self._lines(one)), one))
+        lines = self._lines(number)
+        return "\n".join([self._failed[number], "The smallest example that failed ends with:", *lines[-_SHOWN:]])
 
     def _first_of(self, again: int) -> int:
         """Return the failing example that the last one was to repeat: the one whose beginning is most like its own."""
         lines = self._lines(again)
-        others = self._failed - {again} or self._failed
+        others = set(self._failed) - {again} or set(self._failed)
         return max(others, key=lambda one: (_equal_lines(self._lines(one), lines), one))
 
-    def _lines(self, number: int) -> tuple[str, ...]:
-        ends = [*self._begun_at[1:], len(self.trace.lines)]
-        return self.trace.lines[self._begun_at[number] : ends[number]]
+    def _lines(self, number: int) -> Lines:
+        ends = [*self._begins_at[1:], len(self.trace.all_lines)]
+        return self.trace.all_lines[self._begins_at[number] : ends[number]]
 
 
-def _equal_lines(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+def _equal_lines(one: Lines, other: Lines) -> int:
     found = first_difference(one, other)
     return found.line - 1 if found else len(one)

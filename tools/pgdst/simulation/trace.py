@@ -20,12 +20,22 @@ class Trace:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self._later: list[str] | None = None  # what came after its end
         self._hash = hashlib.sha256()
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The events so far, in the order in which they happened."""
         return tuple(self._lines)
+
+    @property
+    def all_lines(self) -> tuple[str, ...]:
+        """The events, and what came after the end of the trace."""
+        return (*self._lines, *(self._later or ()))
+
+    def end(self) -> None:
+        """Let what is added from now on be no part of the run: kept, but not in its lines and its hash."""
+        self._later = [] if self._later is None else self._later
 
     def append(self, line: str) -> None:
         """Add one event; a line break in it is written as an escape, so that an event is always one line.
@@ -35,6 +45,9 @@ class Trace:
         self._add(line.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r"))
 
     def _add(self, one_line: str) -> None:
+        if self._later is not None:
+            self._later.append(one_line)
+            return
         self._lines.append(one_line)
         self._hash.update(one_line.encode(errors="backslashreplace") + b"\n")
 

@@ -24,7 +24,7 @@ def machine_of(examples: Examples, fails: Callable[[], bool]) -> type[RuleBasedS
             self.steps += 1
             if self.steps == 3 and fails():
                 examples.trace.append("step 3 goes wrong")
-                examples.fail()
+                examples.fail("wrong")
                 raise AssertionError("wrong")
             examples.trace.append(f"step {self.steps}")
 

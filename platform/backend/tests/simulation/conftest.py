@@ -2,10 +2,17 @@
 
 import pytest
 
-from simulation.profiles import PROFILES, chosen_profile
+from simulation.machine import MACHINES
+from simulation.profiles import PROFILES, chosen_profile, chosen_rounds
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a profile that nobody knows before anything runs."""
     if chosen_profile(config) not in PROFILES:
         raise pytest.UsageError(f"There is no profile {chosen_profile(config)!r}. Choose one of {', '.join(PROFILES)}.")
+
+
+def pytest_pgdst_shards(config: pytest.Config, test: str) -> list[int] | None:
+    """Return how many shards a test of a machine is, and how many each extension of it."""
+    machine = MACHINES.get(test)
+    return [len(shards) for shards in chosen_rounds(config, machine)] if machine is not None else None

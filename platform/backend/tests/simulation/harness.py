@@ -52,11 +52,12 @@ class Run:
     trace: Trace
     ledger: Ledger = field(default_factory=Ledger)
     faults: tuple[Fault, ...] = FAULTS[DEFAULT_MIX]
+    tell: Callable[[str], object] = lambda _wrong: None
 
     @cached_property
     def examples(self) -> Examples:
         """The run's examples so far."""
-        return Examples(self.trace)
+        return Examples(self.trace, self.tell)
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,8 @@ class Harness(RuleBasedStateMachine):
                     self._check_the_end()
             finally:
                 self._trace_tables()
-                if sys.exception() is not None:
-                    self.run.examples.fail()
+                if (error := sys.exception()) is not None:
+                    self.run.examples.fail(str(error))
 
     def check_invariants(self, settings: Any, output: Any, runtimes: Any) -> None:  # noqa: ARG002  printing is left out
         """Check all invariants, without a line for each after every step: a failure says which of them it is."""

@@ -1,5 +1,7 @@
 """The machine: all rules, clashes, invariants and demands of liveness on one platform."""
 
+from typing import Final
+
 from simulation.checks import moves_of
 from simulation.clashes.agents import AgentClashes
 from simulation.clashes.claims import ClaimClashes
@@ -90,6 +92,12 @@ class DeepSciFi(
 class DeepSciFiInStorms(StormRules, DeepSciFi):
     """Deep Sci-Fi under faults: nothing but storms, and time that passes between them; all invariants look on."""
 
+
+# By the tests that run them.
+MACHINES: Final = {
+    "test_no_sequence_of_moves_breaks_the_platform": DeepSciFi,
+    "test_no_storm_breaks_the_platform": DeepSciFiInStorms,
+}
 
 for _move in set(moves_of(DeepSciFi)) - {"let_time_pass", "send_a_heartbeat"}:
     setattr(DeepSciFiInStorms, _move, None)

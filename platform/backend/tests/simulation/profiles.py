@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.randomness import SEED_ONLY
-from pgdst.simulation.shares import part_of
 from pgdst.simulation.trace import Trace
 
 from simulation.checks import liveness_of, moves_of, storms_of
@@ -35,6 +34,7 @@ PROFILES: Final[dict[str, Profile]] = {
 DEFAULT: Final = "default"
 STEPS_IN_STORMS: Final = 12
 EXAMPLES_A_STORM: Final = 2  # of the first machine, for each of the second, which takes as long
+EXAMPLES_A_SHARD: Final = 4
 EXAMPLES_AN_EXTENSION: Final = 20
 MOST_EXTENSIONS: Final = 3
 
@@ -70,38 +70,32 @@ def settings_of(profile: str = DEFAULT, examples: int | None = None) -> settings
     return registered if examples is None else settings(registered, max_examples=examples)
 
 
-def run_until_everything_was_reached(machine: type[Harness], run: Run, profile: str) -> None:
-    """Run a profile, and if something has not been reached by then, a few more examples from a derived seed.
+def chosen_rounds(config: pytest.Config, machine: type[Harness]) -> list[list[int]]:
+    """Return how many examples each shard of a machine has in the run that was asked for, and those of extensions."""
+    examples = config.getoption("--pgdst-examples")
+    return examples_of_shards(PROFILES[chosen_profile(config)], examples, in_storms=bool(storms_of(machine)))
+
+
+def examples_of_shards(profile: Profile, examples: int | None, *, in_storms: bool) -> list[list[int]]:
+    """Return how many examples each shard of a run has, and those of each extension of it.
 
     Chance leaves something out of a run now and then. That must not fail it, but going on without end must not hide a
-    move that cannot succeed: after MOST_EXTENSIONS the ledger is what it is.
+    move that cannot succeed: after the extensions the ledger is what it is.
     """
-    run_machine(machine, run, settings_of(profile))
-    for extension in range(1, MOST_EXTENSIONS + 1):
-        if unreached(machine, run):
-            derived = replace(run, seed=run.seed + (extension << 64))
-            run_machine(machine, derived, settings_of(profile, EXAMPLES_AN_EXTENSION))
+    rounds = [examples or profile.examples]
+    if examples is None and profile.must_reach_everything:
+        rounds += [EXAMPLES_AN_EXTENSION] * MOST_EXTENSIONS
+    return [_split(-(-count // EXAMPLES_A_STORM) if in_storms else count) for count in rounds]
+
+
+def _split(examples: int) -> list[int]:
+    whole, rest = divmod(examples, EXAMPLES_A_SHARD)
+    return [EXAMPLES_A_SHARD] * whole + [rest] * (rest > 0)
 
 
 def run_another_before(machine: type[Harness], run: Run, other_seed: int) -> None:
     """Run a few examples of another seed, of which the run must show nothing: they leave used databases behind."""
     run_machine(machine, replace(run, seed=other_seed, trace=Trace(), ledger=Ledger()), settings_of("quick", 2))
-
-
-def unreached(machine: type[Harness], run: Run) -> list[str]:
-    """Return what a machine has to reach and a run has not; in storms, what there is only there."""
-    only = storms_of(machine).keys() | _struck(machine, run)
-    return [name for name in run.ledger.unreached() if name in only or not storms_of(machine)]
-
-
-def run_share_of(machine: type[Harness], run: Run, profile: str, examples: int | None, workers: int) -> None:
-    """Run one worker's share of a profile's examples, or of the number given.
-
-    No worker knows what the others have reached, so where all must reach everything, one extension is run at once.
-    """
-    chosen = PROFILES[profile]
-    extra = EXAMPLES_AN_EXTENSION if chosen.must_reach_everything else 0
-    run_machine(machine, run, settings_of(profile, part_of(examples or chosen.examples + extra, workers)))
 
 
 def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
@@ -113,8 +107,7 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
     __tracebackhide__ = True
     declare(machine, run)
     if storms_of(machine):
-        examples = -(-chosen.max_examples // EXAMPLES_A_STORM)
-        chosen = settings(chosen, stateful_step_count=STEPS_IN_STORMS, max_examples=examples)
+        chosen = settings(chosen, stateful_step_count=STEPS_IN_STORMS)
     # Its signature asks for a class; its docstring takes "anything which returns an instance".
     with run.examples.required_to_fail_again():
         run_state_machine_as_test(seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory

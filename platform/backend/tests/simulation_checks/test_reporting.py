@@ -49,33 +49,15 @@ def test_what_was_never_reached_is_named(clean_databases: CleanDatabases, pgdst_
     assert run.ledger.lines() == ["4 times it is day", "0 times it is night", "never do_the_impossible"]
 
 
-def test_a_run_goes_on_for_what_chance_left_out_but_not_without_end(
-    clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The profile's budget, then each extension with a seed of its own; after the last one the ledger is what it is."""
-    ran: list[tuple[int, int]] = []
-    monkeypatch.setattr(
-        profiles, "run_machine", lambda _machine, run, chosen: ran.append((run.seed, chosen.max_examples))
-    )
-    run = Run(clean_databases, pgdst_backends, 1, Trace())
-    declare(HalfReachable, run)
-    profiles.run_until_everything_was_reached(HalfReachable, run, "thorough")
-    extensions = [(1 + (number << 64), profiles.EXAMPLES_AN_EXTENSION) for number in (1, 2, 3)]
-    assert [(1, profiles.PROFILES["thorough"].examples), *extensions] == ran
-
-
-def test_a_run_that_reached_everything_does_not_go_on(
-    clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The profile's budget and no more."""
-    ran: list[int] = []
-    monkeypatch.setattr(profiles, "run_machine", lambda _machine, run, _chosen: ran.append(run.seed))
-    run = Run(clean_databases, pgdst_backends, 1, Trace())
-    declare(HalfReachable, run)
-    for name in [*UNREACHED, "do_nothing", "it is day"]:
-        run.ledger.sometimes(name, True)
-    profiles.run_until_everything_was_reached(HalfReachable, run, "default")
-    assert [1] == ran
+def test_a_run_may_go_on_for_what_chance_left_out_but_not_without_end() -> None:
+    """The profile's budget in shards, and three extensions; as many examples as were asked for have none."""
+    default = profiles.PROFILES["default"]
+    whole, *extensions = profiles.examples_of_shards(default, None, in_storms=False)
+    assert [profiles.EXAMPLES_A_SHARD] * 20 == whole
+    assert [profiles.EXAMPLES_AN_EXTENSION] * profiles.MOST_EXTENSIONS == [sum(counts) for counts in extensions]
+    assert [[4, 4, 2]] == profiles.examples_of_shards(default, 10, in_storms=False)
+    assert [[4, 1]] == profiles.examples_of_shards(default, 10, in_storms=True)
+    assert [[4, 4, 4]] == profiles.examples_of_shards(profiles.PROFILES["quick"], None, in_storms=False)
 
 
 def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(
