@@ -91,6 +91,8 @@ def main(
         raise click.UsageError("One condition alone compares nothing. Give --condition twice or more.")
     check = determinism.Check(tested, chosen, faults, say, jobs=jobs, exit_first=exitfirst)
     found = []
+    if workload_seeds == simulation_seeds == 0:
+        raise click.UsageError("Without seeds nothing is compared. Leave out one of the zeros.")
     if workload := 10 * seeds if workload_seeds is None else workload_seeds:
         found.append(check.workload(range(first, first + workload)))
     if (simulated := seeds if simulation_seeds is None else simulation_seeds) and not (exitfirst and _differ(found)):

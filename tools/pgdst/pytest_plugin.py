@@ -4,6 +4,7 @@ Use: `pytest_plugins = ["pgdst.pytest_plugin"]` in the backend's tests/conftest.
 """
 
 import os
+import re
 import secrets
 import sys
 import time
@@ -216,6 +217,11 @@ def _never_reached(config: pytest.Config) -> list[str]:
 @pytest.fixture(scope="session")
 def pgdst_project() -> project.Project:
     """The backend under test, as `[tool.pgdst]` or the run's environment says."""
+    return load_project()
+
+
+def load_project() -> project.Project:
+    """Return the backend under test, as `[tool.pgdst]` or the run's environment says."""
     paths = {name: os.environ.get(f"PGDST_{name.upper()}") for name in ("backend", "alembic_ini", "simulation")}
     return project.load(**{name: Path(path) for name, path in paths.items() if path})
 
@@ -344,11 +350,12 @@ def pytest_runtest_makereport(
 
 def _keep_traces(item: pytest.Item, error: Any) -> Path:
     """Write both traces of an example that failed, and did not again, into a folder of the checkout; return it."""
-    folder = project.load().root / ".pgdst" / "not-deterministic"
+    folder = load_project().root / ".pgdst" / "not-deterministic"
     folder.mkdir(parents=True, exist_ok=True)
+    test = re.sub(r"[^\w.-]", "_", item.name)
     for name, lines in (("first", error.first), ("again", error.again)):
         text = "".join(f"{line}\n" for line in lines)
-        (folder / f"{item.name}-{name}.trace").write_text(text, encoding="utf-8", errors="backslashreplace")
+        (folder / f"{test}-{name}.trace").write_text(text, encoding="utf-8", errors="backslashreplace")
     return folder
 
 

@@ -5,11 +5,11 @@ import select
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import psycopg
 from psycopg import waiting
-from psycopg.errors import _WaitTimeout
+from psycopg.errors import LockNotAvailable, _WaitTimeout
 from psycopg.generators import execute
 from psycopg.pq.abc import PGresult
 
@@ -35,12 +35,14 @@ _ACTIVITY = """
 _FLUSH = "SELECT pg_logical_emit_message(true, 'pgdst', '')"
 # The log has a sequence's number 32 ahead, and whether it is written anew depends on when the last checkpoint was: how
 # many numbers a crash loses is up to chance. Here it is always the most that a Postgres may lose.
-_AHEAD_OF_SEQUENCES = """
-    SELECT format('%I.%I', schemaname, sequencename),
-        greatest(least(last_value::numeric + 32 * increment_by, max_value), min_value)::bigint
-    FROM pg_catalog.pg_sequences WHERE last_value IS NOT NULL ORDER BY 1
+_SEQUENCES = "SELECT seqrelid FROM pg_sequence JOIN pg_class ON oid = seqrelid WHERE relpersistence = 'p' ORDER BY 1"
+_AHEAD_OF_SEQUENCE = """
+    SELECT greatest(least(pg_sequence_last_value(seqrelid)::numeric + 32 * seqincrement, seqmax), seqmin)::bigint
+    FROM pg_sequence WHERE seqrelid = %s AND pg_sequence_last_value(seqrelid) IS NOT NULL
 """
-_SET_SEQUENCE = "SELECT pg_catalog.setval(to_regclass(%s), %s)"
+_SET_SEQUENCE = "SELECT setval(oid, %s) FROM pg_class WHERE oid = %s"
+# Who restarts a sequence in a transaction holds a lock on it, and the client that is struck would be waited for.
+_LOCK_TIMEOUT = "SET lock_timeout = '10ms'"
 
 
 class Backends:
@@ -171,11 +173,20 @@ class Backends:
         for name, sequences in ahead.items():
             self._set_sequences(name, sequences)
 
-    def _ahead_of_sequences(self, database: str) -> list[tuple[str, int]]:
-        with closing(self.server.with_database(database).connect()) as connection:
-            return connection.execute(_AHEAD_OF_SEQUENCES).fetchall()
+    def _ahead_of_sequences(self, database: str) -> list[tuple[int, int]]:
+        """Return the sequences of a database that were used, by their oids, and the number that each would be set to.
 
-    def _set_sequences(self, database: str, sequences: list[tuple[str, int]]) -> None:
+        One that somebody is restarting at this moment is left out.
+        """
+        ahead = []
+        with closing(self.server.with_database(database).connect()) as connection:
+            connection.execute(_LOCK_TIMEOUT)
+            for (oid,) in connection.execute(_SEQUENCES).fetchall():
+                with suppress(LockNotAvailable):
+                    ahead += [(value, oid) for (value,) in connection.execute(_AHEAD_OF_SEQUENCE, [oid])]
+        return ahead
+
+    def _set_sequences(self, database: str, sequences: list[tuple[int, int]]) -> None:
         if sequences:
             with closing(self.server.with_database(database).connect()) as connection, connection.pipeline():
                 for sequence in sequences:

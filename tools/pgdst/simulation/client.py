@@ -111,6 +111,9 @@ class Turns(Protocol):
     def refuse(self, why: str) -> PgdstError:
         """End the run, which says nothing, and return the error that it ends with."""
 
+    def end_with(self, error: PgdstError) -> None:
+        """End the run with this error, whatever the client makes of it."""
+
 
 @dataclass
 class Outcome:
@@ -190,9 +193,11 @@ class Client:
         """Have done what a fault does to the backend of its connection, or to the whole server."""
         self._turns.strike(self, fault, connection)
 
-    def no_connection_left(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def no_connection_left(self) -> Iterator[None]:
         """Take all connections that the server has left, for a block."""
-        return self._turns.no_connection_left()
+        with self.ending_the_run(), self._turns.no_connection_left():
+            yield
 
     def full_disk(self) -> str:
         """Return the path of a file, as the server knows it, which the server finds no room to write."""
@@ -201,6 +206,7 @@ class Client:
     def uses(self, connection: "Gated") -> None:
         """Note which connection it sends something through."""
         self.connection = connection
+        connection.standing.is_a_clients = True
         self._turns.uses(self, connection.standing.backend)
 
     @property
@@ -211,6 +217,15 @@ class Client:
     def asks_whether_blocked(self) -> Blocked | None:
         """Ask Postgres whether its statement waits for a lock, and behind whom."""
         return self._turns.whether_blocked(self)
+
+    @contextmanager
+    def ending_the_run(self) -> Iterator[None]:
+        """End the run with what the kit itself raises in this block: an application may handle any Exception."""
+        try:
+            yield
+        except PgdstError as error:
+            self._turns.end_with(error)
+            raise
 
     def note_answer(self, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
@@ -227,7 +242,8 @@ class Client:
 
     def closed(self, backend: int) -> None:
         """Return once the backend of a connection that it has closed has ended, its locks released."""
-        self._turns.closed(self, backend)
+        with self.ending_the_run():
+            self._turns.closed(self, backend)
 
     def stack(self) -> str:
         """Return where the client is in Python: the thread it was last seen in, and its own."""

@@ -43,6 +43,7 @@ class Standing:
     is_idle: bool = True  # no transaction is open
     is_in_flight: bool = False  # the server may be at work for it: in a pipeline, a COPY, a stream of rows
     is_dead: bool = False
+    is_a_clients: bool = False  # a client has used it
     awaited: list[Any] = field(default_factory=list)  # cursors whose rows have not come yet
 
     def note(self, status: int) -> None:
@@ -221,21 +222,31 @@ class _Exchange(Generic[RV]):
     def go_on(self) -> Blocked | None:
         """Return None at the end, with the value in place. Raises: what psycopg raises."""
         self._client.uses(self._connection)
+        blocked: Blocked | None = None
         try:
-            if (fault := self._client.take_fault()) is not None:
-                self._suffer(fault)
-            return self._drive()
+            with self._client.ending_the_run():
+                if (fault := self._client.take_fault()) is not None:
+                    self._suffer(fault)
+                blocked = self._drive()
+            return blocked
         except StopIteration as end:
-            self._connection.standing.note(self._connection.info.transaction_status)
             self.value = end.value
             self._client.note_answer(self.what, self._answer())
             return None
         except psycopg.Error as error:
-            self._connection.standing.note(self._connection.info.transaction_status)
+            self._forget_the_rows()
             if (blocker := _whom_a_victim_waited_for(error)) is not None:
                 self._client.note_wait(self.what, blocker)
             self._client.note_answer(self.what, error.sqlstate or type(error).__name__)
             raise
+        finally:
+            if blocked is None:
+                self._connection.standing.note(self._connection.info.transaction_status)
+
+    def _forget_the_rows(self) -> None:
+        """Wait for no rows of a statement that failed."""
+        awaited = self._connection.standing.awaited
+        awaited[:] = [cursor for cursor in awaited if cursor is not self._cursor]
 
     def _answer(self) -> str:
         """Return what came of it, and a hash of the rows that have come: with a pipeline's end those of all in it."""
@@ -246,6 +257,8 @@ class _Exchange(Generic[RV]):
 
     def _suffer(self, fault: Fault) -> None:
         """Do what the fault does, so that the conversation meets it. Raises: what the server raises in its stead."""
+        if fault in RAISED and self._connection.standing.is_dead:
+            return  # there is no session left that could raise it
         if fault in RAISED:
             self._conversation.close()  # nothing has been sent
             raises = statement_that_raises(fault, self._client.full_disk())
@@ -348,6 +361,22 @@ class Connections:
         if connection is not None and not connection.standing.is_dead:
             connection.standing.is_dead = True
             bury(connection, unheard=unheard)
+
+    def forget(self, backend: int) -> None:
+        """Forget a connection that was closed."""
+        self._open.pop(backend, None)
+
+    def left_by_clients(self, idle: Iterable[Gated]) -> list[int]:
+        """Return the processes of what clients have used and neither closed nor given back to a pool, where it is idle.
+
+        When Python closes them is up to its collector.
+        """
+        held = {connection.standing.backend for connection in idle}
+        return [
+            backend
+            for backend, connection in self._open.items()
+            if connection.standing.is_a_clients and backend not in held and not connection.closed
+        ]
 
     def all_died(self) -> None:
         """Do so for all of them, when the server has crashed. Raises: InconclusiveError."""

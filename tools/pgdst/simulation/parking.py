@@ -65,6 +65,7 @@ class Parking:
 
     def __init__(self, server: Server, backends: Backends) -> None:
         self._server = server
+        self.database = server.database
         self._connection = server.connect()
         self._backends = backends
         self._numbers = itertools.count(1)

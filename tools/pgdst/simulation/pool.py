@@ -1,7 +1,7 @@
 """SQLAlchemy's pool, whose waits for a connection belong to the schedule."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +13,7 @@ from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Queue
 
 from pgdst.simulation.client import CHECKOUT, AtGate, Pause, Waiting, current_client
 from pgdst.simulation.clock import SimulatedClock
+from pgdst.simulation.renewal import Idle
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -30,6 +31,7 @@ def own_waits(engine: Engine, clock: SimulatedClock) -> None:
         own = _AsyncQueue if engine.dialect.is_async else _Queue
         # The pool has no setting for it. It is new and holds nothing yet.
         engine.pool._pool = own(engine.pool._pool, clock)
+        engine.pool._recycle = -1  # it passes in real time
 
 
 def has_pool(engine: "Engine | AsyncEngine") -> bool:
@@ -47,10 +49,10 @@ def is_whole(engine: "Engine | AsyncEngine", connections: int) -> bool:
     return len(found) == _wanted(pool, connections) and all(_is_usable(one, pool) for one in found)
 
 
-def prepares_connections(engine: "Engine | AsyncEngine") -> bool:
-    """Return whether somebody else than SQLAlchemy does something to each new connection, such as SET."""
-    listeners = _pool_of(engine).dispatch.connect
-    return any(not str(getattr(one, "__module__", "")).startswith("sqlalchemy.") for one in listeners)
+def listeners(engine: "Engine | AsyncEngine") -> int:
+    """Return how many listeners do something to connections when they are made or handed out, SQLAlchemy's included."""
+    found = _pool_of(engine).dispatch
+    return sum(len(list(one)) for one in (found.connect, found.first_connect, found.checkout))
 
 
 def fill(engine: "Engine | AsyncEngine", connections: int) -> None:
@@ -64,16 +66,16 @@ def fill(engine: "Engine | AsyncEngine", connections: int) -> None:
         _in_a_loop(_fill_async(engine, wanted))
 
 
-def idle(engine: "Engine | AsyncEngine") -> list[Any]:
-    """Return the driver's connections that nobody uses."""
-    return [_driver_connection(record) for record in _pool_of(engine)._pool.idle()]
+def idle(engine: "Engine | AsyncEngine") -> list[Idle]:
+    """Return the connections that nobody uses."""
+    records = [record for record in _pool_of(engine)._pool.idle() if record.dbapi_connection is not None]
+    return [Idle(record.driver_connection, record.info) for record in records]
 
 
-def sort(engine: "Engine | AsyncEngine", place_of: Callable[[Any], int]) -> None:
-    """Let idle connections be handed out in the order of their places."""
-    pool = _pool_of(engine)
-    waiting = pool._pool
-    records = sorted(waiting.idle(), key=lambda one: place_of(_driver_connection(one)))
+def sort(engine: "Engine | AsyncEngine", places: Mapping[int, int]) -> None:
+    """Let idle connections be handed out in the order of the places of their processes."""
+    waiting = _pool_of(engine)._pool
+    records = sorted(waiting.idle(), key=lambda one: places[one.driver_connection.standing.backend])
     for _ in records:
         waiting.get_nowait()
     for record in records:
@@ -86,10 +88,6 @@ def _pool_of(engine: "Engine | AsyncEngine") -> Any:
 
 def _wanted(pool: Any, connections: int) -> int:
     return min(connections, pool.size() or connections)
-
-
-def _driver_connection(record: Any) -> Any:
-    return record.driver_connection
 
 
 def _is_usable(record: Any, pool: Any) -> bool:

@@ -1,7 +1,9 @@
-"""Sessions of idle connections, as new ones: what a run leaves in a session must not decide the next."""
+"""Idle connections at the beginning of a run: what the run before has left in them must not decide this one."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import psycopg
 from psycopg.pq import ExecStatus
@@ -17,48 +19,77 @@ _LEFT: Final = b"""
     SELECT pg_my_temp_schema(), sum(used_bytes) FROM pg_backend_memory_contexts
     WHERE name IN ('GUCMemoryContext', 'GUC hash table')
 """
+_SETTINGS: Final = b"SELECT md5(string_agg(name || '=' || setting, ',' ORDER BY name)) FROM pg_settings"
 # Postgres lists the transactions' own numbers, which are locks, in the order in which it goes through its processes.
 _PLACES: Final = b"""
     SELECT pid FROM pg_catalog.pg_lock_status() WITH ORDINALITY WHERE locktype = 'virtualxid' AND fastpath
     ORDER BY ordinality
 """
+# What of a connection is another object each time, or known to be as it was.
+_PASSING: Final = {"pgconn", "lock", "standing", "speaking", "saying", "refuse_others", "_prepared", "_pipeline"}
 
 Rows = list[list[bytes | None]]
 
 
+@dataclass(frozen=True)
+class Idle:
+    """A connection that a pool has, and what its users keep beside it (SQLAlchemy's `connection.info`)."""
+
+    connection: Gated
+    info: Mapping[Any, Any]
+
+
 class Sessions:
-    """The idle sessions of an engine's pool, looked at when they were new."""
+    """Idle connections that were looked at when they were new, their places in the order of Postgres's processes.
 
-    def __init__(self, connections: Sequence[Gated]) -> None:
-        self._new = dict(zip(_backends(connections), _left(connections), strict=True))
-        self._places = _places_of(connections)
+    Who waits for several transactions one after another (CREATE INDEX CONCURRENTLY) waits in this order.
+    """
 
-    def renew(self, connections: Sequence[Gated]) -> bool:
-        """Bring the sessions of these connections to where they were when they were new; return whether they are there.
+    def __init__(self, idle: Sequence[Idle]) -> None:
+        self._new = _state(idle)
+        self.places = _places_of([one.connection for one in idle])
 
-        What no query shows stays: the seed of random(), what libraries that were loaded keep.
+    def are_renewed(self, idle: Sequence[Idle]) -> bool:
+        """Bring connections to where they were when they were new; return whether all that were there are again.
+
+        What neither a query nor psycopg shows stays: the seed of random(), what libraries that were loaded keep.
         """
         try:
-            _in_all(connections, _RENEW)
-            left = dict(zip(_backends(connections), _left(connections), strict=True))
+            _in_all([one.connection for one in idle], _RENEW)
         except psycopg.OperationalError:  # somebody has ended one
             return False
-        return left == self._new
-
-    def place_of(self, connection: Gated) -> int:
-        """Return where its process is in the order in which Postgres goes through processes.
-
-        Who waits for several transactions one after another (CREATE INDEX CONCURRENTLY) waits in this order.
-        """
-        return self._places[connection.standing.backend]
+        return self._new is not None and self._new == _state(idle)
 
 
-def _backends(connections: Sequence[Gated]) -> list[int]:
-    return [connection.standing.backend for connection in connections]
+def is_prepared(connection: Gated) -> bool:
+    """Return whether somebody has set something in a session that was new; afterwards it is no more.
+
+    An engine whose application does so, in an event, needs new connections for each run.
+    """
+    [before] = _in_all([connection], _SETTINGS)
+    _in_all([connection], _RENEW)
+    [after] = _in_all([connection], _SETTINGS)
+    return before != after
 
 
-def _left(connections: Sequence[Gated]) -> list[Rows]:
-    return _in_all(connections, _LEFT)
+def _state(idle: Sequence[Idle]) -> dict[int, tuple[object, ...]] | None:
+    """Return what each connection is like, by its process: in the server, in psycopg, and to its users.
+
+    None where the server does not tell: a role may not be allowed to look.
+    """
+    try:
+        left = _in_all([one.connection for one in idle], _LEFT)
+    except psycopg.OperationalError:
+        return None
+    return {
+        one.connection.standing.backend: (rows, _python_state(one.connection), dict(one.info))
+        for one, rows in zip(idle, left, strict=True)
+    }
+
+
+def _python_state(connection: Gated) -> dict[str, object]:
+    found = {name: value for name, value in vars(connection).items() if name not in _PASSING}
+    return {name: tuple(value) if isinstance(value, list | deque) else value for name, value in found.items()}
 
 
 def _places_of(connections: Sequence[Gated]) -> dict[int, int]:

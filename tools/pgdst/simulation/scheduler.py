@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
 
-from pgdst.errors import InconclusiveError
+from pgdst.errors import InconclusiveError, PgdstError
 from pgdst.server import full_disk
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Pause, Waiting
@@ -65,8 +65,9 @@ class Scheduler:
         self._last: Client | None = None
         self._schedule: list[str] = []
         self._preempts = False
-        self._refused: InconclusiveError | None = None
+        self._refused: PgdstError | None = None
         self._thread = threading.get_ident()
+        self._is_over = False
         self._users: dict[int, str] = {}  # the client whom a backend served last
         self._doing: dict[str, str] = {}  # what clients last came to a gate with
         self.result = Result({})
@@ -135,6 +136,8 @@ class Scheduler:
         """Do what a fault does to a connection's backend, or to the whole server, and return when it is done."""
         backend = connection.standing.backend
         if fault is Fault.CRASH:
+            if self._is_over:
+                raise InconclusiveError("The run is over.")
             self._backends.crash(backend, self._connections.databases())
             self._connections.all_died()
             for parking in self._parkings.values():
@@ -161,16 +164,22 @@ class Scheduler:
     def closed(self, client: Client, backend: int) -> None:
         """Return once the backend has ended."""
         self._wait_until_gone(backend, f"of a connection that {client.name} closed did not end")
+        self._connections.forget(backend)
         self._note(client, "close", "done")
 
     def _wait_until_gone(self, backend: int, what: str) -> None:
         if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
             raise InconclusiveError(f"The backend {what}.")
 
-    def refuse(self, why: str) -> InconclusiveError:
+    def refuse(self, why: str) -> PgdstError:
         """End the run before its next step."""
-        self._refused = self._refused or InconclusiveError(why)
+        self.end_with(InconclusiveError(why))
+        assert self._refused is not None
         return self._refused
+
+    def end_with(self, error: PgdstError) -> None:
+        """End the run with this error before its next step."""
+        self._refused = self._refused or error
 
     def require_no_other(self) -> None:
         """Return only in the thread that the run was started in. Raises: InconclusiveError."""
@@ -374,6 +383,7 @@ class Scheduler:
 
     def _abandon(self) -> None:
         """Let every client end by an error: no statement of theirs goes on, and none of their backends is left."""
+        self._is_over = True
         self._backends.terminate(client.backend for client in self._clients.values() if client.backend is not None)
         self._backends.thaw_all()
         for client in self._clients.values():

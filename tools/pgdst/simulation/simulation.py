@@ -1,8 +1,7 @@
 """A simulation: engines whose connections have a gate, named clients, and runs of them under strategies."""
 
-import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.connection import Connections, Gated, GatedAsyncConnection, GatedConnection
 from pgdst.simulation.faults import Faults
 from pgdst.simulation.parking import SETTING, Parking, parking_of
-from pgdst.simulation.renewal import Sessions
+from pgdst.simulation.renewal import Idle, Sessions, is_prepared
 from pgdst.simulation.result import Result
 from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Scheduler
 from pgdst.simulation.strategy import Schedule, Strategy
@@ -60,6 +59,7 @@ class Simulation:
         self._sessions = Connections()
         self._clients: dict[str, Callable[[], Any]] = {}
         self._running: Scheduler | None = None
+        self._idle = Sessions(())
 
     def attach(self, engine: "Engine | AsyncEngine") -> None:
         """Give the engine's connections a gate, from the next one on; those that are open are closed.
@@ -70,9 +70,10 @@ class Simulation:
         ForeignServerError, where it leads to another server.
         """
         attached = _Attached(engine, self._backends, self._sessions, self.clock, self._refuse_others)
-        self._attached.append(attached)
         if self._inside_statements:
-            attached.park()
+            others = {one.parking.database: one.parking for one in self._attached if one.parking is not None}
+            attached.park(others)
+        self._attached.append(attached)
 
     def spawn(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         """Add a client to the next run: a function, or a coroutine function, which is called with the arguments.
@@ -95,7 +96,7 @@ class Simulation:
         if self._running is not None:
             raise ConfigurationError("This simulation is in the middle of a run. Begin another one when it has ended.")
         clients, self._clients = self._clients, {}
-        parkings = [attached.parking for attached in self._attached if attached.parking is not None]
+        parkings = list({id(one.parking): one.parking for one in self._attached if one.parking is not None}.values())
         scheduler = Scheduler(
             self._backends,
             strategy,
@@ -108,8 +109,7 @@ class Simulation:
         )
         for name, function in clients.items():
             scheduler.spawn(name, function)
-        for attached in self._attached:
-            attached.begin(max(len(clients), self._connections))
+        self._begin(max(len(clients), self._connections))
         try:
             with ExitStack() as held:
                 for parking in parkings:
@@ -123,6 +123,27 @@ class Simulation:
         except BaseException:
             self._dispose()  # of connections that were left in the middle of something
             raise
+
+    def _begin(self, connections: int) -> None:
+        """Have so many idle connections in each engine's pool, as new ones, and nobody else's of the run before."""
+        self._end_what_was_left()
+        pools = [attached for attached in self._attached if attached.has_pool]
+        if not all(one.is_whole(connections) for one in pools) or not self._idle.are_renewed(_idle_of(pools)):
+            for one in pools:
+                one.fill(connections)
+            self._idle = Sessions(_idle_of(pools))
+        for one in pools:
+            one.sort(self._idle.places)
+
+    def _end_what_was_left(self) -> None:
+        """End the sessions that clients have left open, as when Python closes them is up to its collector."""
+        left = self._sessions.left_by_clients([one.connection for one in _idle_of(self._attached)])
+        if left:
+            self._backends.terminate(left)
+            for backend in left:
+                require_gone(self._backends, backend, "that a client has left open")
+                self._sessions.died(backend, unheard=True)
+            self._dispose()  # the pools count them
 
     def _ended(self) -> None:
         self._running = None
@@ -162,6 +183,16 @@ def _synchronous(engine: Any) -> Engine:
     return found
 
 
+def _idle_of(attached: "Sequence[_Attached]") -> list[Idle]:
+    return [idle for one in attached for idle in one.idle()]
+
+
+def require_gone(backends: Backends, backend: int, which: str) -> None:
+    """Return once a session has ended. Raises: InconclusiveError."""
+    if not backends.wait_until_gone(backend, _ENDS_SECONDS):
+        raise InconclusiveError(f"A session {which} did not end within {_ENDS_SECONDS:g} s.")
+
+
 class _Attached:
     """An engine whose connections have a gate."""
 
@@ -174,12 +205,14 @@ class _Attached:
         refuse_others: Callable[[], None],
     ) -> None:
         self.engine = engine
+        self._synchronous = _synchronous(engine)
         self.parking: Parking | None = None
-        self._idle = Sessions(())
+        self._listeners: int | None = None  # how many there were when it was looked what they do
+        self._is_prepared = False
+        self._recycle = self._synchronous.pool._recycle
         self._backends = backends
         self._sessions = sessions
         self._refuse_others = refuse_others
-        self._synchronous = _synchronous(engine)
         self._resources = ExitStack()
         pool.dispose(engine)
         self._listen("do_connect", self._connect_async if self._synchronous.dialect.is_async else self._connect)
@@ -201,39 +234,51 @@ class _Attached:
                 "The engine makes its connections itself, by a `creator`, so they have no gate. Make it from a URL."
             )
 
-    def park(self) -> None:
-        """Have places in its database where statements can be stopped."""
-        server = self._backends.server.with_database(self._synchronous.url.database or "")
-        self.parking = self._resources.enter_context(parking_of(server, self._backends))
+    def park(self, others: Mapping[str, Parking]) -> None:
+        """Have places in its database where statements can be stopped: those of another engine on it, or new ones."""
+        database = self._synchronous.url.database or ""
+        self.parking = others.get(database)
+        if self.parking is None:
+            server = self._backends.server.with_database(database)
+            self.parking = self._resources.enter_context(parking_of(server, self._backends))
 
-    def begin(self, connections: int) -> None:
-        """Have so many idle connections in the pool, in the same order and with sessions as new ones, for a run."""
-        if not pool.has_pool(self.engine):
-            return
-        if not pool.is_whole(self.engine, connections):
-            gc.collect()  # what nobody refers to any more may hold a connection
-        if not self._is_renewed(connections):
+    @property
+    def has_pool(self) -> bool:
+        """Return whether the engine keeps connections."""
+        return pool.has_pool(self.engine)
+
+    def idle(self) -> list[Idle]:
+        """Return the connections that nobody uses."""
+        return pool.idle(self.engine) if self.has_pool else []
+
+    def is_whole(self, connections: int) -> bool:
+        """Return whether the pool has so many idle connections, which may be used again."""
+        return pool.is_whole(self.engine, connections) and not self._is_prepared
+
+    def fill(self, connections: int) -> None:
+        """Open so many connections anew."""
+        self.dispose()
+        if self._listeners != pool.listeners(self.engine):
+            self._listeners = pool.listeners(self.engine)
+            pool.fill(self.engine, 1)
+            self._is_prepared = is_prepared(self.idle()[0].connection)
             self.dispose()
-            pool.fill(self.engine, connections)
-            self._idle = Sessions(pool.idle(self.engine))
-        pool.sort(self.engine, self._idle.place_of)
+        pool.fill(self.engine, connections)
 
-    def _is_renewed(self, connections: int) -> bool:
-        """Return whether so many connections are idle, their sessions as new."""
-        if not pool.is_whole(self.engine, connections) or pool.prepares_connections(self.engine):
-            return False
-        return self._idle.renew(pool.idle(self.engine))
+    def sort(self, places: Mapping[int, int]) -> None:
+        """Let connections be handed out in the order of the places of their processes."""
+        pool.sort(self.engine, places)
 
     def dispose(self) -> None:
         """Close all connections that nobody uses, and return when their sessions have ended; new ones have a gate."""
         pool.dispose(self.engine)
         for backend in self._sessions.take_closed():
-            if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
-                raise InconclusiveError(f"The session {backend} did not end when its connection was closed.")
+            require_gone(self._backends, backend, "whose connection was closed")
 
     def close(self) -> None:
         """Close all connections that nobody uses; new ones have none."""
         self._resources.close()
+        self._synchronous.pool._recycle = self._recycle
         pool.dispose(self.engine)
 
     def _connect(self, _dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> GatedConnection:

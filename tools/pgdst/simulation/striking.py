@@ -48,11 +48,19 @@ def bury(connection: Any, *, unheard: bool) -> None:
     with _socket(connection) as duplicate:
         duplicate.settimeout(_ANSWER_SECONDS)
         if unheard:
-            while duplicate.recv(_CHUNK):
-                pass
+            _drop(duplicate)
         elif not _has_ended(duplicate):
             raise InconclusiveError("The server ended a session, but the end of its connection did not arrive.")
         duplicate.shutdown(socket.SHUT_WR)
+
+
+def _drop(stream: socket.socket) -> None:
+    """Read all that the other side has said, and its end, and forget it. Raises: InconclusiveError."""
+    try:
+        while stream.recv(_CHUNK):
+            pass
+    except TimeoutError:
+        raise InconclusiveError("The server ended a session, but the end of its connection did not arrive.") from None
 
 
 if sys.platform == "darwin":
@@ -93,8 +101,7 @@ def statement_that_raises(fault: Fault, full: str) -> str:
 def raise_in_transaction(connection: Any, fault: Fault, statement: str, *, at_commit: bool) -> psycopg.Error:
     """Let the server raise the fault's SQLSTATE in the client's transaction, and return the error.
 
-    The transaction is aborted as by any error; an error at COMMIT has also ended it. Where a crash has ended the
-    session, which its client has not noticed, the error is that of the connection.
+    The transaction is aborted as by any error; an error at COMMIT has also ended it.
 
     Raises: InconclusiveError, where the server raises something else.
     """
@@ -105,8 +112,6 @@ def raise_in_transaction(connection: Any, fault: Fault, statement: str, *, at_co
     if at_commit:
         pgconn.exec_(b"ROLLBACK")
     state, said = RAISED[fault], result.get_error_message()
-    if pgconn.status != ConnStatus.OK:
-        return psycopg.OperationalError(said)
     if (result.error_field(DiagnosticField.SQLSTATE) or b"").decode() not in (state, _ABORTED):
         raise InconclusiveError(
             f"The server was to raise {state} for the fault {fault}, but said: {said.strip() or 'that all is well'}. "

@@ -1,13 +1,18 @@
 """Each run begins with sessions as new ones, in the same order, whatever the runs before have left in them."""
 
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from lab import Lab, lab, sql
+from pgdst.errors import InconclusiveError
+from pgdst.simulation import striking
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.strategy import Schedule, Uniform
-from sqlalchemy import event, text
+from psycopg.rows import dict_row
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 SCHEMA = "CREATE TABLE entries (id int GENERATED ALWAYS AS IDENTITY, n int); CREATE SCHEMA other"
@@ -168,3 +173,121 @@ def test_a_crash_loses_as_many_numbers_of_a_sequence_whenever_the_last_checkpoin
         made.run_on({"ada": insert}, Schedule.parse("ada*5 ada!crash"))
         found.append(made.value("INSERT INTO entries (n) VALUES (1) RETURNING id"))
     assert [found[0]] * 2 == found
+
+
+LEFT_IN_A_CONNECTION: dict[str, Callable[[Any], None]] = {
+    "autocommit": lambda driver: setattr(driver, "autocommit", True),
+    "how rows are made": lambda driver: setattr(driver, "row_factory", dict_row),
+    "a handler": lambda driver: driver.add_notify_handler(print),
+    "an isolation level": lambda driver: setattr(driver, "isolation_level", psycopg.IsolationLevel.SERIALIZABLE),
+}
+
+
+@pytest.mark.parametrize("leave", LEFT_IN_A_CONNECTION.values(), ids=LEFT_IN_A_CONNECTION)
+def test_what_a_client_leaves_in_the_drivers_connection_is_not_there_in_the_next_run(
+    made: Lab, leave: Callable[[Any], None]
+) -> None:
+    def client() -> object:
+        connection = made.engine.raw_connection()
+        driver: Any = connection.driver_connection
+        seen = (driver.autocommit, driver.row_factory, len(driver._notify_handlers), driver.isolation_level)
+        leave(driver)
+        connection.close()
+        return seen
+
+    first, again = (made.run({"ada": client}, Uniform(1)) for _ in range(2))
+    assert first.value("ada") == again.value("ada")
+    assert first.trace.lines == again.trace.lines
+
+
+def test_what_a_listener_does_once_a_connection_is_done_in_each_run(made: Lab) -> None:
+    """It remembers in the connection's own dictionary that it has done so, which DISCARD ALL knows nothing of."""
+
+    @event.listens_for(made.engine, "checkout")
+    def configure(connection: Any, record: Any, _proxy: object) -> None:
+        if not record.info.get("configured"):
+            connection.execute("SET lock_timeout = 4321")
+            connection.commit()
+            record.info["configured"] = True
+
+    def look() -> object:
+        with made.engine.connect() as connection:
+            return sql(connection, "SHOW lock_timeout").scalar()
+
+    assert ["4321ms"] * 3 == [made.run({"ada": look}, Uniform(1)).value("ada") for _ in range(3)]
+
+
+def test_a_connection_that_a_client_has_left_open_is_ended_before_the_next_run(made: Lab) -> None:
+    """With its transaction and its locks, whatever may still refer to it."""
+    kept: list[object] = []
+
+    def leak() -> None:
+        connection = made.engine.connect()
+        kept.append(connection)
+        sql(connection, "SELECT pg_advisory_xact_lock(7)")
+
+    def lock() -> object:
+        with made.engine.connect() as connection:
+            return sql(connection, "SELECT pg_try_advisory_xact_lock(7)").scalar()
+
+    runs = [made.run({"ada": lock, "bob": leak}, Schedule.parse("ada*3 bob")) for _ in range(4)]
+    assert [True] * 4 == [run.value("ada") for run in runs]
+    assert 1 == len({run.trace.hexdigest() for run in runs})
+    assert 4 == len(kept)
+
+
+def test_two_engines_on_one_database_stop_inside_statements(backends: Backends) -> None:
+    with lab(backends, SCHEMA, PREPARE, inside_statements=True) as found:
+        other = create_engine(found.server.url)
+        found.simulation.attach(other)
+
+        def insert(engine: Engine) -> None:
+            with engine.begin() as connection:
+                sql(connection, "INSERT INTO entries (n) VALUES (1)")
+
+        clients = {"ada": lambda: insert(found.engine), "bob": lambda: insert(other)}
+        first, again = (found.run(clients, Uniform(3)) for _ in range(2))
+        assert {} == first.errors
+        assert any("stops inside" in line for line in first.trace.lines)
+        assert first.trace.lines == again.trace.lines
+
+
+def test_connections_are_not_replaced_because_real_time_has_passed(backends: Backends) -> None:
+    with lab(backends, SCHEMA, PREPARE) as found:
+        engine = create_engine(found.server.url, pool_recycle=1)
+        found.simulation.attach(engine)
+
+        def look() -> None:
+            with engine.connect() as connection:
+                sql(connection, "SELECT 1")
+
+        first = found.run({"ada": look}, Uniform(1))
+        time.sleep(1.1)
+        assert first.trace.lines == found.run({"ada": look}, Uniform(1)).trace.lines
+
+
+def test_a_crash_waits_for_no_lock_of_the_client_that_it_strikes(made: Lab) -> None:
+    def restart() -> None:
+        with made.engine.begin() as connection:
+            sql(connection, "INSERT INTO entries (n) VALUES (1)")
+            sql(connection, "TRUNCATE entries RESTART IDENTITY")
+            sql(connection, "SELECT 1")
+
+    result = made.run({"ada": restart}, Schedule.parse("ada*3 ada!crash"))
+    assert result.errors.keys() == {"ada"}
+
+
+def test_what_the_kit_raises_in_a_client_ends_the_run_whatever_the_client_makes_of_it(
+    made: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless() -> str:
+        try:
+            with made.engine.begin() as connection:
+                sql(connection, "SELECT 1")
+        except Exception as error:
+            return type(error).__name__
+        return "done"
+
+    monkeypatch.setattr(striking, "_has_ended", lambda _stream: False)
+    with pytest.raises(InconclusiveError, match="the end of its connection did not arrive"):
+        made.run({"ada": careless}, Schedule.parse("ada ada!terminated"))
