@@ -24,6 +24,8 @@ SHARD ?=
 FAULTS ?= all
 # how many processes take the simulation's shards, which changes nothing else; empty: the cores, at most 8
 WORKERS ?=
+# how long a failing example is made smaller, in seconds
+SHRINK_SECONDS ?= 30
 # how many seeds `make check-determinism` runs, in four conditions each
 SEEDS ?= 20
 # arguments for pytest
@@ -57,6 +59,7 @@ export PGDST_EXAMPLES = $(EXAMPLES)
 export PGDST_SHARD = $(SHARD)
 export PGDST_FAULTS = $(FAULTS)
 export PGDST_WORKERS = $(WORKERS)
+export PGDST_SHRINK_SECONDS = $(SHRINK_SECONDS)
 export PGDST_TTL_HOURS = $(TTL_HOURS)
 export PGDST_DISK_MIB = $(DISK_MIB)
 export PGDST_PUBLISHED_HOST = $(PUBLISHED_HOST)

@@ -7,12 +7,13 @@ Example: .venv/bin/python tools/run_simulation.py --seed 7 -- -k machine
 
 import os
 import secrets
+import subprocess
 import sys
 from pathlib import Path
 
 import click
-from pgdst import project
-from pgdst.cli import project_options, script
+from pgdst import failures, project
+from pgdst.cli import project_options, say, script
 from pgdst.simulation_run import FAULTS, command, default_workers, environment
 
 
@@ -48,10 +49,28 @@ def main(
     """
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     chosen = secrets.randbelow(2**32) if seed is None else seed
+    keeps = [f"--pgdst-keep-failures={found.root}"]
     processes = 1 if os.environ.get("PGDST_KEEP") == "1" else workers or default_workers()
-    pytest = command(found, chosen, profile, examples, arguments, workers=processes, shard=shard, faults=faults)
+    pytest = command(
+        found, chosen, profile, examples, [*keeps, *arguments], workers=processes, shard=shard, faults=faults
+    )
+    if shard is None:
+        _try_what_failed_before(found)
     os.chdir(found.backend)
     os.execve(sys.executable, pytest, environment())  # noqa: S606  # no shell wanted
+
+
+def _try_what_failed_before(found: project.Project) -> None:
+    """Run the shards that have failed in earlier runs, and exit where one of them fails still."""
+    for file, one in failures.kept(found.root):
+        say(f"Shard {one.shard} of seed {one.seed} failed before and is tried first: {one.wrong.splitlines()[0]}")
+        again = command(found, one.seed, one.profile, one.examples, [], shard=one.shard, faults=one.faults)
+        status = subprocess.run(again, cwd=found.backend, env=environment(), check=False).returncode
+        if status:
+            say(f"It fails still. Remove {file} to leave it out.")
+            sys.exit(status)
+        file.unlink()
+        say("It passes now.")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pgdst-profile", metavar="NAME", help="how thorough; the names are the backend's own")
     group.addoption("--pgdst-shard", type=int, metavar="K", help="run the shard K of the run alone, from 0 on")
     group.addoption(
+        "--pgdst-keep-failures",
+        type=lambda path: Path(path).absolute(),
+        metavar="FOLDER",
+        help="keep shards that fail in .pgdst/failures of this folder",
+    )
+    group.addoption(
         "--pgdst-own-servers",
         action="store_true",
         help="let each worker of xdist but the first start a server of its own",
@@ -59,9 +65,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--pgdst-shrink-seconds",
         type=float,
-        default=SHRINK_SECONDS,
+        default=os.environ.get("PGDST_SHRINK_SECONDS") or SHRINK_SECONDS,
         metavar="S",
-        help="how long a failing example is made smaller (default: %(default)g)",
+        help="how long a failing example is made smaller (default: %(default)s)",
     )
     group.addoption(
         "--pgdst-trace",

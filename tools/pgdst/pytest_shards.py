@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pytest
 
+from pgdst.failures import Failure
 from pgdst.simulation.shards import Record, Shard, Sum, seed_of, summed
 
 FIXTURE: Final = "run_shard"
@@ -141,6 +142,15 @@ class Shards:
         request.node.stash[SHARD] = shard
         return shard
 
+    def _keep(self, index: int, wrong: str) -> None:
+        """Keep a shard that has failed for the next run, if that was asked for."""
+        option = self._config.option
+        if option.pgdst_keep_failures is not None:
+            failure = Failure(
+                option.pgdst_seed, index, option.pgdst_profile, option.pgdst_examples, option.pgdst_faults, wrong
+            )
+            failure.keep(option.pgdst_keep_failures)
+
     def _tell(self, index: int, wrong: str) -> None:
         """Say at once what has failed, past what pytest captures; a worker's standard error is the user's."""
         again = replay_command(self._config, index)
@@ -159,6 +169,8 @@ class Shards:
         if index is not None and (call.when == "call" or (call.when == "setup" and call.excinfo is not None)):
             shard = item.stash.get(SHARD, None) or Shard(index, 0, 0)  # its fixtures may have failed
             record = shard.as_record(failed=call.excinfo is not None)
+            if call.excinfo is not None and call.when == "call":
+                self._keep(index, str(call.excinfo.value))
             item.user_properties.append((PROPERTY, record))
             self._common.write(record)
             self._records[index] = record

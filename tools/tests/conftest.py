@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -33,6 +34,16 @@ KIT = tiny_backend.KIT
 PYTHON = KIT / ".venv" / "bin" / "python"
 DEADLINE_SECONDS = 120
 OTHERS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+def pytest_configure() -> None:
+    """Let what the tests start take SIGINT and SIGHUP, also where this process was started with them ignored.
+
+    So it is in the background of a script, and under nohup. What has a handler here is as usual in a child.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

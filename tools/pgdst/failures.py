@@ -1,0 +1,42 @@
+"""Shards that have failed, kept in a folder of the checkout until they pass."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pgdst.errors import ConfigurationError
+
+FOLDER = Path(".pgdst") / "failures"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A shard that has failed: what makes it again, and how it did."""
+
+    seed: int
+    shard: int
+    profile: str | None
+    examples: int | None
+    faults: str | None
+    wrong: str
+
+    def keep(self, root: Path) -> Path:
+        """Write it to a file of the project's folder, and return its path."""
+        folder = root / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{self.seed}-{self.shard}.json"
+        file.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8", errors="backslashreplace")
+        return file
+
+
+def kept(root: Path) -> Iterator[tuple[Path, Failure]]:
+    """Yield the failures of a project's folder with their files, oldest first. Raises: ConfigurationError."""
+    files = sorted((root / FOLDER).glob("*.json"), key=lambda file: (file.stat().st_mtime, file.name))
+    for file in files:
+        try:
+            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            yield file, Failure(**found)
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigurationError(f"{file} is not a failure that was kept ({error}). Remove it.") from error
