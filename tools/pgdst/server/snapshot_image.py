@@ -39,8 +39,12 @@ set -- $(ls -ldn "$PGDATA")
 echo "$3:$4"
 """
 # What a container of a snapshot starts instead of the image's entrypoint, which for a data directory that is there
-# comes to the same. It runs as the directory's owner, so nothing has to change hands.
+# comes to the same. It runs as the directory's owner, so nothing has to change hands. Postgres refuses a directory that
+# others may look into, and neither the tmpfs's mode nor the archive's is sure to be its: where the mount point exists,
+# runc before 1.1.8 takes its mode instead, 1777 in the official image, and BusyBox's tar heeds -p for root only.
+# Sources: runc issue 3911.
 UNPACK = (
+    'chmod 0700 "$PGDATA" && '
     f'{{ tar -xpf {ARCHIVE} -C "$PGDATA" 2>/dev/null || '
     "{ echo 'The snapshot does not fit into the room for its data: raise DISK_MIB.'; exit 1; }; }"
 )
