@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgdst.errors import ConfigurationError, DockerNotRunningError, EmbeddedError, ImageError
-from pgdst.server import lease, snapshot_folder
+from pgdst.server import lease, podman, snapshot_folder
 
 if TYPE_CHECKING:
     from pgdst.server.docker import DockerEngine
@@ -92,7 +92,8 @@ def _docker(image: str, offline_image: str) -> Iterator[Finding]:
 
 
 def _daemon(info: dict[str, str]) -> Finding:
-    found = f"{info['ServerVersion']}, {info['OSType']}/{info['Architecture']}, on {info['OperatingSystem']}"
+    name = "Podman " if podman.answers(info) else ""
+    found = f"{name}{info['ServerVersion']}, {info['OSType']}/{info['Architecture']}, on {info['OperatingSystem']}"
     return Finding("Docker daemon", found, "switch it to Linux containers" if info["OSType"] != "linux" else "")
 
 

@@ -13,6 +13,7 @@ from pgdst.server.address import DATABASE, USER
 from pgdst.server.engine import Order, TimeToLive, new_password
 from pgdst.server.lease import Lease, owner
 from pgdst.server.network import LOOPBACK
+from pgdst.server.podman import OWN_USER
 
 PGDATA = "/var/lib/postgresql/data"
 POSTGRES_PORT = 5432  # in a network of its own
@@ -67,8 +68,10 @@ def name_of(order: Order) -> str:
     return names.get(order.kind) or f"pgdst-snapshot-{order.checkout}"
 
 
-def create(api: docker.APIClient, order: Order, source: Source, bind_address: str, port: int | None) -> str:
-    """Have the daemon create the order's container and return its id.
+def create(
+    api: docker.APIClient, order: Order, source: Source, bind_address: str, port: int | None, *, podman: bool
+) -> str:
+    """Have the daemon, which may be Podman, create the order's container and return its id.
 
     With a port its server listens there, on the machine's own loopback; else Docker publishes one on bind_address.
     """
@@ -96,7 +99,7 @@ def create(api: docker.APIClient, order: Order, source: Source, bind_address: st
         ports=None if port else [POSTGRES_PORT],
         host_config=api.create_host_config(
             auto_remove=True,
-            tmpfs=_tmpfs(source, order.disk_mib),
+            tmpfs=_tmpfs(source, order.disk_mib, podman=podman),
             log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m"}),
             **reached,
         ),
@@ -111,7 +114,7 @@ def _program(order: Order, source: Source) -> str:
     return program.replace("SERVER", source.server)
 
 
-def _tmpfs(source: Source, disk_mib: int) -> dict[str, str]:
+def _tmpfs(source: Source, disk_mib: int, *, podman: bool) -> dict[str, str]:
     """Lay a tmpfs over PGDATA and every VOLUME of the image: an anonymous volume would outlive a crashed daemon.
 
     Another one is so small that it is always full.
@@ -119,8 +122,9 @@ def _tmpfs(source: Source, disk_mib: int) -> dict[str, str]:
     options, full = f"rw,size={disk_mib}m", full_disk.OPTIONS
     if source.user is not None:
         uid, gid = source.user.split(":")
-        options += f",uid={uid},gid={gid},mode=0700"
-        full += f",uid={uid},gid={gid}"  # the snapshot has its folder, of whose mode Docker makes the mount's
+        owner = OWN_USER if podman else f",uid={uid},gid={gid}"
+        options += f"{owner},mode=0700"
+        full += owner  # the snapshot has its folder, of whose mode Docker makes the mount's
     return {**dict.fromkeys({PGDATA, *source.volumes}, options), full_disk.MOUNT: full}
 
 

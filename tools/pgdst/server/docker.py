@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import click
@@ -21,7 +20,7 @@ from pgdst.errors import (
     PgdstError,
     ServerNotReadyError,
 )
-from pgdst.server import image, lease, network, psql, snapshot_image
+from pgdst.server import image, lease, network, podman, psql, snapshot_image
 from pgdst.server.address import Server
 from pgdst.server.container import KEEP, Source, create, name_of
 from pgdst.server.container_watch import attached, watch
@@ -147,6 +146,14 @@ class DockerEngine:
         """Return what the daemon says of itself."""
         return dict(self.client.info())
 
+    @functools.cached_property
+    def _is_podman(self) -> bool:
+        return podman.answers(self._info)
+
+    @functools.cached_property
+    def _info(self) -> dict[str, Any]:
+        return self.info()
+
     @_named_failure
     def snapshots(self) -> list[str]:
         """Return a line for each cached snapshot."""
@@ -241,12 +248,13 @@ class DockerEngine:
         with server.connect() as connection:
             set_password(connection, server.user, password)
         made = snapshot_image.Content(password, manifest, source.volumes)
-        return snapshot_image.commit(self.client, container, recipe.key_on(self.wanted), base, order.checkout, made)
+        key = recipe.key_on(self.wanted)
+        return snapshot_image.commit(self.client, container, key, base, order.checkout, made, podman=self._is_podman)
 
     @contextmanager
     def _port(self) -> Iterator[int | None]:
         """Yield a port of this machine that the server may have, or None where Docker has to publish one."""
-        if not network.is_shared(self.endpoint, self.info()):
+        if not network.is_shared(self.endpoint, self._info):
             yield None
             return
         with network.reserved_port() as port:
@@ -259,11 +267,11 @@ class DockerEngine:
         with _marked(order), stage("create"):
             try:
                 with uninterrupted():
-                    return create(self.api, order, source, self.endpoint.bind_address, port)
+                    return create(self.api, order, source, self.endpoint.bind_address, port, podman=self._is_podman)
             except ImageNotFound:
                 raise
             except APIError as error:
-                if error.status_code == HTTPStatus.CONFLICT and order.kind != "run" and not self._is_strange(name):
+                if podman.is_name_taken(error) and order.kind != "run" and not self._is_strange(name):
                     cure = "make clean" if order.makes_snapshot else "make db-down"
                     raise AlreadyStartingError(f"The container {name} is there already. Run: {cure}") from error
                 raise ServerNotReadyError(_refused("create", error)) from error
@@ -296,6 +304,8 @@ class DockerEngine:
             self.sweep()  # now, as it costs nothing while Postgres starts
             with stage("ready"):
                 wait_until_ready(server, order, watcher.cause_of_death)
+            if isinstance(order.lifetime, Lease) and self._is_podman:
+                hold(order.lifetime, watcher.stream.fileno())  # closed by us, it would take the standard input along
         return server
 
     def _server(self, inspected: Mapping[str, Any]) -> Server:

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import click
@@ -30,6 +31,8 @@ _NO_REGISTRY = re.compile(
     r"|no route to host|i/o timeout|TLS handshake timeout|Client\.Timeout exceeded|deadline exceeded|request canceled"
     r"|\bEOF\b|unexpected HTTP status: 5\d\d"
 )
+_OURS = re.compile(r"(localhost/|docker\.io/)?pgdst/")
+_NOT_ASKED = re.compile(r"^Path /\S+ is not supported$")  # Podman's words for what of Docker's API it lacks
 _OTHER_WAYS = (
     "set IMAGE to a name in a mirror that you reach, `docker load` the image, or run without Docker: ENGINE=embedded"
 )
@@ -46,6 +49,10 @@ class Image:
 
 class NoRegistryError(ImageError):
     """No registry answered: the network's failure, not a registry's refusal."""
+
+
+class NotAskedError(ImageError):
+    """The daemon pulls from registries, but cannot ask them what they have: Podman's."""
 
 
 def ensure(
@@ -70,7 +77,8 @@ def ensure(
     try:
         if may_assemble and offline_image.present(client):
             # Where every run finds no registry, the runs after the first need not each wait for a patient pull to fail.
-            _in_registry(client, wanted, min(ANSWER_SECONDS, silence_seconds))
+            with suppress(NotAskedError):
+                _in_registry(client, wanted, min(ANSWER_SECONDS, silence_seconds))
         _pull(client, wanted, silence_seconds, sys.stderr.isatty() if progress is None else progress)
     except NoRegistryError as silence:
         if may_assemble:
@@ -101,10 +109,12 @@ def examine(client: docker.DockerClient, wanted: str, offline: str) -> str:
 def pullable(client: docker.DockerClient, wanted: str) -> tuple[bool, str]:
     """Return whether the registry has the image for the daemon's platform, and one line that says why or why not.
 
-    Answers within a few times ANSWER_SECONDS.
+    A daemon that cannot ask counts as one that was told so. Answers within a few times ANSWER_SECONDS.
     """
     try:
         platforms = _in_registry(client, wanted, ANSWER_SECONDS)
+    except NotAskedError:
+        return True, f"{wanted}: to be pulled at the first run, as Podman asks no registry before that"
     except NoRegistryError as silence:
         return False, f"{wanted}: no registry answered ({silence})"
     except ImageError as refusal:
@@ -119,13 +129,14 @@ def remove_unused(client: docker.DockerClient) -> list[str]:
     """Remove the images this kit made which no container uses, and return their names (an id where there is none).
 
     Whatever is built from one of them inherits its label, so an image with a name outside `pgdst/` is somebody else's.
+    Podman puts a registry before the name.
     """
     in_use = {container["ImageID"] for container in client.api.containers(all=True)}
     removed = []
     # Newest first, as an image cannot go before the ones that were made from it.
     made_here = images(client, label=offline_image.LABEL)
     for image in sorted(made_here, key=lambda image: str(image.attrs["Created"]), reverse=True):
-        if image.id not in in_use and all(tag.startswith("pgdst/") for tag in image.tags) and _removed(client, image):
+        if image.id not in in_use and all(_OURS.match(tag) for tag in image.tags) and _removed(client, image):
             removed.append(", ".join(image.tags) or image.short_id)
     return removed
 
@@ -219,7 +230,9 @@ def downloaded(events: Iterable[Event]) -> Iterator[tuple[int, int]]:
 
 
 def _told_apart(error: ImageError) -> ImageError:
-    """Return the error as a NoRegistryError when it is the network's."""
+    """Return the error as a NoRegistryError when it is the network's, a NotAskedError when it is Podman's."""
+    if _NOT_ASKED.search(str(error)):
+        return NotAskedError(str(error))
     if isinstance(error, SilenceError) or _NO_REGISTRY.search(str(error)):
         return NoRegistryError(str(error))
     return error

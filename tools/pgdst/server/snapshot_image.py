@@ -12,6 +12,7 @@ from pgdst.errors import ServerNotReadyError
 from pgdst.manifest import Manifest, digest, from_json
 from pgdst.server import offline_image
 from pgdst.server.image import Image
+from pgdst.server.podman import instructions
 from pgdst.server.snapshot import Recipe, superseded
 
 LABEL = "pgdst.snapshot"  # = Recipe.key_on(the name of the image that was wanted)
@@ -91,7 +92,7 @@ def find(client: docker.DockerClient, recipe: Recipe, wanted: str, offline: str)
 
 
 def commit(
-    client: docker.DockerClient, container: str, key: str, base: Image, checkout: str, content: Content
+    client: docker.DockerClient, container: str, key: str, base: Image, checkout: str, content: Content, *, podman: bool
 ) -> Found:
     """Pack the data directory of a running container, make an image of it and return that; old ones are removed.
 
@@ -118,8 +119,10 @@ def commit(
         **dict.fromkeys(RUN_LABELS, ""),
     }
     tag = digest(f"{key} {base.reference} {labels[MANIFEST]}".encode())[:12]
-    conf = {"Labels": labels, "Env": ["POSTGRES_PASSWORD="]}
-    made = client.api.commit(container, REPOSITORY, tag, pause=False, conf=conf)
+    environment = ["POSTGRES_PASSWORD="]
+    changes = instructions(labels, environment) if podman else None
+    conf = {"Labels": labels, "Env": environment}
+    made = client.api.commit(container, REPOSITORY, tag, pause=False, conf=conf, changes=changes)
     prune(client, checkout)
     name, user = f"{REPOSITORY}:{tag}", labels[USER]
     return Found(content.password, content.manifest, content.volumes, made["Id"], name, base.name, user)
