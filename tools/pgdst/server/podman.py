@@ -20,7 +20,7 @@ def answers(info: Mapping[str, Any]) -> bool:
 
 
 def instructions(labels: Mapping[str, str], environment: list[str]) -> list[str]:
-    """Return what a committed image is to have, in a Dockerfile's words; a value is taken as it is, to the line's end."""
+    """Return what a committed image is to have, in a Dockerfile's words; values are taken as they are."""
     return [*(f"LABEL {name}={value}" for name, value in labels.items()), *(f"ENV {entry}" for entry in environment)]
 
 
