@@ -84,7 +84,7 @@ def _docker(image: str, offline_image: str) -> Iterator[Finding]:
     yield Finding("Docker endpoint", f"{engine.endpoint.url} ({engine.endpoint.why})")
     yield _daemon(info)
     yield _where_published(engine)
-    yield _image(engine)
+    yield from _image(engine)
     if engine.endpoint.is_local and Path(info["DockerRootDir"]).is_dir():
         yield _disk("Docker", info["DockerRootDir"])
     yield _cached("images", engine.snapshots())
@@ -101,13 +101,19 @@ def _where_published(engine: "DockerEngine") -> Finding:
     return Finding("ports", f"published on {engine.endpoint.bind_address}, reached at {engine.endpoint.database_host}")
 
 
-def _image(engine: "DockerEngine") -> Finding:
+def _image(engine: "DockerEngine") -> Iterator[Finding]:
+    from pgdst.server import extensions
+    from pgdst.server.image import OFFLINE_IMAGE
     from pgdst.server.image import examine as examine_image
 
     try:
-        return Finding("image", examine_image(engine.client, engine.wanted, engine.offline))
+        found = examine_image(engine.client, engine.wanted, engine.offline)
     except (ImageError, ConfigurationError) as error:
-        return Finding("image", str(error), "set IMAGE, or use ENGINE=embedded")
+        yield Finding("image", str(error), "set IMAGE, or use ENGINE=embedded")
+        return
+    yield Finding("image", found)
+    if found.startswith(OFFLINE_IMAGE):
+        yield Finding("extensions", extensions.differences())
 
 
 def _cached(what: str, found: list[str]) -> Finding:

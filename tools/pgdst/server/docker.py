@@ -20,7 +20,7 @@ from pgdst.errors import (
     PgdstError,
     ServerNotReadyError,
 )
-from pgdst.server import image, lease, network, podman, psql, snapshot_image
+from pgdst.server import extensions, image, lease, network, podman, psql, snapshot_image
 from pgdst.server.address import Server
 from pgdst.server.container import KEEP, Source, create, name_of
 from pgdst.server.container_watch import attached, watch
@@ -201,13 +201,19 @@ class DockerEngine:
                 time.sleep(RETRY_SECONDS)
                 continue
             self._say(f"Snapshot {found.name}, made from {found.base_name}.")
+            self._say_what_differs(found.base_name)
             return Source(found.reference, found.volumes, found.manifest, found.password, found.user)
 
     def _image(self) -> image.Image:
         with stage("image"):
             chosen = image.ensure(self.client, self.wanted, self.offline)
         self._say(f"Image {chosen.why}.")
+        self._say_what_differs(chosen.name)
         return chosen
+
+    def _say_what_differs(self, image_name: str) -> None:
+        if image_name == image.OFFLINE_IMAGE:
+            self._say(extensions.differences())
 
     def _say(self, line: str) -> None:
         """Print a line of talk, once: what others are starting is asked for again and again."""

@@ -1,0 +1,30 @@
+"""Which extensions the offline image has and the official one has not, and the other way round.
+
+A migration with one of these is green on the one and red on the other.
+"""
+
+from pgdst.server import wheel
+
+# Source: Postgres 16's documentation, appendix F. The official image has all of them, and plpgsql.
+_CONTRIB = """
+    adminpack amcheck autoinc bloom btree_gin btree_gist citext cube dblink dict_int dict_xsyn earthdistance file_fdw
+    fuzzystrmatch hstore insert_username intagg intarray isn lo ltree moddatetime old_snapshot pageinspect
+    pg_buffercache pg_freespacemap pg_prewarm pg_stat_statements pg_surgery pg_trgm pg_visibility pg_walinspect pgcrypto
+    pgrowlocks pgstattuple plpgsql postgres_fdw refint seg sslinfo tablefunc tcn tsm_system_rows tsm_system_time
+    unaccent uuid-ossp xml2
+"""
+OFFICIAL = frozenset(_CONTRIB.split())
+NOTABLE = ("btree_gist", "citext", "hstore", "pg_stat_statements", "pg_trgm", "pgcrypto", "unaccent", "uuid-ossp")
+
+
+def offline() -> frozenset[str]:
+    """Return the extensions of the offline image, which are the wheel's. Raises: EmbeddedError without the wheel."""
+    folder = wheel.find() / "pginstall" / "share" / "postgresql" / "extension"
+    return frozenset(control.stem for control in folder.glob("*.control"))
+
+
+def differences() -> str:
+    """Return the difference in one sentence. Raises: EmbeddedError without the wheel."""
+    own = offline()
+    more, fewer = ", ".join(sorted(own - OFFICIAL)), ", ".join(name for name in NOTABLE if name not in own)
+    return f"The offline image has {more}, which the official one lacks, and lacks its {fewer} and other extensions."
