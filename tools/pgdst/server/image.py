@@ -31,7 +31,7 @@ _NO_REGISTRY = re.compile(
     r"|no route to host|i/o timeout|TLS handshake timeout|Client\.Timeout exceeded|deadline exceeded|request canceled"
     r"|\bEOF\b|unexpected HTTP status: 5\d\d"
 )
-_OURS = re.compile(r"(localhost/|docker\.io/)?pgdst/")
+_OURS = re.compile(r"([^/]+/)?pgdst/")  # Podman puts a host before the name
 _NOT_ASKED = re.compile(r"^Path /\S+ is not supported$")  # Podman's words for what of Docker's API it lacks
 _OTHER_WAYS = (
     "set IMAGE to a name in a mirror that you reach, `docker load` the image, or run without Docker: ENGINE=embedded"
