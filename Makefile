@@ -114,11 +114,15 @@ serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is
 ##@ Development
 # seed 1 unless told otherwise: a gate judges the change and not the dice; `make test-dst` explores
 .PHONY: test
-test: $(STAMP) ## Run all tests of the kit and of the backend, but for the planted bugs
-	@$(RUN) -m pytest tools/tests -m "not alone" -n 2 --durations=10 $(ARGS)
+test: $(STAMP) ## Run the tests of the kit and of the backend, but for long ones and planted bugs
+	@$(RUN) -m pytest tools/tests -m "not alone and not long" -n 2 --durations=10 $(ARGS)
 	@$(RUN) -m pytest tools/tests -m alone --durations=5 $(ARGS)
 	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests \
-	-n 2 --durations=10 --pgdst-seed=$(or $(SEED),1) $(ARGS)
+	-n 2 --pgdst-own-servers --durations=10 --pgdst-seed=$(or $(SEED),1) $(ARGS)
+
+.PHONY: test-all
+test-all: test test-planted-bugs ## Run all tests: also kills at any moment and planted faults of determinism
+	@$(RUN) -m pytest tools/tests -m long --durations=10 $(ARGS)
 
 .PHONY: test-planted-bugs
 test-planted-bugs: $(STAMP) ## See the simulation find each bug that is planted for it (12 minutes on two cores)

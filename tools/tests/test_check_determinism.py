@@ -86,6 +86,7 @@ def test_a_simulation_that_depends_on_something_else_is_found_out(sandbox: Sandb
     assert 4 == len(list(kept.iterdir()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_fault_of_determinism_is_found(new_sandbox: Callable[[Path], Sandbox], tmp_path: Path, planted: str) -> None:
     """In a copy of the kit, into which it is planted."""

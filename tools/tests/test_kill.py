@@ -49,6 +49,7 @@ def lanes(tmp_path: Path, new_sandbox: Callable[[Path | None], Sandbox]) -> list
     return made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("engine", "victims", "rounds"),
     [
