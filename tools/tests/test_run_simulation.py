@@ -46,8 +46,9 @@ def test_machine(run_shard):
             self.steps += 1
             time.sleep(0.2)
             if self.steps == 3:
-                examples.fail("the third step is wrong")
-                raise AssertionError("the third step is wrong")
+                error = AssertionError("the third step is wrong")
+                examples.fail(error)
+                raise error
 
     with examples.required_to_fail_again():
         run_state_machine_as_test(Machine, settings=settings(max_examples=5, database=None, deadline=None))

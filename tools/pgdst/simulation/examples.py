@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, UnsatisfiedAssumption
 from hypothesis.internal.conjecture import engine
 
 from pgdst.errors import PgdstError
@@ -55,8 +55,11 @@ class Examples:
         self._begins_at.append(len(self.trace.all_lines))
         self.trace.append(BEGINS)
 
-    def fail(self, wrong: str) -> None:
-        """Note that the present example has failed."""
+    def fail(self, error: BaseException) -> None:
+        """Note that the present example has ended with this error, unless it is how Hypothesis gives up an example."""
+        if not isinstance(error, Exception) or isinstance(error, UnsatisfiedAssumption):
+            return
+        wrong = str(error) if isinstance(error, AssertionError) else repr(error)
         self.trace.append(FAILS)
         if not self._failed:
             self.trace.end()

@@ -5,6 +5,7 @@ from itertools import count
 
 import pytest
 from hypothesis import settings
+from hypothesis.errors import StopTest, UnsatisfiedAssumption
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from pgdst.simulation.examples import Examples, NotDeterministicError
 from pgdst.simulation.trace import Trace
@@ -24,8 +25,9 @@ def machine_of(examples: Examples, fails: Callable[[], bool]) -> type[RuleBasedS
             self.steps += 1
             if self.steps == 3 and fails():
                 examples.trace.append("step 3 goes wrong")
-                examples.fail("wrong")
-                raise AssertionError("wrong")
+                error = AssertionError("wrong")
+                examples.fail(error)
+                raise error
             examples.trace.append(f"step {self.steps}")
 
     return Machine
@@ -56,6 +58,21 @@ def test_an_example_that_fails_once_is_not_deterministic(calls: Iterator[int]) -
 def test_an_example_that_fails_each_time_fails_as_itself() -> None:
     with pytest.raises(AssertionError, match="wrong"):
         run(Examples(Trace()), lambda: True)
+
+
+def test_an_example_that_hypothesis_gives_up_has_not_failed() -> None:
+    """The trace goes on behind it, and nobody is told."""
+    told: list[str] = []
+    examples = Examples(Trace(), told.append)
+    for error in (StopTest(7), UnsatisfiedAssumption(), KeyboardInterrupt()):
+        examples.begin()
+        examples.fail(error)
+    examples.begin()
+    examples.fail(KeyError(77))
+    examples.begin()
+    assert ["KeyError(77)"] == told
+    assert [*["a new example"] * 4, "the example fails"] == list(examples.trace.lines)
+    assert 4 == examples.begun
 
 
 def test_examples_that_pass_are_only_traced() -> None:

@@ -148,7 +148,7 @@ class Harness(RuleBasedStateMachine):
             finally:
                 self._trace_tables()
                 if (error := sys.exception()) is not None:
-                    self.run.examples.fail(str(error))
+                    self.run.examples.fail(error)
 
     def check_invariants(self, settings: Any, output: Any, runtimes: Any) -> None:  # noqa: ARG002  printing is left out
         """Check all invariants, without a line for each after every step: a failure says which of them it is."""
