@@ -15,6 +15,7 @@ from simulation.profiles import PROFILES, run_machine, settings_of
 
 BACKEND = Path(__file__).parents[2]
 FEW_EXAMPLES = 3
+OF_THIS_RUN = ("CI", "PGDST_DATABASE_URL", "PGDST_RUN_ID")
 DEADLINE_SECONDS = 120
 SETTINGS_THAT_IGNORE_A_SEED = """
 from simulation.profiles import PROFILES, settings_of
@@ -33,12 +34,15 @@ def short_run(databases: CleanDatabases, backends: Backends, seed: int) -> Run:
 
 
 def printed(seed: int, **environment: str) -> list[str]:
-    """Return the hash and the ledger that a short run in a process of its own prints, on this run's server."""
+    """Return the hash and the ledger that a short run in a process of its own prints, on a server of its own.
+
+    Its faults crash the whole server.
+    """
     arguments = [f"--pgdst-seed={seed}", f"--pgdst-examples={FEW_EXAMPLES}"]
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/simulation", "-q", *arguments],
         cwd=BACKEND,
-        env={name: value for name, value in os.environ.items() if name != "CI"} | environment,
+        env={name: value for name, value in os.environ.items() if name not in OF_THIS_RUN} | environment,
         capture_output=True,
         text=True,
         timeout=DEADLINE_SECONDS,
