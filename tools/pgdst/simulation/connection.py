@@ -224,10 +224,10 @@ class _Exchange(Generic[RV]):
         self._client.uses(self._connection)
         blocked: Blocked | None = None
         try:
-            with self._client.ending_the_run():
-                if (fault := self._client.take_fault()) is not None:
+            if (fault := self._client.take_fault()) is not None:
+                with self._client.ending_the_run():
                     self._suffer(fault)
-                blocked = self._drive()
+            blocked = self._drive()
             return blocked
         except StopIteration as end:
             self.value = end.value
@@ -241,7 +241,7 @@ class _Exchange(Generic[RV]):
             raise
         finally:
             if blocked is None:
-                self._connection.standing.note(self._connection.info.transaction_status)
+                self._connection.standing.note(self._connection.pgconn.transaction_status)
 
     def _forget_the_rows(self) -> None:
         """Wait for no rows of a statement that failed."""
@@ -251,6 +251,8 @@ class _Exchange(Generic[RV]):
     def _answer(self) -> str:
         """Return what came of it, and a hash of the rows that have come: with a pipeline's end those of all in it."""
         standing = self._connection.standing
+        if not standing.awaited and self.value is None:
+            return outcome(self._cursor)
         come = [cursor for cursor in standing.awaited if cursor.pgresult is not None]
         standing.awaited = [cursor for cursor in standing.awaited if cursor not in come]
         return " ".join(filter(None, [outcome(self._cursor), digest(come, self.value)]))

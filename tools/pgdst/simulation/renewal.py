@@ -25,8 +25,9 @@ _PLACES: Final = b"""
     SELECT pid FROM pg_catalog.pg_lock_status() WITH ORDINALITY WHERE locktype = 'virtualxid' AND fastpath
     ORDER BY ordinality
 """
-# What of a connection is another object each time, or known to be as it was.
-_PASSING: Final = {"pgconn", "lock", "standing", "speaking", "saying", "refuse_others", "_prepared", "_pipeline"}
+# What of a connection is the gate's, a lock, empty between transactions, or made of the rest when it is first needed.
+_GATES: Final = {"standing", "speaking", "saying", "refuse_others"}
+_PASSING: Final = {*_GATES, "pgconn", "lock", "_prepared", "_pipeline", "_begin_statement"}
 
 Rows = list[list[bytes | None]]
 

@@ -28,6 +28,7 @@ STALL_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
 _GIVE_UP_SECONDS = 2.0
 _ENDS_SECONDS = 5.0
+_WORDS: dict[tuple[Fault, ...], str] = {}
 _SHOWN = 40  # characters of what another client would do
 
 WaitsFor = Mapping[int, frozenset[int]]
@@ -246,9 +247,8 @@ class Scheduler:
 
     def _note_choice(self, candidates: Sequence[Client], chosen: Client) -> None:
         """Put into the trace who could have taken the step, and what can strike who does."""
-        able = ", ".join(f"{client.name} at {_short(client.pause)}" for client in candidates)
-        kinds = " ".join(possible_at(chosen.pause)) or "none"
-        self.result.trace.append(f"{self._number + 1} can be of {able}; possible faults: {kinds}")
+        able = ", ".join([f"{client.name} at {_short(client.pause)}" for client in candidates])
+        self.result.trace.append(f"{self._number + 1} can be of {able}; possible faults: {_in_words(chosen.pause)}")
 
     def _step(self, client: Client) -> None:
         """Give the client the turn and take it back. Raises: InconclusiveError."""
@@ -403,6 +403,12 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _in_words(pause: Pause | None) -> str:
+    """Return the faults that can strike here."""
+    kinds = possible_at(pause)
+    return _WORDS.get(kinds) or _WORDS.setdefault(kinds, " ".join(kinds) or "none")
 
 
 def _short(pause: Pause | None) -> str:

@@ -22,6 +22,7 @@ class Trace:
         self._lines: list[str] = []
         self._later: list[str] | None = None  # what came after its end
         self._hash = hashlib.sha256()
+        self._hashed = 0  # lines; a line is hashed when somebody asks, and not in the middle of a step
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -49,7 +50,6 @@ class Trace:
             self._later.append(one_line)
             return
         self._lines.append(one_line)
-        self._hash.update(one_line.encode(errors="backslashreplace") + b"\n")
 
     def extend(self, other: "Trace") -> None:
         """Add the events of another trace, such as of a run of several clients within a longer one."""
@@ -58,6 +58,9 @@ class Trace:
 
     def hexdigest(self) -> str:
         """Return the SHA-256 of all lines so far, in hexadecimal."""
+        for line in self._lines[self._hashed :]:
+            self._hash.update(line.encode(errors="backslashreplace") + b"\n")
+        self._hashed = len(self._lines)
         return self._hash.hexdigest()
 
     def first_difference(self, other: "Trace") -> "Difference | None":

@@ -175,6 +175,20 @@ def test_a_crash_loses_as_many_numbers_of_a_sequence_whenever_the_last_checkpoin
     assert [found[0]] * 2 == found
 
 
+def test_connections_that_are_as_new_stay(made: Lab) -> None:
+    """New ones for each run would take a third of its time."""
+    seen = []
+
+    def look() -> None:
+        with made.engine.begin() as connection:
+            sql(connection, "INSERT INTO entries (n) VALUES (1)")
+
+    for _ in range(3):
+        made.run({"ada": look, "bob": look}, Uniform(1))
+        seen.append({idle.connection.standing.backend for idle in made.simulation._attached[0].idle()})
+    assert [seen[0]] * 3 == seen
+
+
 LEFT_IN_A_CONNECTION: dict[str, Callable[[Any], None]] = {
     "autocommit": lambda driver: setattr(driver, "autocommit", True),
     "how rows are made": lambda driver: setattr(driver, "row_factory", dict_row),
