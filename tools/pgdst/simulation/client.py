@@ -216,7 +216,8 @@ class Client:
 
     def asks_whether_blocked(self) -> Blocked | None:
         """Ask Postgres whether its statement waits for a lock, and behind whom."""
-        return self._turns.whether_blocked(self)
+        with self.ending_the_run():
+            return self._turns.whether_blocked(self)
 
     @contextmanager
     def ending_the_run(self) -> Iterator[None]:

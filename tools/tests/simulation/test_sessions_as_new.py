@@ -74,7 +74,7 @@ def test_the_last_number_of_a_sequence_is_not_that_of_the_run_before(made: Lab) 
 
     made.run({"ada": insert, "bob": insert}, Uniform(1))
     result = made.run({"ada": last, "bob": last}, Uniform(1))
-    assert ["55000", "55000"] == [error.orig.sqlstate for error in result.errors.values()]  # type: ignore[attr-defined]
+    assert ["55000", "55000"] == [error.orig.sqlstate for error in result.errors.values()]  # type: ignore[attr-defined]  # psycopg's
 
 
 def test_what_an_application_sets_on_each_new_connection_is_there_in_each_run(made: Lab) -> None:

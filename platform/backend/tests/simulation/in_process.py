@@ -94,8 +94,8 @@ def without_worker_threads() -> Iterator[None]:
         return function(*arguments)
 
     original = AsyncIOBackend.__dict__["run_sync_in_worker_thread"]
-    AsyncIOBackend.run_sync_in_worker_thread = staticmethod(run)  # type: ignore[method-assign,assignment]
+    AsyncIOBackend.run_sync_in_worker_thread = staticmethod(run)  # type: ignore[method-assign,assignment]  # put back below
     try:
         yield
     finally:
-        AsyncIOBackend.run_sync_in_worker_thread = original  # type: ignore[method-assign]
+        AsyncIOBackend.run_sync_in_worker_thread = original  # type: ignore[method-assign]  # as it was
