@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from pgdst.failures import Failure
+from pgdst.server.lease import uninterrupted
 from pgdst.simulation.shards import Record, Shard, Sum, seed_of, summed
 
 FIXTURE: Final = "run_shard"
@@ -156,7 +157,8 @@ class Shards:
         again = replay_command(self._config, index)
         seconds = self._config.option.pgdst_shrink_seconds
         told = f"\nfailed: {wrong}\nreplay: {again}\nMaking the failing example smaller, for {seconds:g} s at most …\n"
-        with self._config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        # An interrupt while pytest takes its capture up again would have it swallow all that is said after it.
+        with uninterrupted(), self._config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             self._progress.clear()
             os.write(2, told.encode(errors="backslashreplace"))
 

@@ -61,10 +61,11 @@ class Examples:
             return
         wrong = str(error) if isinstance(error, AssertionError) else repr(error)
         self.trace.append(FAILS)
-        if not self._failed:
+        is_first = not self._failed
+        self._failed[len(self._begins_at) - 1] = wrong  # before it is told: who reads it may interrupt at once
+        if is_first:
             self.trace.end()
             self.tell(wrong)
-        self._failed[len(self._begins_at) - 1] = wrong
 
     @contextmanager
     def required_to_fail_again(self) -> Iterator[None]:

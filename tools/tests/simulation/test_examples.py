@@ -80,3 +80,17 @@ def test_examples_that_pass_are_only_traced() -> None:
     run(examples, lambda: False)
     assert "the example fails" not in examples.trace.lines
     assert examples.trace.lines.count("a new example") > 1
+
+
+def test_an_interrupt_while_the_failure_is_told_shows_it() -> None:
+    """Whoever reads it may press Ctrl-C before the call that told it has returned."""
+    told: list[str] = []
+
+    def tell(wrong: str) -> None:
+        told.append(wrong)
+        if len(told) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Examples(Trace(), tell), lambda: True)
+    assert "The smallest example that failed ends with:" in told[1]
