@@ -126,8 +126,9 @@ class Harness(RuleBasedStateMachine):
         self.clock = SimulatedClock()
         self.watched_clock = WatchedClock(self.clock)
         self.mirror = StateMirror(self.clock)
-        self.queries_of_invariants: tuple[LiteralString, ...] = ()
-        self.read_ahead: dict[LiteralString, list[tuple[Any, ...]]] | None = None
+        self.rows_read: dict[LiteralString, list[tuple[Any, ...]]] = {}  # by the invariants' queries
+        self.rows_read_at: str | None = None  # the snapshot in which they were
+        self.reads_ahead = False
         with ExitStack() as opened:
             self.engine = make_engine(opened.enter_context(run.databases.lend()))
             opened.callback(self.engine.dispose)
@@ -271,11 +272,11 @@ class Harness(RuleBasedStateMachine):
 
     def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
         """Return what the database answers to a query with a total order."""
-        if self.read_ahead is None:
+        if not self.reads_ahead:
             return self.observer.execute(query).fetchall()
-        if query not in self.read_ahead:  # an invariant asks it for the first time in this example
-            self.read_ahead[query] = self.observer.execute(query).fetchall()
-        return self.read_ahead[query]
+        if query not in self.rows_read:  # an invariant asks it for the first time in this example
+            self.rows_read[query] = self.observer.execute(query).fetchall()
+        return self.rows_read[query]
 
     def rows_by_id(self, query: LiteralString) -> dict[Any, Any]:
         """Return the rows of a query by their first column; of two columns, the second alone is the value."""
@@ -283,14 +284,22 @@ class Harness(RuleBasedStateMachine):
 
     @contextmanager
     def _reading_ahead(self) -> Iterator[None]:
-        """Ask in one go what the invariants asked after the step before: waiting for each took most of their time."""
-        with self.observer.pipeline():
-            cursors = {query: self.observer.execute(query) for query in self.queries_of_invariants}
-        self.read_ahead = {query: cursor.fetchall() for query, cursor in cursors.items()}
+        """Ask in one go what the invariants asked after the step before: waiting for each took most of their time.
+
+        Half of the steps write nothing, and after them nothing is asked: every transaction that wrote changes what
+        Postgres's snapshots say, as soon as others see what it wrote.
+        """
+        [(snapshot,)] = self.observer.execute("SELECT pg_current_snapshot()::text").fetchall()
+        if snapshot != self.rows_read_at:
+            with self.observer.pipeline():
+                cursors = {query: self.observer.execute(query) for query in self.rows_read}
+            self.rows_read = {query: cursor.fetchall() for query, cursor in cursors.items()}
+            self.rows_read_at = snapshot
+        self.reads_ahead = True
         try:
             yield
         finally:
-            self.queries_of_invariants, self.read_ahead = tuple(self.read_ahead), None
+            self.reads_ahead = False
 
     # The end of an example.
 
