@@ -140,9 +140,42 @@ def new_sandbox(tmp_path: Path, docker_client: docker.DockerClient) -> Iterator[
     assert [{}] * len(made) == left
 
 
+@dataclass(frozen=True)
+class Warm:
+    """A tiny backend's folder in one place, where the snapshots of it that were made once are found again."""
+
+    root: Path
+    cache: Path
+    snapshots: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerClient) -> Iterator[Warm]:
+    """The tiny backend that the sandboxes of this process share, one after another, and a snapshot of each engine."""
+    root = tiny_backend.write(tmp_path_factory.mktemp("warm") / "tiny").root
+    maker = make_sandbox(root, docker_client)
+    try:
+        for engine in ("docker", "embedded"):
+            done = maker.with_postgres("--engine", engine, "--", "true")
+            assert 0 == done.returncode, done.stderr
+        yield Warm(root, maker.scratch / "cache", tuple(maker.machine.snapshots()))
+    finally:
+        tidy(maker)
+
+
 @pytest.fixture
-def sandbox(new_sandbox: Callable[[Path | None], Sandbox]) -> Sandbox:
-    """A tiny backend's folder to run things in."""
+def sandbox(warm: Warm, new_sandbox: Callable[[Path | None], Sandbox]) -> Sandbox:
+    """A tiny backend's folder to run things in, as new, with its snapshots."""
+    shutil.rmtree(warm.root)
+    made = new_sandbox(tiny_backend.write(warm.root).root)
+    shutil.copytree(warm.cache, made.scratch / "cache")
+    made.machine.keeps = warm.snapshots
+    return made
+
+
+@pytest.fixture
+def cold_sandbox(new_sandbox: Callable[[Path | None], Sandbox]) -> Sandbox:
+    """The same without a snapshot."""
     return new_sandbox(None)
 
 

@@ -28,6 +28,7 @@ class Machine:
     client: docker.DockerClient
     volumes: set[str] = field(init=False)
     marked: dict[psutil.Process, bool] = field(default_factory=dict)
+    keeps: tuple[str, ...] = ()  # the ids of snapshots that several runs share
 
     def __post_init__(self) -> None:
         """Remember the volumes that are there before."""
@@ -43,9 +44,9 @@ class Machine:
         return [name for one in self.client.api.containers(all=True, filters=wanted) for name in one["Names"]]
 
     def snapshots(self) -> list[str]:
-        """Return the ids of the snapshots of this checkout, which are kept on purpose."""
+        """Return the ids of the snapshots that the run has made for this checkout, which are kept on purpose."""
         wanted = {"label": f"pgdst.snapshot.checkout={self.checkout}"}
-        return [image["Id"] for image in self.client.api.images(filters=wanted)]
+        return [image["Id"] for image in self.client.api.images(filters=wanted) if image["Id"] not in self.keeps]
 
     def remove_snapshots(self) -> None:
         """Remove them, whatever their names."""

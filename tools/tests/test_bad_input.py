@@ -159,10 +159,11 @@ def test_a_simulation_folder_that_does_not_exist_is_named(sandbox: Sandbox) -> N
 
 
 def test_no_room_for_the_server_is_said_by_its_log(sandbox: Sandbox) -> None:
-    """A tmpfs too small for initdb: the server dies at start, and its log says why."""
-    done = sandbox.with_postgres("--disk-mib", "16", "--", "true")
-    assert done.returncode == 1
-    assert "No space left on device" in one_error(done.stderr)
+    """A tmpfs too small for initdb, or for the snapshot: the server dies at start, and its log says why."""
+    for snapshot, said in {"off": "No space left on device", "auto": "The snapshot does not fit into the room"}.items():
+        done = sandbox.with_postgres("--disk-mib", "16", "--snapshot", snapshot, "--", "true")
+        assert done.returncode == 1
+        assert said in one_error(done.stderr)
 
 
 def test_no_room_for_a_migration_names_the_revision(sandbox: Sandbox) -> None:

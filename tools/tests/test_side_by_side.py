@@ -10,6 +10,7 @@ from conftest import Sandbox
 
 
 @pytest.mark.alone
+@pytest.mark.long
 def test_four_runs_at_once_from_two_checkouts_all_pass(
     tmp_path: Path, new_sandbox: Callable[[Path | None], Sandbox]
 ) -> None:
@@ -32,6 +33,7 @@ def hash_of(output: str) -> str:
 
 
 @pytest.mark.alone
+@pytest.mark.long  # sweep.py removes the images that this machine has for its next runs
 @pytest.mark.parametrize("engine", ["docker", "embedded"])
 def test_db_down_leaves_a_running_run_alone(sandbox: Sandbox, engine: str) -> None:
     """`db-down` and `clean` in the same checkout do not disturb a run that is under way."""

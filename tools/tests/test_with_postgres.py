@@ -10,6 +10,7 @@ import termios
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,6 @@ def _accept(listener: socket.socket, met: list[object]) -> None:
         return
 
 
-STAGES = ["db_up.py", "migrate.py", "sleep", "db_down.py"]
 SIGNALS = {
     "INT": ([signal.SIGINT], 130),
     "INT twice": ([signal.SIGINT, signal.SIGINT], 130),
@@ -83,8 +83,15 @@ SIGNALS = {
 }
 
 
-@pytest.mark.parametrize("to", ["group", "shell"])
-@pytest.mark.parametrize("stage", STAGES)
+# Most take a quarter of a minute; what is left to `make test` is one of each engine.
+IN_EACH_RUN = [("sleep", "group"), ("db_up.py", "shell")]
+MOMENTS = [
+    pytest.param(stage, to, marks=() if (stage, to) in IN_EACH_RUN else pytest.mark.long)
+    for stage, to in product(["db_up.py", "migrate.py", "sleep", "db_down.py"], ["group", "shell"])
+]
+
+
+@pytest.mark.parametrize(("stage", "to"), MOMENTS)
 def test_a_signal_at_any_stage_cleans_up_once(
     new_sandbox: Callable[[Path | None], Sandbox], stage: str, to: str
 ) -> None:

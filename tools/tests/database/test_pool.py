@@ -1,5 +1,7 @@
 """Databases that are lent: to many borrowers, for long, and nothing is left of them."""
 
+from contextlib import closing
+
 import docker
 import psycopg
 import pytest
@@ -63,13 +65,14 @@ def test_databases_that_are_lent_at_the_same_time_are_apart(databases: Databases
             assert [] == session.execute("SELECT * FROM plain_1").fetchall()
 
 
-def test_a_borrower_that_fails_gives_its_database_back(databases: Databases) -> None:
+def test_a_borrower_that_fails_gives_its_database_back(shop_server: Server) -> None:
     """Its own failure is what is reported."""
-    with pytest.raises(psycopg.errors.DivisionByZero), databases.lend() as url, shop.connect(url) as session:
-        session.execute("INSERT INTO plain_1 (text) VALUES ('a')").connection.execute("SELECT 1 / 0")
-    with databases.lend() as another, shop.connect(another) as session:
-        assert url == another
-        assert [] == session.execute("SELECT * FROM plain_1").fetchall()
+    with closing(Databases(shop_server)) as databases:  # of which none has been used so much that it is given up
+        with pytest.raises(psycopg.errors.DivisionByZero), databases.lend() as url, shop.connect(url) as session:
+            session.execute("INSERT INTO plain_1 (text) VALUES ('a')").connection.execute("SELECT 1 / 0")
+        with databases.lend() as another, shop.connect(another) as session:
+            assert url == another
+            assert [] == session.execute("SELECT * FROM plain_1").fetchall()
 
 
 def test_a_database_that_cannot_be_dropped_is_an_error(shop_server: Server) -> None:

@@ -112,8 +112,10 @@ def simulated(sandbox: Sandbox) -> Callable[[str], list[str]]:
 
 @pytest.mark.parametrize(
     ("engine", "application"),
-    [("create_engine", "application"), ("create_async_engine", "asynchronous_application")],
-    ids=["sync", "async"],
+    [
+        pytest.param("create_engine", "application", id="sync"),
+        pytest.param("create_async_engine", "asynchronous_application", id="async", marks=pytest.mark.long),
+    ],
 )
 def test_a_machine_shows_the_smallest_interleaving_the_same_each_time(
     simulated: Callable[[str], list[str]], engine: str, application: str

@@ -12,7 +12,7 @@ from pgdst.simulation import striking
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.strategy import Schedule, Uniform
 from psycopg.rows import dict_row
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 SCHEMA = "CREATE TABLE entries (id int GENERATED ALWAYS AS IDENTITY, n int); CREATE SCHEMA other"
@@ -233,7 +233,7 @@ def test_what_a_listener_does_once_a_connection_is_done_in_each_run(made: Lab) -
 
 def test_a_connection_that_a_client_has_left_open_is_ended_before_the_next_run(made: Lab) -> None:
     """With its transaction and its locks, whatever may still refer to it."""
-    kept: list[object] = []
+    kept: list[Connection] = []
 
     def leak() -> None:
         connection = made.engine.connect()
@@ -248,6 +248,7 @@ def test_a_connection_that_a_client_has_left_open_is_ended_before_the_next_run(m
     assert [True] * 4 == [run.value("ada") for run in runs]
     assert 1 == len({run.trace.hexdigest() for run in runs})
     assert 4 == len(kept)
+    kept[-1].close()  # the others are dead
 
 
 def test_two_engines_on_one_database_stop_inside_statements(backends: Backends) -> None:
