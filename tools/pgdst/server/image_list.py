@@ -10,6 +10,7 @@ from docker.models.images import Image
 def images(client: docker.DockerClient, **filters: Any) -> list[Image]:
     """Return the images that pass the daemon's filters, such as label="pgdst.image", but those that go meanwhile.
 
+    Also those that have lost their name, and have others made from them, which the daemon lists only when asked for all.
     docker-py's own list asks for each image again, and raises when one of them has gone since. One that is just going
     is answered by 500 ("layer does not exist"), so whether it has gone is for another list to say.
     """
@@ -24,4 +25,4 @@ def images(client: docker.DockerClient, **filters: Any) -> list[Image]:
 
 
 def _ids(client: docker.DockerClient, filters: dict[str, Any]) -> list[str]:
-    return [summary["Id"] for summary in client.api.images(filters=filters)]
+    return [summary["Id"] for summary in client.api.images(filters=filters, all=True)]

@@ -49,6 +49,8 @@ def ensure(client: docker.DockerClient, daemon_platform: str) -> tuple[Image, st
     Raises: ImageError when it cannot be assembled from this machine for a daemon of that platform, such as linux/amd64.
     """
     if found := present(client):
+        if not found.tags:  # a sweep took its name, and left it to a snapshot that was in use
+            _name(found)
         return found, "assembled earlier"
     _refuse_other_machines(daemon_platform)
     made = _load(client, image_archive(contents(), daemon_platform))
@@ -142,10 +144,14 @@ def _load(client: docker.DockerClient, data: bytes) -> Image:
     """Hand the archive to the daemon, within the client's timeout. Raises: ImageError."""
     try:
         made = client.images.load(data)[0]
-        made.tag(*NAME.split(":"))  # it has this name already, but only now does the daemon note since when
+        _name(made)  # it has this name already, but only now does the daemon note since when
     except (DockerException, requests.RequestException) as error:
         raise ImageError(f"the Docker daemon did not take it ({error})") from error
     return made
+
+
+def _name(image: Image) -> None:
+    image.tag(*NAME.split(":"))
 
 
 def _refuse_other_machines(daemon_platform: str) -> None:

@@ -356,6 +356,21 @@ def test_a_changed_recipe_takes_the_name_and_the_old_image_goes_once_it_is_old(
     assert [new.id] == [found.id for found in images(client, label=own_cache)]
 
 
+def test_an_image_that_lost_its_name_to_a_sweep_gets_it_back(client: docker.DockerClient, own_cache: str) -> None:
+    """As a snapshot that was made from it is in use, and stays."""
+    first, _ = offline_image.ensure(client, daemon_platform(client))
+    container = client.containers.create(str(first.id))
+    container.commit(f"{own_cache}-child", "1", conf={"Labels": {own_cache: "snapshot"}})
+    container.remove(v=True)
+    try:
+        client.api.remove_image(offline_image.NAME, noprune=True)
+        again, how = offline_image.ensure(client, daemon_platform(client))
+        assert (first.id, "assembled earlier") == (again.id, how)
+        assert [offline_image.NAME] == client.images.get(str(first.id)).tags
+    finally:
+        client.images.remove(f"{own_cache}-child:1", force=True)
+
+
 @pytest.mark.usefixtures("own_cache")
 class TestWhatCannotBeAssembled:
     """Each is an ImageError that names what is in the way."""
