@@ -10,7 +10,7 @@ from docker.models.images import Image
 def images(client: docker.DockerClient, **filters: Any) -> list[Image]:
     """Return the images that pass the daemon's filters, such as label="pgdst.image", but those that go meanwhile.
 
-    Also those that have lost their name, and have others made from them, which the daemon lists only when asked for all.
+    Also those that have lost their name while others are made from them, which the daemon lists only among all.
     docker-py's own list asks for each image again, and raises when one of them has gone since. One that is just going
     is answered by 500 ("layer does not exist"), so whether it has gone is for another list to say.
     """
