@@ -118,7 +118,7 @@ test: $(STAMP) ## Run the tests of the kit and of the backend, but for long ones
 	@$(RUN) -m pytest tools/tests -m "not alone and not long" -n 3 --durations=10 $(ARGS)
 	@$(RUN) -m pytest tools/tests -m "alone and not long" --durations=5 $(ARGS)
 	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests \
-	-n 2 --pgdst-own-servers --durations=10 --pgdst-seed=$(or $(SEED),1) $(ARGS)
+	-n 2 --pgdst-own-servers --durations=10 --pgdst-profile=quick --pgdst-seed=$(or $(SEED),1) $(ARGS)
 
 .PHONY: test-all
 test-all: test test-planted-bugs ## Run all tests: also kills at any moment and planted faults of determinism

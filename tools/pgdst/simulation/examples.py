@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+from hypothesis.control import current_build_context
 from hypothesis.errors import Flaky, UnsatisfiedAssumption
 from hypothesis.internal.conjecture import engine
+from hypothesis.internal.conjecture.data import ConjectureData, TrailType
+from hypothesis.internal.conjecture.shrinker import Shrinker
 
 from pgdst.errors import PgdstError
 from pgdst.simulation.trace import Trace, first_difference
@@ -48,12 +51,21 @@ class Examples:
     begun: int = 0
     _begins_at: list[int] = field(default_factory=list)
     _failed: dict[int, str] = field(default_factory=dict)  # what went wrong, by their numbers from 0
+    _idle_steps: list[int] = field(default_factory=list)  # of the present one: where their ends are recorded
 
     def begin(self) -> None:
         """Note that an example begins."""
+        self._idle_steps = []
         self.begun += not self._failed
         self._begins_at.append(len(self.trace.all_lines))
         self.trace.append(BEGINS)
+
+    def end_idle_step(self) -> None:
+        """Note, at the very end of a step of the machine, that it has changed nothing.
+
+        Where the example fails, it is tried first without all such steps.
+        """
+        self._idle_steps.append(_length_of_record(current_build_context().data))
 
     def fail(self, error: BaseException) -> None:
         """Note that the present example has ended with this error, unless it is how Hypothesis gives up an example."""
@@ -61,6 +73,8 @@ class Examples:
             return
         wrong = str(error) if isinstance(error, AssertionError) else repr(error)
         self.trace.append(FAILS)
+        if self._idle_steps:
+            _discard(current_build_context().data, self._idle_steps)
         is_first = not self._failed
         self._failed[len(self._begins_at) - 1] = wrong  # before it is told: who reads it may interrupt at once
         if is_first:
@@ -76,7 +90,8 @@ class Examples:
         Raises: NotDeterministicError where it found an example that is flaky.
         """
         try:
-            yield
+            with _without_discarded_first():
+                yield
         except Flaky as error:
             if not self._failed:
                 raise
@@ -102,6 +117,40 @@ class Examples:
     def _lines(self, number: int) -> Lines:
         ends = [*self._begins_at[1:], len(self.trace.all_lines)]
         return self.trace.all_lines[self._begins_at[number] : ends[number]]
+
+
+def _length_of_record(data: ConjectureData) -> int:
+    return len(data._ConjectureData__span_record.trail)  # type: ignore[attr-defined]  # there is no other way to it
+
+
+def _discard(data: ConjectureData, ends: list[int]) -> None:
+    """Let Hypothesis take spans for what a filter has thrown away, which it tries first to do without, all at once.
+
+    Only now, as in an example that is not yet known to fail it would keep away from all that begin alike.
+    """
+    trail = data._ConjectureData__span_record.trail  # type: ignore[attr-defined]
+    for end in ends:
+        trail[end] = TrailType.STOP_SPAN_DISCARD
+    data.has_discards = True
+
+
+@contextmanager
+def _without_discarded_first() -> Iterator[None]:
+    """Let Hypothesis try what has none of the discarded before all else, in this block and process.
+
+    It does so by itself after a pass that runs the example for each of its steps.
+    """
+    original: Any = Shrinker.initial_coarse_reduction
+
+    def reduce(shrinker: Any) -> None:
+        shrinker.remove_discarded()
+        original(shrinker)
+
+    Shrinker.initial_coarse_reduction = reduce  # type: ignore[method-assign]  # put back below
+    try:
+        yield
+    finally:
+        Shrinker.initial_coarse_reduction = original  # type: ignore[method-assign]  # as it was
 
 
 def _equal_lines(one: Lines, other: Lines) -> int:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis.errors import StopTest, UnsatisfiedAssumption
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.strategies import integers, sampled_from
 from pgdst.simulation.examples import Examples, NotDeterministicError
+from pgdst.simulation.randomness import SEED_ONLY
 from pgdst.simulation.trace import Trace
 
 
@@ -80,6 +83,42 @@ def test_examples_that_pass_are_only_traced() -> None:
     run(examples, lambda: False)
     assert "the example fails" not in examples.trace.lines
     assert examples.trace.lines.count("a new example") > 1
+
+
+def test_steps_that_change_nothing_are_taken_out_first() -> None:
+    """In one go, as soon as the example has failed again as it was."""
+    examples = Examples(Trace())
+    steps: list[list[str]] = []
+
+    class Machine(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            examples.begin()
+            steps.append([])
+
+        @rule(kind=sampled_from(["one", "two", "three"]))
+        def count(self, kind: str) -> None:
+            steps[-1].append(kind)
+            if all(steps[-1].count(each) >= 3 for each in ("one", "two", "three")):
+                error = AssertionError("three of each")
+                examples.fail(error)
+                raise error
+
+        @rule(_where=integers())
+        def look(self, _where: int) -> None:
+            steps[-1].append("look")
+
+        def check_invariants(self, settings: Any, output: Any, runtimes: Any) -> None:
+            super().check_invariants(settings, output, runtimes)
+            if steps[-1][-1:] == ["look"]:
+                examples.end_idle_step()
+
+    chosen = settings(backend=SEED_ONLY, database=None, deadline=None, report_multiple_bugs=False)
+    with pytest.raises(AssertionError, match="three of each"), examples.required_to_fail_again():
+        run_state_machine_as_test(seed(2)(lambda: Machine()), settings=chosen)  # type: ignore[arg-type]  # a factory
+    looked = [one.count("look") for one in steps if set(one) >= {"one", "two", "three"}]
+    again = next(at for at, looks in enumerate(looked) if looks != looked[0])
+    assert (0, True) == (looked[again], again <= 4), looked[:20]
 
 
 def test_an_interrupt_while_the_failure_is_told_shows_it() -> None:

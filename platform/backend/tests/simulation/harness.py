@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache, cached_property
 from typing import Any, ClassVar, Final, LiteralString, Protocol
 
@@ -129,6 +130,7 @@ class Harness(RuleBasedStateMachine):
         self.rows_read: dict[LiteralString, list[tuple[Any, ...]]] = {}  # by the invariants' queries
         self.rows_read_at: str | None = None  # the snapshot in which they were
         self.reads_ahead = False
+        self.ended_at: tuple[str | None, datetime] | None = None  # the snapshot and the clock after the step before
         with ExitStack() as opened:
             self.engine = make_engine(opened.enter_context(run.databases.lend()))
             opened.callback(self.engine.dispose)
@@ -154,11 +156,15 @@ class Harness(RuleBasedStateMachine):
     def check_invariants(self, settings: Any, output: Any, runtimes: Any) -> None:  # noqa: ARG002  printing is left out
         """Check all invariants, without a line for each after every step: a failure says which of them it is."""
         __tracebackhide__ = True
+        before, self.ended_at = self.ended_at, None
         if self.tables_were_checked:  # by the step itself
             self.tables_were_checked = False
-            return
-        with self._reading_ahead():
-            super().check_invariants(settings, lambda _line: None, runtimes)
+        else:
+            with self._reading_ahead():
+                super().check_invariants(settings, lambda _line: None, runtimes)
+        self.ended_at = (self.rows_read_at, self.clock.now())
+        if before == self.ended_at:
+            self.run.examples.end_idle_step()
 
     def check_tables(self) -> None:
         """Ask all invariants, one after another. Raises: what the first that does not hold raises."""
