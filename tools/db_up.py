@@ -11,6 +11,7 @@ import click
 from pgdst import project, timings
 from pgdst.cli import HOURS, engine_options, make_engine, migrated, order, project_options, say, script
 from pgdst.server import lease
+from pgdst.server.address import exports
 from pgdst.server.engine import TimeToLive, up
 
 
@@ -76,8 +77,10 @@ def main(
         run = lease.take(run_dir, engine)
         server = chosen.start(order(found, run, disk_mib, wait_seconds, snapshot))
         migrated(found, server)
-        kept = f"export PGDST_MANIFEST={run.write_manifest(server.manifest.to_json())}\n" if server.manifest else ""
-        run.write_environment(f"{server.shell()}{found.shell()}{kept}export PGDST_ENGINE={engine}\n")
+        variables = {**found.environment(), **found.settings_for(server), "PGDST_ENGINE": engine}
+        if server.manifest:
+            variables["PGDST_MANIFEST"] = str(run.write_manifest(server.manifest.to_json()))
+        run.write_environment(f"{server.shell()}{exports(variables)}")
         return
     lifetime = TimeToLive(round(ttl_hours * 3600))
     server, new = up(chosen, order(found, lifetime, disk_mib, wait_seconds, snapshot))

@@ -2,18 +2,24 @@
 
 import hashlib
 import os
-import shlex
+import re
 import tomllib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pgdst.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from pgdst.server.address import Server
+
 KIT = Path(__file__).resolve().parents[2]
-KEYS = {"backend", "alembic_ini", "simulation", "settings", "sql_determinism"}
+KEYS = {"backend", "alembic_ini", "simulation", "settings", "sql_determinism", "environment", "other_servers"}
+PARTS = ("host", "port", "user", "password", "database", "url")  # of a database, in [tool.pgdst.environment]
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_PLACE = re.compile(r".+:\d{1,5}")
 PATHS = ("backend", "alembic_ini", "simulation")
 SQL_DETERMINISM = "PGDST_SQL_DETERMINISM"
 
@@ -23,7 +29,9 @@ class Project:
     """The paths of a backend under test, all absolute, and the Postgres settings that it adds.
 
     `root` is the folder of the pyproject.toml; runs of one root share the databases of `make db-up`. With
-    `sql_determinism` its databases can be told what time it is, and what to draw from.
+    `sql_determinism` its databases can be told what time it is, and what to draw from. `variables` are those by which
+    the backend's own settings find a database, with the parts of one in braces, and `other_servers` those that it may
+    connect to all the same, as host:port.
     """
 
     root: Path
@@ -32,6 +40,8 @@ class Project:
     simulation: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     sql_determinism: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    other_servers: tuple[str, ...] = ()
 
     @property
     def checkout(self) -> str:
@@ -44,9 +54,10 @@ class Project:
         paths = {f"PGDST_{name.upper()}": str(getattr(self, name)) for name in PATHS}
         return {**paths, SQL_DETERMINISM: str(int(self.sql_determinism))}
 
-    def shell(self) -> str:
-        """Return `environment()` as lines for a POSIX shell."""
-        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.environment().items())
+    def settings_for(self, server: "Server") -> dict[str, str]:
+        """Return the variables by which the backend's own settings find the server's database."""
+        parts = {name: str(getattr(server, name)) for name in PARTS}
+        return {name: value.format_map(parts) for name, value in self.variables.items()}
 
 
 def load(
@@ -72,7 +83,10 @@ def load(
     settings = {name: _setting(value) for name, value in table.get("settings", {}).items()}
     said = os.environ.get(SQL_DETERMINISM)
     deterministic = said == "1" if said else table.get("sql_determinism", False)
-    return Project(file.parent, home, ini.resolve(), rules.resolve(), settings, deterministic)
+    others = tuple(table.get("other_servers", ()))
+    return Project(
+        file.parent, home, ini.resolve(), rules.resolve(), settings, deterministic, table.get("environment", {}), others
+    )
 
 
 def _machine() -> str:
@@ -109,11 +123,29 @@ def _check_keys(file: Path, table: Any) -> None:
             f"{file}: [tool.pgdst] has no key {', '.join(unknown)}. Known are {', '.join(sorted(KEYS))}."
         )
     types = {**dict.fromkeys(PATHS, str), "settings": dict, "sql_determinism": bool}
+    types |= {"environment": dict, "other_servers": list}
     if wrong := sorted(name for name, value in table.items() if not isinstance(value, types[name])):
         raise ConfigurationError(
             f"{file}: [tool.pgdst] {', '.join(wrong)} has the wrong type: "
-            "paths are strings, settings a table of strings, sql_determinism is true or false."
+            "paths are strings, settings and environment are tables of strings, sql_determinism is true or false, "
+            "other_servers a list of strings."
         )
+    _check_variables(file, table.get("environment", {}))
+    if odd := [str(place) for place in table.get("other_servers", []) if not _PLACE.fullmatch(str(place))]:
+        raise ConfigurationError(f"{file}: other_servers has {', '.join(odd)}, which is not host:port.")
+
+
+def _check_variables(file: Path, variables: Mapping[str, Any]) -> None:
+    for name, value in variables.items():
+        try:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a variable")
+            str.format_map(value, dict.fromkeys(PARTS, ""))
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+            raise ConfigurationError(
+                f"{file}: [tool.pgdst.environment] {name} = {value!r} cannot be used ({error}). A value is a string "
+                f"with parts of the run's database in it: {', '.join(f'{{{part}}}' for part in PARTS)}."
+            ) from error
 
 
 def _existing_directory(path: Path, file: Path) -> Path:

@@ -24,6 +24,7 @@ from pgdst.manifest import Manifest, from_json
 from pgdst.pytest_shards import DEFAULT_FAULTS, DEFAULT_IMAGE, SHARDS, Hooks, Shards, replay_command
 from pgdst.server import address, lease
 from pgdst.server.address import Server
+from pgdst.server.guard import GUARD
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.shards import Shard
 from pgdst.simulation.trace import Trace
@@ -41,6 +42,7 @@ SHRINK_SECONDS = 30.0
 TRACED = pytest.StashKey[list[Shard]]()  # of this process
 KEPT = pytest.StashKey[list[str]]()  # URLs
 SIMULATIONS = pytest.StashKey[list["Simulation"]]()  # of a test
+GUARDED = pytest.StashKey[ExitStack]()  # while it is open, no connection may lead elsewhere
 SENT_KEPT = "pgdst_kept"
 
 
@@ -116,6 +118,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.pgdst_trace.unlink(missing_ok=True)
     config.stash[TRACED] = []
     config.stash[KEPT] = []
+    config.stash[GUARDED] = ExitStack()
+    with _readable_failure():
+        if (running := address.from_environment(os.environ)) is not None:
+            found = load_project()
+            config.stash[GUARDED].enter_context(GUARD.allowing(running, found.other_servers, found.backend))
     config.stash[SHARDS] = Shards(config)
     config.pluginmanager.register(config.stash[SHARDS], "pgdst-shards")
     if _keeps():
@@ -137,6 +144,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what the processes of the run have shown each other."""
     if (shards := config.stash.get(SHARDS, None)) is not None:
         shards.close()
+    if (guarded := config.stash.get(GUARDED, None)) is not None:
+        guarded.close()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -237,7 +246,7 @@ def pgdst_server(pgdst_project: project.Project, request: pytest.FixtureRequest)
     """The server of the run that pytest is part of, else one of its own, which dies with this process.
 
     A server that does not answer with the run's id, or has too few connections for all workers, is refused.
-    DATABASE_URL and libpq's variables lead to it.
+    DATABASE_URL, libpq's variables and those of [tool.pgdst.environment] lead to it, and no connection elsewhere.
     """
     with _readable_failure():
         has_own = request.config.option.pgdst_own_servers and os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0"
@@ -250,7 +259,11 @@ def pgdst_server(pgdst_project: project.Project, request: pytest.FixtureRequest)
     if running is not None:
         yield running
         return
-    with _own_server(pgdst_project, request.config.option.pgdst_engine) as server, server.as_environment():
+    with (
+        _own_server(pgdst_project, request.config.option.pgdst_engine) as server,
+        server.as_environment(pgdst_project.settings_for(server)),
+        GUARD.allowing(server, pgdst_project.other_servers, pgdst_project.backend),
+    ):
         yield server
 
 

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -27,12 +27,12 @@ SYSTEM = ("/proc", "/dev/fd", "/sys")
 class Recorder:
     """What was looked at so far. Packages and Python itself are not noted: their versions are part of the key."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, given: Iterable[str]) -> None:
         self.files: dict[str, str] = {}
         self.folders: dict[str, str] = {}
         self.variables: dict[str, str] = {}
         self.not_ours = tuple(os.path.join(folder, "") for folder in _installed())  # noqa: PTH118  # with its separator
-        self.given = {*server.environment(), *libpq_variables()}
+        self.given = {*server.environment(), *libpq_variables(), *given}
         self.is_on = False
         self._noting = threading.local()  # hashing opens a file, and asks for variables; other threads go on
 
@@ -94,15 +94,18 @@ def recorded_upgrade(project: Project, server: Server) -> Manifest:
     """
     from pgdst.database.migrations import upgrade
 
-    with recorded(server) as recorder:
+    with recorded(server, project.variables) as recorder:
         head = upgrade(project, server)
     return recorder.manifest(head)
 
 
 @contextmanager
-def recorded(server: Server) -> Iterator[Recorder]:
-    """Note what is read in the block. Names of variables that only a copy of the environment shows are not noted."""
-    recorder = Recorder(server)
+def recorded(server: Server, given: Iterable[str] = ()) -> Iterator[Recorder]:
+    """Note what is read in the block, but for variables that the kit gives.
+
+    Names of variables that only a copy of the environment shows are not noted.
+    """
+    recorder = Recorder(server, given)
     sys.addaudithook(recorder.hook)
     restore = _watch_environment(recorder)
     recorder.is_on = True

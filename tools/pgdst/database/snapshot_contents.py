@@ -38,6 +38,7 @@ def key(project: Project, values: Mapping[str, str]) -> str:
         "kit": _kit(),
         "project": [str(project.root), str(project.backend), str(project.alembic_ini)],
         "sql_determinism": project.sql_determinism,
+        "variables": dict(project.variables),
     }
     return digest(json.dumps(depends_on, sort_keys=True).encode())
 
@@ -63,7 +64,7 @@ def fill(project: Project, server: Server) -> Manifest:
 
 
 def _migrate(project: Project, server: Server, manifest: int) -> None:
-    environment = {**os.environ, **server.environment(), **project.environment()}
+    environment = {**os.environ, **server.environment(), **project.environment(), **project.settings_for(server)}
     command = [sys.executable, str(MIGRATE), "--manifest", f"/dev/fd/{manifest}"]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=(manifest,)

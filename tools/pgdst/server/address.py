@@ -93,13 +93,21 @@ class Server:
         """Return `environment()` as lines for a POSIX shell; every other variable that libpq reads is unset."""
         ours = self.environment()
         unset = [name for name in libpq_variables() if name not in ours]
-        return "\n".join([f"unset {' '.join(unset)}", *(f"export {k}={shlex.quote(v)}" for k, v in ours.items()), ""])
+        return f"unset {' '.join(unset)}\n{exports(ours)}"
 
     @contextmanager
-    def as_environment(self) -> Iterator[None]:
-        """Let this process's environment point at this server and no other, and put it back at the end."""
-        with _environment(libpq_variables(), self.environment()):
+    def as_environment(self, others: Mapping[str, str] | None = None) -> Iterator[None]:
+        """Let this process's environment point at this server and no other, and put it back at the end.
+
+        `others` are variables beside the usual ones.
+        """
+        with _environment(libpq_variables(), {**self.environment(), **(others or {})}):
             yield
+
+
+def exports(variables: Mapping[str, str]) -> str:
+    """Return variables as lines for a POSIX shell."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
 def libpq_variables() -> list[str]:

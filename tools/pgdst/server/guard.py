@@ -1,0 +1,206 @@
+"""Connections of this process that would lead elsewhere than to the run's server, refused before they are made.
+
+Guarded are psycopg, psycopg2 and asyncpg, whoever calls them, and SQLAlchemy's engines on any other driver.
+"""
+
+import importlib
+import os
+import socket
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from pgdst.errors import ForeignServerError
+from pgdst.project import KIT
+from pgdst.server.address import Server
+
+_DEFAULT_PORT: Final = 5432
+_GUARDED_BY_THEMSELVES: Final = {"psycopg", "psycopg_async", "psycopg2", "asyncpg"}
+_CURES: Final = (
+    "Name the variables that the backend's settings read in [tool.pgdst.environment] of pyproject.toml, such as "
+    'POSTGRES_SERVER = "{host}", or let them read DATABASE_URL. What has to reach another server is named there: '
+    '[tool.pgdst] other_servers = ["host:port"].'
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server listens: a host name or address, or a socket's directory, and the port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return it as it stands in `other_servers`."""
+        return f"{self.host}:{self.port}"
+
+    def is_same(self, other: "Place") -> bool:
+        """Return whether both are one server, by whatever names."""
+        return self.port == other.port and bool(_addresses(self.host) & _addresses(other.host))
+
+
+class Guard:
+    """The servers that this process may connect to; before it knows one of the kit's, it may connect to any."""
+
+    def __init__(self) -> None:
+        self._ours: list[Place] = []
+        self._others: list[Place] = []
+        self._folder = Path.cwd()
+        self._resources = ExitStack()
+
+    @contextmanager
+    def allowing(self, server: Server, others: Iterable[str], folder: Path) -> Iterator[None]:
+        """Refuse in this block what leads neither to the server nor to one of the others, of the backend in a folder.
+
+        Blocks may be nested: each adds a server.
+        """
+        ours, named = Place(server.host, server.port), [_place(other) for other in others]
+        if not self._ours:
+            self._install()
+        self._ours.append(ours)
+        self._others += named
+        self._folder = folder
+        try:
+            yield
+        finally:
+            self._ours.remove(ours)
+            for one in named:
+                self._others.remove(one)
+            if not self._ours:
+                self._resources.close()
+
+    def check(self, host: str | None, port: str | int | None) -> None:
+        """Return where a connection leads to an allowed server. Raises: ForeignServerError."""
+        for one, number in _hosts(host, port):
+            wanted = Place(one, number)
+            if not any(wanted.is_same(allowed) for allowed in (*self._ours, *self._others)):
+                raise ForeignServerError(self._refusal(wanted))
+
+    def _refusal(self, wanted: Place) -> str:
+        asked, named = _asked_by(self._folder, sys._getframe(2)), _named_in(self._folder, wanted)
+        about = "; ".join(filter(None, [asked and f"{asked} asks for it", named and f"it stands in {named}"]))
+        return (
+            f"Refusing to connect to {wanted}{about and f' ({about})'}: this run's server is {self._ours[-1]}. "
+            f"Nothing was sent. {_CURES}"
+        )
+
+    def _check_conninfo(self, conninfo: str) -> None:
+        from psycopg.conninfo import conninfo_to_dict
+
+        given = {**_defaults(), **{name: str(value) for name, value in conninfo_to_dict(conninfo).items()}}
+        if given.get("service"):
+            raise ForeignServerError(f"Refusing to connect to the service {given['service']!r}. {_CURES}")
+        self.check(given.get("hostaddr") or given.get("host"), given.get("port"))
+
+    def _of_psycopg(self, original: Any) -> Any:
+        def guarded(cls: type, conninfo: str = "") -> Any:
+            self._check_conninfo(conninfo)
+            return original.__func__(cls, conninfo)
+
+        return classmethod(guarded)
+
+    def _of_psycopg2(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(dsn: str, **options: Any) -> Any:
+            self._check_conninfo(dsn)
+            return original(dsn, **options)
+
+        return guarded
+
+    def _of_asyncpg(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        async def guarded(*, addr: Any, **options: Any) -> Any:
+            self.check(*(_of_socket(addr) if isinstance(addr, str) else addr))
+            return await original(addr=addr, **options)
+
+        return guarded
+
+    def _of_engines(self, dialect: Any, _record: object, _arguments: object, options: Mapping[str, Any]) -> None:
+        if dialect.name == "postgresql" and dialect.driver not in _GUARDED_BY_THEMSELVES:
+            self.check(options.get("host"), options.get("port"))
+
+    def _install(self) -> None:
+        from psycopg._connection_base import BaseConnection
+        from sqlalchemy import Engine, event
+
+        self._replace(BaseConnection, "_connect_gen", self._of_psycopg)
+        if find_spec("psycopg2"):
+            self._replace(importlib.import_module("psycopg2"), "_connect", self._of_psycopg2)
+        if find_spec("asyncpg"):
+            self._replace(importlib.import_module("asyncpg.connect_utils"), "_connect_addr", self._of_asyncpg)
+        event.listen(Engine, "do_connect", self._of_engines)
+        self._resources.callback(event.remove, Engine, "do_connect", self._of_engines)
+
+    def _replace(self, owner: Any, name: str, by: Callable[[Any], Any]) -> None:
+        original = vars(owner)[name]
+        setattr(owner, name, by(original))
+        self._resources.callback(setattr, owner, name, original)
+
+
+GUARD: Final = Guard()  # of this process
+
+
+def _place(named: str) -> Place:
+    host, _, port = named.rpartition(":")
+    return Place(host.strip("[]"), int(port))
+
+
+def _hosts(host: str | None, port: str | int | None) -> Iterator[tuple[str, int]]:
+    """Yield each host with its port: libpq takes several, with a port each or one for all."""
+    hosts, ports = (host or "localhost").split(","), str(port or _DEFAULT_PORT).split(",")
+    for number, one in enumerate(hosts):
+        yield one or "localhost", int(ports[number if len(ports) > 1 else 0] or _DEFAULT_PORT)
+
+
+def _of_socket(path: str) -> tuple[str, int]:
+    """Return the directory of a socket, and its number."""
+    return os.path.dirname(path), int(path.rpartition(".")[2])  # noqa: PTH120  # as it was given
+
+
+def _defaults() -> dict[str, str]:
+    """Return what libpq takes from the environment where it is told nothing else."""
+    import psycopg
+
+    found = psycopg.pq.Conninfo.get_defaults()
+    return {one.keyword.decode(): one.val.decode() for one in found if one.val is not None}
+
+
+def _addresses(host: str) -> set[str]:
+    if host.startswith(("/", "@")):
+        return {os.path.realpath(host)}
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return {host}
+
+
+def _asked_by(folder: Path, frame: FrameType | None) -> str:
+    """Return the innermost place of the backend's own code that asks for the connection."""
+    paths = sysconfig.get_paths()
+    folders = (paths["stdlib"], paths["purelib"], paths["platlib"], str(KIT / "tools" / "pgdst"))
+    installed = tuple([os.path.realpath(folder) for folder in folders])
+    while frame is not None:
+        file = os.path.realpath(frame.f_code.co_filename)
+        if not frame.f_code.co_filename.startswith("<") and not file.startswith(installed):
+            named = os.path.relpath(file, folder) if file.startswith(str(folder)) else file
+            return f"{named}, line {frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+def _named_in(folder: Path, wanted: Place) -> str:
+    """Return which variable of the environment, or of a .env file in the backend's folder, has the host or the port."""
+    found = [f"{name} of the environment" for name, value in os.environ.items() if _has(value, wanted)]
+    for file in (folder / ".env", folder.parent / ".env"):
+        if file.is_file():
+            lines = (line.partition("=") for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
+            found += [f"{name.strip()} of {file}" for name, _, value in lines if _has(value, wanted)]
+    return ", ".join(found)
+
+
+def _has(value: str, wanted: Place) -> bool:
+    return str(wanted) in value or value.strip().strip("\"'") == str(wanted.port)
