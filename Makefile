@@ -47,22 +47,26 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 
-export PGDST_ENGINE = $(ENGINE)
-export PGDST_IMAGE = $(IMAGE)
-export PGDST_OFFLINE_IMAGE = $(OFFLINE_IMAGE)
-export PGDST_SNAPSHOT = $(SNAPSHOT)
-export PGDST_KEEP = $(KEEP)
-export PGDST_TIMINGS = $(TIMINGS)
-export PGDST_SEED = $(SEED)
-export PGDST_PROFILE = $(PROFILE)
-export PGDST_EXAMPLES = $(EXAMPLES)
-export PGDST_SHARD = $(SHARD)
-export PGDST_FAULTS = $(FAULTS)
-export PGDST_WORKERS = $(WORKERS)
-export PGDST_SHRINK_SECONDS = $(SHRINK_SECONDS)
-export PGDST_TTL_HOURS = $(TTL_HOURS)
-export PGDST_DISK_MIB = $(DISK_MIB)
-export PGDST_PUBLISHED_HOST = $(PUBLISHED_HOST)
+# By their values as they are: what a knob says is expanded neither by make nor by a shell, but for ARGS.
+export PGDST_ENGINE = $(value ENGINE)
+export PGDST_IMAGE = $(value IMAGE)
+export PGDST_OFFLINE_IMAGE = $(value OFFLINE_IMAGE)
+export PGDST_SNAPSHOT = $(value SNAPSHOT)
+export PGDST_KEEP = $(value KEEP)
+export PGDST_TIMINGS = $(value TIMINGS)
+export PGDST_SEED = $(value SEED)
+export PGDST_PROFILE = $(value PROFILE)
+export PGDST_EXAMPLES = $(value EXAMPLES)
+export PGDST_SHARD = $(value SHARD)
+export PGDST_FAULTS = $(value FAULTS)
+export PGDST_WORKERS = $(value WORKERS)
+export PGDST_SHRINK_SECONDS = $(value SHRINK_SECONDS)
+export PGDST_TTL_HOURS = $(value TTL_HOURS)
+export PGDST_DISK_MIB = $(value DISK_MIB)
+export PGDST_PUBLISHED_HOST = $(value PUBLISHED_HOST)
+export PGDST_SEEDS = $(value SEEDS)
+export PGDST_PORT = $(value PORT)
+export PGDST_BASE_PYTHON = $(value PYTHON)
 
 unexport CDPATH PYTHONSAFEPATH # they would lead the scripts astray
 # Or pytest would rewrite the assertions of all Hypothesis at each start, for most of a second. `make clean` removes it.
@@ -79,7 +83,7 @@ test-dst: $(STAMP) ## Run the simulation on a throw-away Postgres 16
 
 .PHONY: check-determinism
 check-determinism: $(STAMP) ## Run seeds in four conditions, and print the first line in which two runs of one differ
-	@$(RUN) tools/check_determinism.py --seeds $(SEEDS) $(ARGS)
+	@$(RUN) tools/check_determinism.py $(ARGS)
 
 ##@ Database between runs
 .PHONY: db-up
@@ -109,16 +113,16 @@ check-schema: $(STAMP) ## Name what in the schema takes its value from the clock
 .PHONY: serve
 serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is up
 	@DATABASE_URL="$$($(RUN) tools/db_url.py)" && export DATABASE_URL && cd platform/backend && \
-	exec ../../.venv/bin/uvicorn --factory deepsci.main:app_from_environment --host 127.0.0.1 --port $(PORT)
+	exec ../../.venv/bin/uvicorn --factory deepsci.main:app_from_environment --host 127.0.0.1 --port "$$PGDST_PORT"
 
 ##@ Development
-# seed 1 unless told otherwise: a gate judges the change and not the dice; `make test-dst` explores
+# Seed 1 unless told otherwise, and the quick profile: a gate judges the change and not the dice. `make test-dst` explores.
 .PHONY: test
 test: $(STAMP) ## Run the tests of the kit and of the backend, but for long ones and planted bugs
 	@$(RUN) -m pytest tools/tests -m "not alone and not long" -n 3 --durations=10 $(ARGS)
 	@$(RUN) -m pytest tools/tests -m "alone and not long" --durations=5 $(ARGS)
 	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests \
-	-n 2 --pgdst-own-servers --durations=10 --pgdst-profile=quick --pgdst-seed=$(or $(SEED),1) $(ARGS)
+	-n 2 --pgdst-own-servers --durations=10 --pgdst-profile=quick --pgdst-seed="$${PGDST_SEED:-1}" $(ARGS)
 
 .PHONY: test-all
 test-all: test test-planted-bugs ## Run all tests: also kills at any moment and planted faults of determinism
@@ -151,7 +155,7 @@ venv: $(STAMP) ## Make the virtual environment from the hashed lock
 
 .PHONY: lock
 lock: ## Write the locks anew
-	@tools/lock.sh $(PYTHON)
+	@tools/lock.sh "$$PGDST_BASE_PYTHON"
 
 .PHONY: help
 help: ## Show the targets
@@ -159,9 +163,9 @@ help: ## Show the targets
 	@awk 'BEGIN { printf "\nKnobs\n" } /^# / { about = substr($$0, 3) } /^[A-Z_]+ \?=/ { printf "  %-14s %s\n", $$1, about }' Makefile
 
 $(STAMP): tools/requirements.lock
-	@tools/venv.sh "$(PYTHON)"
+	@tools/venv.sh "$$PGDST_BASE_PYTHON"
 	@touch $(STAMP)
 
 $(BENCH_STAMP): tools/benchmark/requirements.lock
-	@tools/venv.sh "$(PYTHON)" .venv-bench tools/benchmark/requirements.lock
+	@tools/venv.sh "$$PGDST_BASE_PYTHON" .venv-bench tools/benchmark/requirements.lock
 	@touch $(BENCH_STAMP)

@@ -28,7 +28,9 @@ CONDITIONS = ("docker", "embedded", "jitter", "busy")  # of pgdst.determinism, w
 
 @script
 @project_options
-@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many seeds.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=20, show_default=True, envvar="PGDST_SEEDS", help="How many seeds."
+)
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="The first seed.")
 @click.option("--workload-seeds", type=click.IntRange(0), help="How many seeds of the workload (default: 10 times).")
 @click.option("--simulation-seeds", type=click.IntRange(0), help="How many seeds of the simulation (default: --seeds).")

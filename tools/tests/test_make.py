@@ -63,3 +63,20 @@ def test_a_python_that_cannot_be_used_is_named_and_leaves_nothing(sandbox: Sandb
     assert 2 == done.returncode
     assert python in done.stderr
     assert not (copy / ".venv").exists()
+
+
+@pytest.mark.parametrize("knob", [knob for knob in KNOBS if knob != "ARGS"])
+def test_what_a_knob_says_reaches_the_scripts_as_it_is(sandbox: Sandbox, knob: str) -> None:
+    """Neither make nor a shell takes it for anything else."""
+    probe = sandbox.root / "probe.mk"
+    probe.write_text(f"include {KIT}/Makefile\nprobe:\n\t@env -0\n")
+    said = "a b'c\"d$(touch y)`touch y`$$HOME;touch y\\#%*"
+    done = sandbox.run("make", "-C", sandbox.root, "-f", probe, "probe", **{knob: said})
+    assert f"={said}" in re.findall(r"PGDST_\w+(=[^\0]*)\0", done.stdout), done.stdout + done.stderr
+    assert not (sandbox.root / "y").exists()
+
+
+def test_no_recipe_expands_a_knob_but_args() -> None:
+    recipes = [line for line in MAKEFILE.splitlines() if line.startswith("\t")]
+    expanded = set(re.findall(r"\$\(([A-Z_]+)", "\n".join(recipes)))
+    assert {"ARGS"} == expanded & set(KNOBS)
