@@ -206,9 +206,10 @@ class Backends:
                     raise
             yield
         finally:
+            ended = [connection.info.backend_pid for connection in taken]
             for connection in taken:
-                backend = connection.info.backend_pid
                 connection.close()
+            for backend in ended:
                 self.wait_until_gone(backend, _RECOVERS_SECONDS)
 
     def close(self) -> None:

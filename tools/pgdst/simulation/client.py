@@ -149,6 +149,7 @@ class Client:
         self._turns = turns
         self._turn = _Turn()
         self.is_abandoned = False
+        self.is_the_kits_turn = False  # while the kit does something in its stead, as a fault
         self._last_thread: int | None = None
         self.thread = threading.Thread(target=self._run, name=f"pgdst-{name}", daemon=True)
 
@@ -216,17 +217,23 @@ class Client:
 
     def asks_whether_blocked(self) -> Blocked | None:
         """Ask Postgres whether its statement waits for a lock, and behind whom."""
-        with self.ending_the_run():
+        with self.ending_the_run(takes_long=False):
             return self._turns.whether_blocked(self)
 
     @contextmanager
-    def ending_the_run(self) -> Iterator[None]:
-        """End the run with what the kit itself raises in this block: an application may handle any Exception."""
+    def ending_the_run(self, *, takes_long: bool = True) -> Iterator[None]:
+        """End the run with what the kit itself raises in this block: an application may handle any Exception.
+
+        One that `takes_long` may last as long as the run: the client cannot help it.
+        """
+        before, self.is_the_kits_turn = self.is_the_kits_turn, takes_long
         try:
             yield
         except PgdstError as error:
             self._turns.end_with(error)
             raise
+        finally:
+            self.is_the_kits_turn = before
 
     def note_answer(self, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""

@@ -304,11 +304,15 @@ class Scheduler:
         self._note(client, pause.what, f"over at {pause.clock.now().isoformat()}")
 
     def _take_turn_back(self, client: Client) -> None:
-        patience = min(self._stall_seconds, self._ends_at - time.monotonic())
-        if patience <= 0 or not self._turn_is_back.acquire(timeout=patience):
-            late = f"The run has not ended within {self._deadline_seconds:g} s"
-            stalled = f"For {self._stall_seconds:g} s {client.name} has neither sent anything nor waited for a lock"
-            self._give_up(late if time.monotonic() >= self._ends_at else stalled)
+        def patience() -> float:
+            return max(0.0, min(self._stall_seconds, self._ends_at - time.monotonic()))
+
+        while not self._turn_is_back.acquire(timeout=patience()):
+            if time.monotonic() >= self._ends_at:
+                self._give_up(f"The run has not ended within {self._deadline_seconds:g} s")
+            if not client.is_the_kits_turn:
+                said = f"{client.name} has neither sent anything nor waited for a lock"
+                self._give_up(f"For {self._stall_seconds:g} s {said}")
 
     def _settle(self, client: Client) -> None:
         """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""

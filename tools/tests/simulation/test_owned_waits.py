@@ -8,10 +8,12 @@ from datetime import timedelta
 
 import pytest
 from pgdst.errors import ConfigurationError, InconclusiveError
+from pgdst.simulation.backends import Backends
 from pgdst.simulation.clock import START, SimulatedClock
 from pgdst.simulation.strategy import Schedule, Uniform
 from races import Races, deposit, nested
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -150,6 +152,28 @@ def test_what_waits_for_nobody_and_does_not_end_is_inconclusive(races: Races) ->
     assert not released.is_set()
     assert {} == races.run(simulation, [deposit(engine, 1)] * 2, Uniform(0)).errors
     assert 2 == races.balances()[0]
+
+
+def test_a_fault_may_take_as_long_as_the_run(races: Races, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine it takes seconds to open all connections that are left, and to have closed them."""
+    engine = races.engine()
+    simulation = races.simulation(engine, stall_seconds=0.2)
+    gone = Backends.wait_until_gone
+
+    def wait_until_gone(backends: Backends, backend: int, deadline_seconds: float) -> bool:
+        time.sleep(0.01)
+        return gone(backends, backend, deadline_seconds)
+
+    def connect_anew() -> None:
+        engine.dispose()
+        with pytest.raises(OperationalError, match="too many clients"):
+            engine.connect()
+
+    monkeypatch.setattr(Backends, "wait_until_gone", wait_until_gone)
+    began = time.monotonic()
+    result = races.run(simulation, [connect_anew], Schedule.parse("ada*2 ada!too-many"))
+    assert {} == result.errors
+    assert time.monotonic() - began > 0.2
 
 
 def test_a_lock_of_python_that_two_clients_share_is_inconclusive(races: Races) -> None:
