@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 from pgdst import project
-from pgdst.cli import engine_options, make_engine, project_options, say, script, target
+from pgdst.cli import engine_options, make_engine, project_options, say, script, target, upgraded
 
 
 @script
@@ -36,9 +36,7 @@ def main(
 
         manifest.write_text(recorded_upgrade(found, server).to_json(), encoding="utf-8")
         return
-    from pgdst.database.migrations import upgrade
-
-    say(f"The database of {found.backend} is at revision {upgrade(found, server)}, and the models agree.")
+    say(f"The database of {found.backend} is at revision {upgraded(found, server)}, and the models agree.")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@
 set -euo pipefail
 unset CDPATH PYTHONSAFEPATH # they would lead cd and Python astray
 
-# A standard input or output that is closed would be taken by the next file that is opened. By way of 7 and 8, as bash
-# takes 0<&0 for nothing to do, and does not leave open what it opens as 0 itself.
-true 2>/dev/null 7<&0 || exec 8</dev/null 0<&8 8<&-
-true 2>/dev/null 7>&1 || exec 8>/dev/null 1>&8 8>&-
+# A standard stream that is closed would be taken by the next file that is opened, and bash has opened this script. By way
+# of 8, as bash does not leave open what it opens as 0 itself.
+is_open() { [ -e "/dev/fd/$1" ] && ! [ "/dev/fd/$1" -ef "${BASH_SOURCE[0]}" ]; }
+is_open 0 || exec 8</dev/null 0<&8 8<&-
+is_open 1 || exec 8>/dev/null 1>&8 8>&-
+is_open 2 || exec 8>/dev/null 2>&8 8>&-
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=${PGDST_PYTHON:-$tools/../.venv/bin/python}

@@ -1,10 +1,13 @@
 """What the scripts in tools/ share: their options, and expected failures as one error with exit status 1."""
 
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -27,6 +30,7 @@ class Script(click.Command):
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; SIGTERM and SIGHUP end it as Ctrl-C does, so that it cleans up behind itself."""
+        _outlive_readers()
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, lambda found, _: sys.exit(128 + found))
@@ -34,6 +38,21 @@ class Script(click.Command):
             return super().invoke(context)
         except PgdstError as error:
             raise click.ClickException(str(error)) from error
+
+
+def _outlive_readers() -> None:
+    """Let nothing fail because nobody reads standard error any more."""
+
+    def quietly(write: Callable[..., Any]) -> Callable[..., Any]:
+        def written(*arguments: Any) -> Any:
+            with suppress(OSError):
+                return write(*arguments)
+
+        return written
+
+    if sys.stderr is not None:
+        sys.stderr.write = quietly(sys.stderr.write)  # type: ignore[method-assign]  # of this stream alone
+        sys.stderr.flush = quietly(sys.stderr.flush)  # type: ignore[method-assign]  # as above
 
 
 def script(function: Callable[..., Any]) -> click.Command:
@@ -129,10 +148,54 @@ def migrated(found: project.Project, server: "Server") -> str:
     """Return the head revision, to which the server's database is brought where it did not start from a snapshot."""
     if server.manifest is not None:
         return server.manifest.head
+    with timings.stage("migrate"):
+        return upgraded(found, server)
+
+
+def upgraded(found: project.Project, server: "Server") -> str:
+    """Bring the server's database to the head revision, and return it.
+
+    What the migrations print goes to standard error, when they have ended: standard output is for data, and what they
+    leave running must hold up nobody who reads either.
+    """
     from pgdst.database.migrations import upgrade
 
-    with timings.stage("migrate"):
+    with _output_held():
         return upgrade(found, server)
+
+
+@contextmanager
+def _output_held() -> Iterator[None]:
+    """Keep what this process and its children write, and write it to standard error at the end."""
+    with TemporaryFile() as kept:
+        _flush()
+        before = {descriptor: _replaced(descriptor, kept.fileno()) for descriptor in (1, 2)}
+        try:
+            yield
+        finally:
+            _flush()
+            for descriptor, own in before.items():
+                os.dup2(own, descriptor)
+                os.close(own)
+            kept.seek(0)
+            with suppress(OSError), os.fdopen(os.dup(2), "wb") as said:  # it may be closed, or nobody reads it
+                shutil.copyfileobj(kept, said)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is where the descriptor was closed
+            stream.flush()
+
+
+def _replaced(descriptor: int, by: int) -> int:
+    """Let a descriptor lead elsewhere; return a copy of what it was, or of nothing where it was closed."""
+    try:
+        own = os.dup(descriptor)
+    except OSError:
+        own = os.open(os.devnull, os.O_RDWR)
+    os.dup2(by, descriptor)
+    return own
 
 
 def target(found: project.Project, make: "Callable[[], Engine]") -> "Server":

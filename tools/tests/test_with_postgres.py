@@ -8,6 +8,7 @@ import socket
 import subprocess
 import termios
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -138,9 +139,10 @@ def test_help_shows_an_example(sandbox: Sandbox) -> None:
     assert "with_postgres.sh --engine embedded -- " in done.stdout
 
 
-def test_standard_input_and_output_may_be_closed(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("closed", ["<&- >&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>&1 | true"])
+def test_standard_streams_may_be_closed(sandbox: Sandbox, closed: str) -> None:
     """The next file that is opened does not take the place of a closed stream."""
-    done = sandbox.run("sh", "-c", f'"{SCRIPT}" --engine embedded -- true <&- >&-')
+    done = sandbox.run("bash", "-c", f'set -o pipefail; "{SCRIPT}" --engine embedded -- true {closed}')
     assert 0 == done.returncode
 
 
@@ -205,3 +207,28 @@ def test_the_server_ends_with_its_supervisor_and_the_shell(sandbox: Sandbox) -> 
     process.communicate()
     eventually(lambda: not sandbox.machine.processes(), 5, "Postgres ends")
     assert "Removed " in sandbox.script("sweep.py").stderr
+
+
+NOISE = """print('NOISE')
+    import os, subprocess
+    os.system('echo SUB')
+    subprocess.Popen(['sleep', '60'], close_fds=False)"""
+
+
+@pytest.mark.parametrize("snapshot", ["auto", "off"])
+def test_standard_output_is_the_commands_alone(sandbox: Sandbox, snapshot: str) -> None:
+    """What a migration prints goes to standard error, and nobody waits for what it leaves running."""
+    tiny_backend.Backend(sandbox.root).migrate("0002_noise", NOISE, "0001_things")
+    began = time.monotonic()
+    done = sandbox.with_postgres("--engine", "embedded", "--snapshot", snapshot, "--", "echo", "x")
+    try:
+        assert (0, "x\n") == (done.returncode, done.stdout), done.stderr
+        assert "NOISE\n" in done.stderr
+        assert "SUB\n" in done.stderr
+        up = sandbox.script("db_up.py", PGDST_ENGINE="embedded", PGDST_SNAPSHOT=snapshot)
+        assert (0, 1) == (up.returncode, len(up.stdout.splitlines())), up.stdout
+        assert time.monotonic() - began < 60
+    finally:
+        sandbox.script("db_down.py", PGDST_ENGINE="embedded")
+        for left in find(sandbox.machine.processes(), "sleep"):
+            left.kill()

@@ -66,14 +66,18 @@ def fill(project: Project, server: Server) -> Manifest:
 def _migrate(project: Project, server: Server, manifest: int) -> None:
     environment = {**os.environ, **server.environment(), **project.environment(), **project.settings_for(server)}
     command = [sys.executable, str(MIGRATE), "--manifest", f"/dev/fd/{manifest}"]
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=(manifest,)
-    ) as run:
-        try:
-            talk = run.communicate()[1]
-        except BaseException:
-            run.terminate()
-            raise
+    # A file, as of a pipe the end is not reached before all that a migration has left running has ended.
+    with TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(manifest,)
+        ) as run:
+            try:
+                run.wait()
+            except BaseException:
+                run.terminate()
+                raise
+        output.seek(0)
+        talk = output.read()
     said, *error = re.split(r"^Error: ", talk, maxsplit=1, flags=re.MULTILINE)
     print(said, end="", file=sys.stderr)  # noqa: T201  # what env.py says, or a traceback
     if run.returncode != 0:
