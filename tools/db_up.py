@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 from pgdst import project, timings
-from pgdst.cli import HOURS, engine_options, make_engine, migrated, order, project_options, say, script
+from pgdst.cli import HOURS, Finite, engine_options, make_engine, migrated, order, project_options, say, script
 from pgdst.server import lease
 from pgdst.server.address import exports
 from pgdst.server.engine import TimeToLive, up
@@ -28,7 +28,7 @@ from pgdst.server.engine import TimeToLive, up
 )
 @click.option(
     "--disk-mib",
-    type=int,
+    type=click.IntRange(16, 2**20),
     default=1024,
     show_default=True,
     envvar="PGDST_DISK_MIB",
@@ -36,7 +36,7 @@ from pgdst.server.engine import TimeToLive, up
 )
 @click.option(
     "--wait-seconds",
-    type=click.FloatRange(1, 3600),
+    type=Finite(1, 3600),
     default=60,
     show_default=True,
     help="How long the server may take to answer.",

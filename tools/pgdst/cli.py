@@ -22,7 +22,20 @@ if TYPE_CHECKING:  # a script imports what it needs: the simulation's starts no 
 
 F = TypeVar("F", bound=Callable[..., Any])
 ENGINES = ("docker", "embedded")
-HOURS = click.FloatRange(1 / 3600, 8760)
+
+
+class Finite(click.FloatRange):
+    """A number between two others, which NaN is not, although it compares with none."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, parameter, context)
+        if number != number:  # that is what NaN is
+            self.fail(f"{value} is no number.", parameter, context)
+        return number
+
+
+HOURS = Finite(1 / 3600, 8760)
 
 
 class Script(click.Command):

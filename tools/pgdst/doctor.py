@@ -89,6 +89,8 @@ def _docker(image: str, offline_image: str) -> Iterator[Finding]:
         yield _disk("Docker", info["DockerRootDir"])
     yield _cached("images", engine.snapshots())
     yield _leftovers("containers", engine.leftovers())
+    if strangers := engine.strangers():
+        yield Finding("other containers", f"{', '.join(strangers)}: not the kit's, though labelled alike; left alone")
 
 
 def _daemon(info: dict[str, str]) -> Finding:

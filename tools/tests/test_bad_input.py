@@ -164,6 +164,15 @@ def test_no_room_for_the_server_is_said_by_its_log(sandbox: Sandbox) -> None:
         done = sandbox.with_postgres("--disk-mib", "16", "--snapshot", snapshot, "--", "true")
         assert done.returncode == 1
         assert said in one_error(done.stderr)
+        assert "DISK_MIB" in done.stderr
+
+
+@pytest.mark.parametrize("knob", ["PGDST_TTL_HOURS=nan", "PGDST_TTL_HOURS=-1", "PGDST_DISK_MIB=-5", "PGDST_DISK_MIB=x"])
+def test_a_number_that_is_none_is_refused_before_anything_is_started(sandbox: Sandbox, knob: str) -> None:
+    name, _, value = knob.partition("=")
+    done = sandbox.script("db_up.py", **{name: value})
+    assert 2 == done.returncode
+    assert f"Invalid value for '--{name.removeprefix('PGDST_').lower().replace('_', '-')}'" in done.stderr
 
 
 def test_no_room_for_a_migration_names_the_revision(sandbox: Sandbox) -> None:

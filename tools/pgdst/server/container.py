@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from pgdst.manifest import Manifest
 from pgdst.server import full_disk, settings, snapshot_image
 from pgdst.server.address import DATABASE, USER
 from pgdst.server.engine import Order, TimeToLive, new_password
-from pgdst.server.lease import Lease, owner
+from pgdst.server.lease import Lease, owner, owner_in
 from pgdst.server.network import LOOPBACK
 from pgdst.server.podman import OWN_USER
 
@@ -126,6 +127,11 @@ def _tmpfs(source: Source, disk_mib: int, *, podman: bool) -> dict[str, str]:
         options += f"{owner},mode=0700"
         full += owner  # the snapshot has its folder, of whose mode Docker makes the mount's
     return {**dict.fromkeys({PGDATA, *source.volumes}, options), full_disk.MOUNT: full}
+
+
+def is_ours(labels: Mapping[str, str]) -> bool:
+    """Return whether a container has all labels of ours, as this kit writes them."""
+    return {"pgdst.run", "pgdst.kind", "pgdst.checkout"} <= labels.keys() and bool(owner_in(labels.get("pgdst.owner")))
 
 
 def _labels(order: Order) -> dict[str, str]:

@@ -55,7 +55,8 @@ class Watcher:
             if not data:
                 code = self._exit_code()
                 log = "\n".join(f"  {line}" for line in self.lines) or "  (it logged nothing)"
-                return f"Postgres died at start: exit code {code}. Its last log lines:\n{log}"
+                cure = "\nRaise DISK_MIB, the room for its data." if "No space left on device" in log else ""
+                return f"Postgres died at start: exit code {code}. Its last log lines:\n{log}{cure}"
             self._take(data)
         return None
 

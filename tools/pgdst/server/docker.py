@@ -22,11 +22,11 @@ from pgdst.errors import (
 )
 from pgdst.server import extensions, image, lease, network, podman, psql, snapshot_image
 from pgdst.server.address import Server
-from pgdst.server.container import KEEP, Source, create, name_of
+from pgdst.server.container import KEEP, Source, create, is_ours, name_of
 from pgdst.server.container_watch import attached, watch
 from pgdst.server.endpoint import Endpoint, choose, connect
 from pgdst.server.engine import RETRY_SECONDS, Order, check, new_password, wait_until_ready
-from pgdst.server.lease import Lease, hold, is_alive, owner, undisturbed, uninterrupted
+from pgdst.server.lease import Lease, hold, is_alive, owner, owner_in, undisturbed, uninterrupted
 from pgdst.server.snapshot import Recipe, set_password
 from pgdst.timings import stage
 
@@ -160,6 +160,12 @@ class DockerEngine:
         return snapshot_image.listed(self.client)
 
     @_named_failure
+    def strangers(self) -> list[str]:
+        """Return the names of containers that have some of our labels, or odd ones, and are left alone."""
+        found = self.api.containers(all=True, filters={"label": "pgdst.run"})
+        return [one["Names"][0].lstrip("/") for one in found if not is_ours(one["Labels"])]
+
+    @_named_failure
     def leftovers(self) -> list[str]:
         """Return the names of containers of ours whose run is dead: not running, and their maker is gone."""
         return [one["Names"][0].lstrip("/") for one in self._list() if self._is_leftover(one)]
@@ -174,10 +180,7 @@ class DockerEngine:
         """A running container ends by itself; another one is a leftover once its maker is dead."""
         if container["State"] in ("running", "paused", "restarting", "removing"):
             return False
-        try:
-            return is_alive(json.loads(container["Labels"]["pgdst.owner"])) is False
-        except (KeyError, ValueError, TypeError):
-            return False
+        return is_alive(owner_in(container["Labels"]["pgdst.owner"])) is False
 
     def _source(self, order: Order) -> Source:
         """Return the snapshot of the order's recipe, made now where there is none; without a recipe the plain image.
@@ -326,9 +329,9 @@ class DockerEngine:
         )
 
     def _list(self, **labels: str) -> list[dict[str, Any]]:
-        """Return the containers with all these labels of ours, in any state."""
+        """Return the containers of ours with these labels, in any state: what lacks one of ours is somebody else's."""
         wanted = ["pgdst.run", *(f"pgdst.{name}={value}" for name, value in labels.items())]
-        return list(self.api.containers(all=True, filters={"label": wanted}))
+        return [one for one in self.api.containers(all=True, filters={"label": wanted}) if is_ours(one["Labels"])]
 
     def _log(self, container: str, lines: int) -> list[str]:
         try:

@@ -6,6 +6,7 @@ it went. Nobody has to be told, no process has to survive.
 """
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -33,6 +34,8 @@ DETACHED: defaultdict[str, list["subprocess.Popen[bytes]"]] = defaultdict(list)
 UNSIGNED_SECONDS = 60
 RELEASE_SECONDS = 10
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OWNER = {"host": str, "pid": int, "started": float}
+_LONGEST_OWNER = 1000  # characters; a label of somebody else's may have millions
 HOLDER = Path(__file__).with_name("holder.py")
 
 
@@ -171,13 +174,24 @@ def owner() -> dict[str, str | int | float]:
     return {"host": _process_space(), "pid": me.pid, "started": round(me.create_time(), 2)}
 
 
-def is_alive(found: dict[str, str | int | float]) -> bool | None:
-    """Tell whether the process of an `owner()` still lives; None where its id means nothing here."""
-    if found.get("host") != _process_space():
+def owner_in(text: str | None) -> dict[str, Any] | None:
+    """Return the `owner()` that was written down, or None for what is none: anybody may write it."""
+    try:
+        found = json.loads(text or "") if len(text or "") < _LONGEST_OWNER else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or {name: type(found.get(name)) for name in _OWNER} != _OWNER:
+        return None
+    return found if 0 < found["pid"] < 2**31 and math.isfinite(found["started"]) else None
+
+
+def is_alive(found: dict[str, Any] | None) -> bool | None:
+    """Tell whether the process of an `owner_in` still lives; None where there is none, or its id means nothing here."""
+    if found is None or found["host"] != _process_space():
         return None
     try:
         return abs(psutil.Process(int(found["pid"])).create_time() - float(found["started"])) < 1
-    except (psutil.NoSuchProcess, KeyError, ValueError):
+    except psutil.NoSuchProcess:
         return False
 
 
@@ -249,7 +263,7 @@ def _is_leftover(path: Path) -> bool:
 def _maker_is_dead(path: Path) -> bool:
     """Tell whether the maker has ended; one that was killed before it signed counts so after a minute."""
     try:
-        return is_alive(json.loads((path / "owner").read_text(encoding="utf-8"))) is False
+        return is_alive(owner_in((path / "owner").read_text(encoding="utf-8"))) is False
     except FileNotFoundError:
         return time.time() - path.stat().st_mtime > UNSIGNED_SECONDS
     except ValueError:

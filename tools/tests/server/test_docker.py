@@ -228,6 +228,34 @@ def test_a_leftover_of_a_dead_run_is_found_and_swept(sandbox: Sandbox, docker_cl
         sandbox.script("db_down.py")
 
 
+ODD_OWNERS = ["[1]", "null", "{}", '"x"', '{"host": 1, "pid": "x", "started": []}', "[" * 100_000, "x" * 10_000_000]
+
+
+def test_labels_of_others_are_data(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:
+    """What cannot be read is not ours: it is named by doctor, and stands in nobody's way; nor is what has no owner."""
+    sandbox.script("db_up.py")
+    [up] = sandbox.machine.containers()
+    made = docker_client.containers.get(up.lstrip("/")).attrs
+    ours = {name: value for name, value in made["Config"]["Labels"].items() if name != "pgdst.owner"}
+    odd = [{"pgdst.run": "x", "pgdst.owner": text} for text in ODD_OWNERS]
+    others = [
+        docker_client.api.create_container(made["Image"], name=f"pgdst-odd-{os.getpid()}-{number}", labels=labels)["Id"]
+        for number, labels in enumerate([*odd, ours])
+    ]
+    try:
+        said = sandbox.script("doctor.py").stdout
+        assert all(f"pgdst-odd-{os.getpid()}-{number}" in said for number in range(len(others))), said
+        assert 0 == sandbox.with_postgres("--", "true").returncode
+        assert 0 == sandbox.script("db_down.py").returncode
+        assert 0 == sandbox.script("db_up.py").returncode
+        assert 0 == sandbox.script("db_down.py").returncode
+        assert all(docker_client.api.inspect_container(one) for one in others)
+    finally:
+        for one in others:
+            docker_client.api.remove_container(one, force=True, v=True)
+        sandbox.script("db_down.py")
+
+
 @pytest.mark.alone
 def test_db_down_removes_what_a_dead_maker_of_a_snapshot_left(
     sandbox: Sandbox, docker_client: docker.DockerClient
