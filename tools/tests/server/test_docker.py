@@ -231,6 +231,7 @@ def test_a_leftover_of_a_dead_run_is_found_and_swept(sandbox: Sandbox, docker_cl
 ODD_OWNERS = ["[1]", "null", "{}", '"x"', '{"host": 1, "pid": "x", "started": []}', "[" * 100_000, "x" * 10_000_000]
 
 
+@pytest.mark.alone
 def test_labels_of_others_are_data(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:
     """What cannot be read is not ours: it is named by doctor, and stands in nobody's way; nor is what has no owner."""
     sandbox.script("db_up.py")
