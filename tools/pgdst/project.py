@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pgdst.server.address import Server
 
 KIT = Path(__file__).resolve().parents[2]
-KEYS = {"backend", "alembic_ini", "simulation", "settings", "sql_determinism", "environment", "other_servers"}
+KEYS = {"backend", "alembic_ini", "simulation", "settings", "sql_determinism", "drift", "environment", "other_servers"}
+DRIFT = ("error", "warn", "off")  # what is made of models that differ from the database
 PARTS = ("host", "port", "user", "password", "database", "url")  # of a database, in [tool.pgdst.environment]
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PLACE = re.compile(r".+:\d{1,5}")
@@ -31,7 +32,7 @@ class Project:
     `root` is the folder of the pyproject.toml; runs of one root share the databases of `make db-up`. With
     `sql_determinism` its databases can be told what time it is, and what to draw from. `variables` are those by which
     the backend's own settings find a database, with the parts of one in braces, and `other_servers` those that it may
-    connect to all the same, as host:port.
+    connect to all the same, as host:port. `drift` says what is made of models that differ from the database.
     """
 
     root: Path
@@ -42,6 +43,7 @@ class Project:
     sql_determinism: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
     other_servers: tuple[str, ...] = ()
+    drift: str = "error"
 
     @property
     def checkout(self) -> str:
@@ -85,7 +87,15 @@ def load(
     deterministic = said == "1" if said else table.get("sql_determinism", False)
     others = tuple(table.get("other_servers", ()))
     return Project(
-        file.parent, home, ini.resolve(), rules.resolve(), settings, deterministic, table.get("environment", {}), others
+        file.parent,
+        home,
+        ini.resolve(),
+        rules.resolve(),
+        settings,
+        deterministic,
+        table.get("environment", {}),
+        others,
+        table.get("drift", "error"),
     )
 
 
@@ -122,7 +132,7 @@ def _check_keys(file: Path, table: Any) -> None:
         raise ConfigurationError(
             f"{file}: [tool.pgdst] has no key {', '.join(unknown)}. Known are {', '.join(sorted(KEYS))}."
         )
-    types = {**dict.fromkeys(PATHS, str), "settings": dict, "sql_determinism": bool}
+    types = {**dict.fromkeys((*PATHS, "drift"), str), "settings": dict, "sql_determinism": bool}
     types |= {"environment": dict, "other_servers": list}
     if wrong := sorted(name for name, value in table.items() if not isinstance(value, types[name])):
         raise ConfigurationError(
@@ -130,6 +140,8 @@ def _check_keys(file: Path, table: Any) -> None:
             "paths are strings, settings and environment are tables of strings, sql_determinism is true or false, "
             "other_servers a list of strings."
         )
+    if (drift := table.get("drift", "error")) not in DRIFT:
+        raise ConfigurationError(f"{file}: [tool.pgdst] drift = {drift!r} is none of {', '.join(DRIFT)}.")
     _check_variables(file, table.get("environment", {}))
     if odd := [str(place) for place in table.get("other_servers", []) if not _PLACE.fullmatch(str(place))]:
         raise ConfigurationError(f"{file}: other_servers has {', '.join(odd)}, which is not host:port.")

@@ -115,6 +115,21 @@ def test_drift_names_the_table_and_the_revision(sandbox: Sandbox) -> None:
     assert "add_table forgotten" in error
 
 
+def test_much_drift_is_shortened_and_may_be_a_warning_or_nothing(sandbox: Sandbox) -> None:
+    tables = sandbox.root / "tables.py"
+    tables.write_text(
+        f"{tables.read_text()}for number in range(40):\n    Table(f'forgotten_{{number:02}}', metadata)\n"
+    )
+    error = one_error(sandbox.with_postgres("--engine", "embedded", "--", "true").stderr)
+    assert 10 == error.count("add_table forgotten_")
+    assert "  and 30 more\n" in error
+    assert 'drift = "warn"' in error
+    for drift, said in {"warn": 10, "off": 0}.items():
+        Backend(sandbox.root).configure(f'backend = "."\ndrift = "{drift}"')
+        done = sandbox.with_postgres("--engine", "embedded", "--", "true")
+        assert (0, said) == (done.returncode, done.stderr.count("add_table forgotten_")), done.stderr
+
+
 def test_an_env_py_that_migrates_another_database_is_found_out(sandbox: Sandbox) -> None:
     """An env.py that ignores the URL it is given does not pass for a migrated database."""
     (sandbox.root / "migrations" / "env.py").write_text("")
@@ -140,6 +155,10 @@ def test_no_alembic_ini_names_the_path_that_was_looked_at(sandbox: Sandbox) -> N
         ('backnd = "."', "has no key backnd"),
         ("backend = 7", "has the wrong type"),
         ('sql_determinism = "yes"', "sql_determinism has the wrong type"),
+        ('drift = "never"', "drift = 'never' is none of error, warn, off"),
+        ('other_servers = ["somewhere"]', "other_servers has somewhere, which is not host:port"),
+        ('environment = { HOST = "{hots}" }', "HOST = '{hots}' cannot be used"),
+        ('environment = { "A;B" = "x" }', "'A;B' is no name of a variable"),
         ("backend = ", "cannot be read"),
     ],
 )

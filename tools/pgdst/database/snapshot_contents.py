@@ -39,6 +39,7 @@ def key(project: Project, values: Mapping[str, str]) -> str:
         "project": [str(project.root), str(project.backend), str(project.alembic_ini)],
         "sql_determinism": project.sql_determinism,
         "variables": dict(project.variables),
+        "drift": project.drift,
     }
     return digest(json.dumps(depends_on, sort_keys=True).encode())
 
