@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from pgdst.server.address import Server
 
 KIT = Path(__file__).resolve().parents[2]
-KEYS = {"backend", "alembic_ini", "simulation", "settings", "sql_determinism", "drift", "environment", "other_servers"}
 DRIFT = ("error", "warn", "off")  # what is made of models that differ from the database
+TARGETS = ("head", "heads")  # of an upgrade: the one head there is, or all of them
 PARTS = ("host", "port", "user", "password", "database", "url")  # of a database, in [tool.pgdst.environment]
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PLACE = re.compile(r".+:\d{1,5}")
 PATHS = ("backend", "alembic_ini", "simulation")
+KEYS = {*PATHS, "settings", "sql_determinism", "drift", "target", "environment", "other_servers"}
 SQL_DETERMINISM = "PGDST_SQL_DETERMINISM"
 
 
@@ -32,7 +33,8 @@ class Project:
     `root` is the folder of the pyproject.toml; runs of one root share the databases of `make db-up`. With
     `sql_determinism` its databases can be told what time it is, and what to draw from. `variables` are those by which
     the backend's own settings find a database, with the parts of one in braces, and `other_servers` those that it may
-    connect to all the same, as host:port. `drift` says what is made of models that differ from the database.
+    connect to all the same, as host:port. `drift` says what is made of models that differ from the database, `target`
+    how far that is upgraded.
     """
 
     root: Path
@@ -44,6 +46,7 @@ class Project:
     variables: Mapping[str, str] = field(default_factory=dict)
     other_servers: tuple[str, ...] = ()
     drift: str = "error"
+    target: str = "head"
 
     @property
     def checkout(self) -> str:
@@ -96,6 +99,7 @@ def load(
         table.get("environment", {}),
         others,
         table.get("drift", "error"),
+        table.get("target", "head"),
     )
 
 
@@ -132,7 +136,7 @@ def _check_keys(file: Path, table: Any) -> None:
         raise ConfigurationError(
             f"{file}: [tool.pgdst] has no key {', '.join(unknown)}. Known are {', '.join(sorted(KEYS))}."
         )
-    types = {**dict.fromkeys((*PATHS, "drift"), str), "settings": dict, "sql_determinism": bool}
+    types = {**dict.fromkeys((*PATHS, "drift", "target"), str), "settings": dict, "sql_determinism": bool}
     types |= {"environment": dict, "other_servers": list}
     if wrong := sorted(name for name, value in table.items() if not isinstance(value, types[name])):
         raise ConfigurationError(
@@ -140,8 +144,9 @@ def _check_keys(file: Path, table: Any) -> None:
             "paths are strings, settings and environment are tables of strings, sql_determinism is true or false, "
             "other_servers a list of strings."
         )
-    if (drift := table.get("drift", "error")) not in DRIFT:
-        raise ConfigurationError(f"{file}: [tool.pgdst] drift = {drift!r} is none of {', '.join(DRIFT)}.")
+    for name, known in {"drift": DRIFT, "target": TARGETS}.items():
+        if (value := table.get(name, known[0])) not in known:
+            raise ConfigurationError(f"{file}: [tool.pgdst] {name} = {value!r} is none of {', '.join(known)}.")
     _check_variables(file, table.get("environment", {}))
     if odd := [str(place) for place in table.get("other_servers", []) if not _PLACE.fullmatch(str(place))]:
         raise ConfigurationError(f"{file}: other_servers has {', '.join(odd)}, which is not host:port.")

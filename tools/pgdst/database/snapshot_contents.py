@@ -40,6 +40,7 @@ def key(project: Project, values: Mapping[str, str]) -> str:
         "sql_determinism": project.sql_determinism,
         "variables": dict(project.variables),
         "drift": project.drift,
+        "target": project.target,
     }
     return digest(json.dumps(depends_on, sort_keys=True).encode())
 

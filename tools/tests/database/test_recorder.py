@@ -48,7 +48,14 @@ def test_files_folders_and_variables_are_noted(sandbox: Sandbox, in_memory: Path
     noted = json.loads((sandbox.scratch / "manifest.json").read_text())
     here = sandbox.root.resolve()
     names = {str(Path(path).relative_to(here)) for path in noted["files"] if Path(path).is_relative_to(here)}
-    expected = {"alembic.ini", "migrations/env.py", "migrations/versions/0001_things.py", "read.txt", "tables.py"}
+    expected = {
+        "alembic.ini",
+        "pyproject.toml",
+        "migrations/env.py",
+        "migrations/versions/0001_things.py",
+        "read.txt",
+        "tables.py",
+    }
     assert expected | {f"threads/{number}" for number in range(20)} == names
     assert str(in_memory) in noted["files"]
     assert {str(here / "data"), str(here / "migrations" / "versions")} <= set(noted["folders"])
