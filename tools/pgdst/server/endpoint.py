@@ -1,16 +1,19 @@
 """Which Docker daemon is asked, why that one, and where its published ports are reached."""
 
 import errno
+import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import docker
 import docker.constants
+import docker.context.config
 from docker.context import ContextAPI
 from docker.errors import DockerException
 from docker.utils import kwargs_from_env
@@ -63,6 +66,7 @@ def choose(environment: Mapping[str, str] | None = None) -> Endpoint:
     Raises: ConfigurationError where the context does not exist or the transport is not supported.
     """
     env = dict(os.environ if environment is None else environment)
+    _require_readable(_configuration() / "config.json")
     try:
         from_env = kwargs_from_env(env)
     except DockerException as error:
@@ -84,7 +88,8 @@ def choose(environment: Mapping[str, str] | None = None) -> Endpoint:
 
 def _from_context(named: str | None) -> Endpoint:
     try:
-        context = ContextAPI.get_context(named or None)
+        with _contexts_found():
+            context = ContextAPI.get_context(named or None)
     except Exception as error:
         raise ConfigurationError(f"The docker context cannot be read: {error}.") from error
     if context is None:
@@ -95,8 +100,35 @@ def _from_context(named: str | None) -> Endpoint:
     if context.Name == "default":
         return Endpoint(DEFAULT_SOCKET, "the default socket: DOCKER_HOST and context unset", {})
     source = "DOCKER_CONTEXT" if named else "docker context use"
-    arguments = ContextAPI.kwargs_from_context(name=context.Name)
+    with _contexts_found():
+        arguments = ContextAPI.kwargs_from_context(name=context.Name)
     return Endpoint(arguments.get("base_url", DEFAULT_SOCKET), f"context {context.Name} ({source})", arguments)
+
+
+def _configuration() -> Path:
+    """Return the folder of the docker command's configuration."""
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def _require_readable(file: Path) -> None:
+    """Refuse what docker-py fails at; it takes what is no JSON at all for an empty configuration."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{file} holds {type(found).__name__}, expected a JSON object. Correct or remove it.")
+
+
+@contextmanager
+def _contexts_found() -> Iterator[None]:
+    """Let docker-py look where the docker command does: without a config.json it looks in the working directory."""
+    original = docker.context.config.get_context_dir
+    docker.context.config.get_context_dir = lambda: str(_configuration() / "contexts")
+    try:
+        yield
+    finally:
+        docker.context.config.get_context_dir = original
 
 
 def connect(endpoint: Endpoint) -> docker.DockerClient:

@@ -33,6 +33,26 @@ def test_docker_context_names_a_context() -> None:
     assert ("tcp://docker.example:2375", "context away (DOCKER_CONTEXT)") == (found.url, found.why)
 
 
+@pytest.mark.parametrize("text", ["[1]", "null", '"x"', "7"])
+def test_a_configuration_that_is_none_is_named(own_docker_configuration: Path, text: str) -> None:
+    file = own_docker_configuration / "config.json"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=f"{file} holds .*, expected a JSON object"):
+        choose({})
+
+
+def test_a_context_needs_no_config_json(
+    own_docker_configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is one looked for in the working directory."""
+    (own_docker_configuration / "config.json").unlink()
+    assert "context away (DOCKER_CONTEXT)" == choose({"DOCKER_CONTEXT": "away"}).why
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "empty"))
+    with pytest.raises(ConfigurationError, match="no docker context away"):
+        choose({"DOCKER_CONTEXT": "away"})
+
+
 def test_docker_context_use_is_followed(own_docker_configuration: Path) -> None:
     """What `docker context use` wrote counts where nothing is set."""
     (own_docker_configuration / "config.json").write_text('{"currentContext": "away"}')
