@@ -18,6 +18,7 @@ from pgdst.server.address import Server
 if TYPE_CHECKING:
     import psycopg
 
+_LOCK = 0x70617373776F7264  # "password"
 KEEP_OF_CHECKOUT = 4
 KEEP = 12  # those of checkouts that are gone included
 
@@ -37,9 +38,14 @@ class Recipe:
 
 
 def set_password(connection: "psycopg.Connection", user: str, password: str) -> None:
-    """Give the role a new password; only its SCRAM verifier goes over the wire and may get into the server's log."""
+    """Give the role a new password; only its SCRAM verifier goes over the wire and may get into the server's log.
+
+    All who find a server that has just been started do so, one after another: Postgres refuses two at once.
+    """
     verifier = connection.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
-    connection.execute(f"""ALTER ROLE "{user}" PASSWORD '{verifier}'""")
+    with connection.transaction():
+        connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        connection.execute(f"""ALTER ROLE "{user}" PASSWORD '{verifier}'""")
 
 
 def superseded(newest_first: list[tuple[str, str]], checkout: str) -> list[str]:

@@ -15,6 +15,7 @@ from machine import REACHED_SECONDS, eventually, find
 from pgdst import project
 from pgdst.database import snapshot_contents
 from pgdst.server import full_disk, offline_image, snapshot, snapshot_image
+from pgdst.server.address import Server
 from pgdst.server.image_list import images
 from tiny_backend import Backend
 
@@ -241,6 +242,18 @@ def test_only_the_last_few_are_kept(sandbox: Sandbox) -> None:
         names.append(started_from(sandbox, "true")[0])
     left = {path.name for path in (sandbox.scratch / "cache" / "pgdst" / "snapshots").iterdir()}
     assert set(names[1:]) == left
+
+
+def test_many_may_give_the_password_at_once(shop_server: Server) -> None:
+    """Postgres refuses two changes of one role at once ("tuple concurrently updated")."""
+
+    def give(_number: int) -> None:
+        with shop_server.connect() as connection:
+            for _ in range(20):
+                snapshot.set_password(connection, shop_server.user, shop_server.password)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(give, range(8)))
 
 
 def test_which_are_superseded() -> None:
