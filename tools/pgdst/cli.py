@@ -186,10 +186,12 @@ def _output_held() -> Iterator[None]:
         try:
             yield
         finally:
-            _flush()
-            for descriptor, own in before.items():
-                os.dup2(own, descriptor)
-                os.close(own)
+            try:
+                _flush()
+            finally:
+                for descriptor, own in before.items():
+                    os.dup2(own, descriptor)
+                    os.close(own)
             kept.seek(0)
             with suppress(OSError), os.fdopen(os.dup(2), "wb") as said:  # it may be closed, or nobody reads it
                 shutil.copyfileobj(kept, said)

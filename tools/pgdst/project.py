@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from pgdst.errors import ConfigurationError
@@ -19,7 +20,7 @@ KIT = Path(__file__).resolve().parents[2]
 DRIFT = ("error", "warn", "off")  # what is made of models that differ from the database
 TARGETS = ("head", "heads")  # of an upgrade: the one head there is, or all of them
 PARTS = ("host", "port", "user", "password", "database", "url")  # of a database, in [tool.pgdst.environment]
-_NAME = re.compile(r"[A-Za-z_]\w*")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PLACE = re.compile(r".+:\d{1,5}")
 PATHS = ("backend", "alembic_ini", "simulation")
 KEYS = {*PATHS, "settings", "sql_determinism", "drift", "target", "environment", "other_servers"}
@@ -116,13 +117,14 @@ def _find(start: Path) -> tuple[Path, dict[str, Any]]:
     for folder in (here, *here.parents, KIT):
         file = folder / "pyproject.toml"
         if file.is_file():
-            table = _read(file).get("tool", {}).get("pgdst")
+            table = read_toml(file).get("tool", {}).get("pgdst")
             if table is not None:
                 return file, table
     raise ConfigurationError(f"No pyproject.toml with [tool.pgdst] in {here} or above it. Add one: see README.md.")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
+    """Return what a TOML file holds. Raises: ConfigurationError."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -157,7 +159,8 @@ def _check_variables(file: Path, variables: Mapping[str, Any]) -> None:
         try:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of a variable")
-            str.format_map(value, dict.fromkeys(PARTS, ""))
+            if unknown := {part for _, part, _, _ in Formatter().parse(value) if part is not None} - set(PARTS):
+                raise ValueError(f"there is no {', '.join(sorted(map(repr, unknown)))}")
         except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
             raise ConfigurationError(
                 f"{file}: [tool.pgdst.environment] {name} = {value!r} cannot be used ({error}). A value is a string "

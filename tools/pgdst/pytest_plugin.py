@@ -119,10 +119,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[TRACED] = []
     config.stash[KEPT] = []
     config.stash[GUARDED] = ExitStack()
-    with _readable_failure():
+    try:
         if (running := address.from_environment(os.environ)) is not None:
             found = load_project()
             config.stash[GUARDED].enter_context(GUARD.allowing(running, found.other_servers, found.backend))
+    except PgdstError as error:
+        raise pytest.UsageError(str(error)) from error
     config.stash[SHARDS] = Shards(config)
     config.pluginmanager.register(config.stash[SHARDS], "pgdst-shards")
     if _keeps():

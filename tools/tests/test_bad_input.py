@@ -158,6 +158,8 @@ def test_no_alembic_ini_names_the_path_that_was_looked_at(sandbox: Sandbox) -> N
         ('drift = "never"', "drift = 'never' is none of error, warn, off"),
         ('other_servers = ["somewhere"]', "other_servers has somewhere, which is not host:port"),
         ('environment = { HOST = "{hots}" }', "HOST = '{hots}' cannot be used"),
+        ('environment = { HOST = "{host.upper}" }', "there is no 'host.upper'"),
+        ('environment = { "Aé" = "x" }', "is no name of a variable"),
         ('environment = { "A;B" = "x" }', "'A;B' is no name of a variable"),
         ("backend = ", "cannot be read"),
     ],

@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 USER = "pgdst"
 DATABASE = "pgdst"
+IS_THE_KITS = ContextVar("IS_THE_KITS", default=False)  # the connection that is being made: it leads where it should
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Server:
         """
         import psycopg
 
+        is_the_kits = IS_THE_KITS.set(True)
         with _environment(libpq_variables(), {}):
             try:
                 return psycopg.connect(
@@ -75,6 +78,8 @@ class Server:
                     f"The server of the run {self.run_id} does not answer at {self.host}:{self.port}: "
                     f"{str(error).strip()}. It has ended, or was removed; start another."
                 ) from error
+            finally:
+                IS_THE_KITS.reset(is_the_kits)
 
     def environment(self) -> dict[str, str]:
         """Return the variables through which an application or libpq finds this server and no other."""

@@ -1,6 +1,7 @@
 """Connections of this process that would lead elsewhere than to the run's server, refused before they are made.
 
-Guarded are psycopg, psycopg2 and asyncpg, whoever calls them, and SQLAlchemy's engines on any other driver.
+Guarded are psycopg, psycopg2 and asyncpg, whoever calls them, and SQLAlchemy's engines on any other driver. Not seen
+are other processes, and who goes below them: psycopg.pq, a connection class of psycopg2, a `creator` on another driver.
 """
 
 import importlib
@@ -9,18 +10,18 @@ import socket
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from pgdst.errors import ForeignServerError
 from pgdst.project import KIT
-from pgdst.server.address import Server
+from pgdst.server.address import IS_THE_KITS, Server
 
 _DEFAULT_PORT: Final = 5432
+_LIBPQS_DEFAULT: Final = "/var/run/postgresql"  # or another directory of sockets, in none of which is a server of ours
 _GUARDED_BY_THEMSELVES: Final = {"psycopg", "psycopg_async", "psycopg2", "asyncpg"}
 _CURES: Final = (
     "Name the variables that the backend's settings read in [tool.pgdst.environment] of pyproject.toml, such as "
@@ -75,10 +76,18 @@ class Guard:
             if not self._ours:
                 self._resources.close()
 
-    def check(self, host: str | None, port: str | int | None) -> None:
-        """Return where a connection leads to an allowed server. Raises: ForeignServerError."""
-        for one, number in _hosts(host, port):
-            wanted = Place(one, number)
+    def check(self, host: str | None, port: str | int | None, addresses: str | None = None) -> None:
+        """Return where a connection leads to an allowed server, or is none, which is for the driver to say.
+
+        libpq takes several hosts, with a port each or one for all, and their `addresses`.
+
+        Raises: ForeignServerError.
+        """
+        try:
+            places = list(_places(host, port, addresses))
+        except (ValueError, IndexError):
+            return
+        for wanted in places:
             if not any(wanted.is_same(allowed) for allowed in (*self._ours, *self._others)):
                 raise ForeignServerError(self._refusal(wanted))
 
@@ -93,10 +102,13 @@ class Guard:
     def _check_conninfo(self, conninfo: str) -> None:
         from psycopg.conninfo import conninfo_to_dict
 
+        if IS_THE_KITS.get():
+            return
         given = {**_defaults(), **{name: str(value) for name, value in conninfo_to_dict(conninfo).items()}}
         if given.get("service"):
             raise ForeignServerError(f"Refusing to connect to the service {given['service']!r}. {_CURES}")
-        self.check(given.get("hostaddr") or given.get("host"), given.get("port"))
+        host = given.get("host") or (None if given.get("hostaddr") else _LIBPQS_DEFAULT)
+        self.check(host, given.get("port"), given.get("hostaddr"))
 
     def _of_psycopg(self, original: Any) -> Any:
         def guarded(cls: type, conninfo: str = "") -> Any:
@@ -121,16 +133,17 @@ class Guard:
 
     def _of_engines(self, dialect: Any, _record: object, _arguments: object, options: Mapping[str, Any]) -> None:
         if dialect.name == "postgresql" and dialect.driver not in _GUARDED_BY_THEMSELVES:
-            self.check(options.get("host"), options.get("port"))
+            socket_file = options.get("unix_sock")
+            self.check(*(_of_socket(socket_file) if socket_file else (options.get("host"), options.get("port"))))
 
     def _install(self) -> None:
         from psycopg._connection_base import BaseConnection
         from sqlalchemy import Engine, event
 
         self._replace(BaseConnection, "_connect_gen", self._of_psycopg)
-        if find_spec("psycopg2"):
+        with suppress(ImportError):
             self._replace(importlib.import_module("psycopg2"), "_connect", self._of_psycopg2)
-        if find_spec("asyncpg"):
+        with suppress(ImportError):
             self._replace(importlib.import_module("asyncpg.connect_utils"), "_connect_addr", self._of_asyncpg)
         event.listen(Engine, "do_connect", self._of_engines)
         self._resources.callback(event.remove, Engine, "do_connect", self._of_engines)
@@ -149,11 +162,15 @@ def _place(named: str) -> Place:
     return Place(host.strip("[]"), int(port))
 
 
-def _hosts(host: str | None, port: str | int | None) -> Iterator[tuple[str, int]]:
-    """Yield each host with its port: libpq takes several, with a port each or one for all."""
-    hosts, ports = (host or "localhost").split(","), str(port or _DEFAULT_PORT).split(",")
-    for number, one in enumerate(hosts):
-        yield one or "localhost", int(ports[number if len(ports) > 1 else 0] or _DEFAULT_PORT)
+def _places(host: str | None, port: str | int | None, addresses: str | None) -> Iterator[Place]:
+    hosts = (host or "").split(",")
+    given = addresses.split(",") if addresses else [""] * len(hosts)
+    ports = str(port or _DEFAULT_PORT).split(",")
+    for number, address in enumerate(given):
+        name = hosts[number] if host else ""
+        # An address of the name's own is one of several that are tried in turn: it is the name that is meant.
+        meant = name if not address or address in _addresses(name) else address
+        yield Place(meant or "localhost", int(ports[number if len(ports) > 1 else 0] or _DEFAULT_PORT))
 
 
 def _of_socket(path: str) -> tuple[str, int]:
@@ -196,7 +213,7 @@ def _named_in(folder: Path, wanted: Place) -> str:
     """Return which variable of the environment, or of a .env file in the backend's folder, has the host or the port."""
     found = [f"{name} of the environment" for name, value in os.environ.items() if _has(value, wanted)]
     for file in (folder / ".env", folder.parent / ".env"):
-        if file.is_file():
+        with suppress(OSError):
             lines = (line.partition("=") for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
             found += [f"{name.strip()} of {file}" for name, _, value in lines if _has(value, wanted)]
     return ", ".join(found)

@@ -39,7 +39,14 @@ def present(client: docker.DockerClient) -> Image | None:
     except PackageNotFoundError:
         return None
     # What somebody has built from it has inherited its label, and has more layers.
-    return next((image for image in found if len(image.attrs["RootFS"]["Layers"]) == 1), None)
+    return next((image for image in found if _is_the_kits(image)), None)
+
+
+def _is_the_kits(image: Image) -> bool:
+    """Return whether an image with our label is ours, and not what somebody has built from it."""
+    attributes = image.attrs
+    is_as_made = attributes["Created"].startswith("1970-01-01") and not attributes.get("Parent")
+    return is_as_made and len(attributes["RootFS"]["Layers"]) == 1
 
 
 def ensure(client: docker.DockerClient, daemon_platform: str) -> tuple[Image, str]:

@@ -5,6 +5,7 @@ import contextvars
 import inspect
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -150,6 +151,7 @@ class Client:
         self._turn = _Turn()
         self.is_abandoned = False
         self.is_the_kits_turn = False  # while the kit does something in its stead, as a fault
+        self.has_gone_on_since = 0.0  # the end of the last such turn, in monotonic seconds
         self._last_thread: int | None = None
         self.thread = threading.Thread(target=self._run, name=f"pgdst-{name}", daemon=True)
 
@@ -234,6 +236,8 @@ class Client:
             raise
         finally:
             self.is_the_kits_turn = before
+            if takes_long:
+                self.has_gone_on_since = time.monotonic()
 
     def note_answer(self, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""

@@ -304,13 +304,18 @@ class Scheduler:
         self._note(client, pause.what, f"over at {pause.clock.now().isoformat()}")
 
     def _take_turn_back(self, client: Client) -> None:
-        def patience() -> float:
-            return max(0.0, min(self._stall_seconds, self._ends_at - time.monotonic()))
-
-        while not self._turn_is_back.acquire(timeout=patience()):
-            if time.monotonic() >= self._ends_at:
+        began = time.monotonic()
+        while True:
+            stalls_at = max(began, client.has_gone_on_since) + self._stall_seconds
+            patience = min(stalls_at, self._ends_at) - time.monotonic()
+            if self._turn_is_back.acquire(timeout=max(0.0, patience)):
+                return
+            now = time.monotonic()
+            if now >= self._ends_at:
                 self._give_up(f"The run has not ended within {self._deadline_seconds:g} s")
-            if not client.is_the_kits_turn:
+            if client.is_the_kits_turn:
+                began = now
+            elif now >= max(began, client.has_gone_on_since) + self._stall_seconds:
                 said = f"{client.name} has neither sent anything nor waited for a lock"
                 self._give_up(f"For {self._stall_seconds:g} s {said}")
 

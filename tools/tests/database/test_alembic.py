@@ -30,6 +30,19 @@ async def main():
 
 asyncio.run(main())
 """
+TENANTS_ENV = """
+from alembic import context
+from sqlalchemy import create_engine, NullPool
+
+engine = create_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=NullPool)
+with engine.connect() as connection:
+    for name in ("one", "two"):
+        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {name}; SET search_path = {name}")
+        connection.commit()
+        context.configure(connection=connection, version_table_schema=name)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
 LOGGING = """
 [loggers]
 keys = root
@@ -86,6 +99,23 @@ def test_several_heads_where_all_are_meant(sandbox: Sandbox) -> None:
     assert 'target = "heads"' in refused.stderr
     Backend(sandbox.root).configure('backend = "."\ntarget = "heads"')
     assert_migrated(sandbox)
+
+
+def test_a_head_on_which_another_depends(sandbox: Sandbox) -> None:
+    """Alembic keeps only the other in its table."""
+    Backend(sandbox.root).configure('backend = "."\ntarget = "heads"').migrate("0001_other", "pass")
+    file = sandbox.root / "migrations" / "versions" / "0001_other.py"
+    file.write_text(f"{file.read_text()}\ndepends_on = '0001_things'\n")
+    assert_migrated(sandbox)
+
+
+def test_a_schema_for_each_tenant(sandbox: Sandbox) -> None:
+    """With a table of Alembic's in each."""
+    (sandbox.root / "migrations" / "env.py").write_text(TENANTS_ENV)
+    Backend(sandbox.root).configure('backend = "."\ndrift = "off"')
+    count = "SELECT count(*) FROM one.things, two.things"
+    done = sandbox.with_postgres("--engine", "embedded", "--", "psql", "-XAtc", count)
+    assert (0, "0\n") == (done.returncode, done.stdout), done.stderr
 
 
 def test_an_asynchronous_env_py_in_a_running_loop(sandbox: Sandbox) -> None:

@@ -148,6 +148,29 @@ def test_a_test_that_connects_elsewhere_is_refused(backend: Sandbox, developers:
     assert [] != developers.met
 
 
+def test_workers_with_servers_of_their_own_are_served(sandbox: Sandbox) -> None:
+    """Each connects to its own, inside a run whose server is another."""
+    (sandbox.root / "tests" / "test_it.py").write_text(
+        "import psycopg, pytest\n"
+        "@pytest.mark.parametrize('number', range(4))\n"
+        "def test_it(database, number):\n"
+        "    psycopg.connect(database.replace('+psycopg', '')).close()\n"
+    )
+    pytest_of_two = (PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist=each", "--pgdst-own-servers", "tests/test_it.py")
+    done = sandbox.with_postgres("--", *pytest_of_two, PYTHONPATH=str(KIT / "tools"))
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "8 passed" in done.stdout
+
+
+def test_a_wrong_configuration_is_one_error_of_pytest(sandbox: Sandbox) -> None:
+    command = (PYTHON, "-m", "pytest", "-p", "pgdst.pytest_plugin", "tests")
+    done = sandbox.run(*command, PYTHONPATH=str(KIT / "tools"), PGDST_RUN_ID="x")
+    assert 4 == done.returncode
+    assert "PGDST_DATABASE_URL and PGDST_RUN_ID go together" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+
+
 async def _engine(url: str) -> None:
     engine = create_async_engine(url)
     try:
@@ -205,6 +228,39 @@ def test_every_driver_is_guarded(docker_server: Server, developers: Developers, 
     assert [] == developers.met
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_name_of_several_addresses_is_one_server(
+    docker_server: Server, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`localhost` is ::1 on many machines, which a driver tries before 127.0.0.1."""
+    lookup = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
+        found = lookup(host, port, *arguments, **options)
+        first = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", int(port or 0), 0, 0))
+        return [first, *found] if host == "localhost" else found
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    WAYS[way](address(docker_server))
+
+
+@pytest.mark.usefixtures("docker_server")
+@pytest.mark.parametrize("conninfo", ["host=127.0.0.1,/tmp/x hostaddr=127.0.0.1,", "dbname=x", "port=1"])
+def test_what_libpq_would_try_by_itself_is_looked_at(conninfo: str) -> None:
+    for connect in (psycopg.connect, psycopg2.connect):
+        with pytest.raises(ForeignServerError):
+            connect(conninfo)
+
+
+@pytest.mark.usefixtures("docker_server")
+@pytest.mark.parametrize("conninfo", ["host=a,a,a port=1,2", "host=a port=abc"])
+def test_what_is_no_address_is_for_the_driver_to_say(conninfo: str) -> None:
+    with pytest.raises(psycopg.Error):
+        psycopg.connect(conninfo)
+    with pytest.raises(psycopg2.Error):
+        psycopg2.connect(conninfo)
+
+
 @pytest.mark.usefixtures("docker_server")
 @pytest.mark.parametrize("variables", [{"PGPORT": "1"}, {"PGHOST": "/nowhere"}, {"PGSERVICE": "production"}])
 def test_what_libpq_takes_from_the_environment_is_looked_at(
@@ -220,11 +276,16 @@ def test_what_libpq_takes_from_the_environment_is_looked_at(
 
 def test_afterwards_any_server_may_be_connected_to(shop_server: Server) -> None:
     other = Server("another", "127.0.0.1", 1, "secret")
+
+    def connect() -> None:
+        psycopg.connect(f"postgresql://{address(shop_server)}").close()
+
     with GUARD.allowing(other, [], Path.cwd()):
         with pytest.raises(ForeignServerError):
-            shop_server.connect()
+            connect()
+        shop_server.connect().close()  # the kit's own way
         with GUARD.allowing(shop_server, [], Path.cwd()):
-            shop_server.connect().close()
+            connect()
         with pytest.raises(ForeignServerError):
-            shop_server.connect()
-    shop_server.connect().close()
+            connect()
+    connect()
