@@ -8,7 +8,7 @@ before the schedule lets it, when the lock has been released.
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -124,8 +124,14 @@ class Scheduler:
         self._note(client, what, answer)
 
     def note_wait(self, client: Client, what: str, blocker: int) -> None:
-        """Put into the trace for whom the victim of a deadlock has waited."""
-        self._note(client, what, self._wait_in_words(frozenset([blocker])))
+        """Put into the trace for whom the victim of a deadlock has waited.
+
+        Where several wait for it, each may have closed the circle: which of them Postgres names depends on the places
+        of their processes. So all are named.
+        """
+        waiting = _who_waits_for(client.backend, self._clients.values())
+        names = {self._users.get(backend, "somebody else") for backend in waiting or {blocker}}
+        self._note(client, what, f"waits for {'one of ' if len(names) > 1 else ''}{', '.join(sorted(names))}")
 
     def opened(self, client: Client, connection: Gated) -> None:
         """Note that the client has opened a connection."""
@@ -426,14 +432,26 @@ def _short(pause: Pause | None) -> str:
     return "a lock that is free" if isinstance(pause, Blocked) and not pause.backends else "a stop inside"
 
 
+def _who_waits_for(backend: int | None, clients: Iterable[Client]) -> set[int]:
+    """Return the backends that wait for this one, be it by way of others, as Postgres has said last."""
+    blocked = [(one.backend, one.pause.backends) for one in clients if isinstance(one.pause, Blocked)]
+    waits_for = {one: blockers for one, blockers in blocked if one not in (None, backend)}
+    return {one for one in waits_for if _reaches(one, backend, waits_for)}
+
+
+def _reaches(one: int, other: int | None, waits_for: WaitsFor) -> bool:
+    """Return whether one waits for the other, be it by way of others, or is the other."""
+    reached, ahead = set(), [one]
+    while ahead:
+        found = ahead.pop()
+        if found == other:
+            return True
+        if found not in reached:
+            reached.add(found)
+            ahead.extend(waits_for.get(found, ()))
+    return False
+
+
 def _is_in_cycle(backend: int, waits_for: WaitsFor) -> bool:
     """Return whether whom the backend waits for waits for it."""
-    reached, ahead = set(), list(waits_for[backend])
-    while ahead:
-        one = ahead.pop()
-        if one == backend:
-            return True
-        if one not in reached:
-            reached.add(one)
-            ahead.extend(waits_for.get(one, ()))
-    return False
+    return any(_reaches(one, backend, waits_for) for one in waits_for[backend])

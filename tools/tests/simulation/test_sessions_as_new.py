@@ -158,6 +158,26 @@ def test_a_deadlock_says_for_whom_its_victim_has_waited(made: Lab) -> None:
     assert ["waits for ada", "40P01"] == victim[-2:]
 
 
+def test_all_who_wait_for_the_victim_of_a_deadlock_are_named(made: Lab) -> None:
+    """Which of them Postgres names depends on where in its memory their processes are."""
+
+    def insert_and_wait() -> None:
+        with made.engine.begin() as connection:
+            sql(connection, "INSERT INTO entries (n) VALUES (1)")
+            sql(connection, "SELECT pg_advisory_xact_lock(7)")
+
+    def lock() -> None:
+        with made.engine.begin() as connection:
+            sql(connection, "SELECT pg_advisory_xact_lock(7)")
+            sql(connection, "LOCK TABLE entries")
+
+    clients = {"ada": lock, "bob": insert_and_wait, "cyd": insert_and_wait}
+    result = made.run(clients, Schedule.parse("ada*2 bob*3 cyd*3 ada"))
+    [victim] = result.errors
+    assert "ada" == victim
+    assert ["waits for one of bob, cyd", "40P01"] == [step.answer for step in result.steps if "LOCK" in step.what]
+
+
 def test_a_crash_loses_as_many_numbers_of_a_sequence_whenever_the_last_checkpoint_was(made: Lab) -> None:
     def insert() -> None:
         for _ in range(3):
