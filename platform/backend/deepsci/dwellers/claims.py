@@ -80,7 +80,8 @@ def settle_lapsed(
     a caller that holds a dweller's lock already must hold those of all of them.
     """
     on_either = or_(Claim.agent_id == agent_id, Claim.dweller_id == dweller_id)
-    dweller_ids = session.scalars(select(Claim.dweller_id).where(is_open(), has_lapsed(now), on_either)).all()
+    query = select(Claim.dweller_id).where(is_open(), has_lapsed(now), on_either).order_by(Claim.dweller_id)
+    dweller_ids = session.scalars(query).all()
     if not dweller_ids:
         return
     lock_dwellers(session, dweller_ids)
@@ -102,7 +103,7 @@ def lapsed_claims(session: Session, dweller_ids: Collection[UUID], now: datetime
 def present_claims(session: Session, dweller_ids: Collection[UUID], now: datetime) -> dict[UUID, Claim]:
     """Return the claims under which the dwellers are held, by dweller; those whom nobody holds are left out."""
     query = select(Claim).where(Claim.dweller_id.in_(dweller_ids), is_open(), not_(has_lapsed(now)))
-    claims = session.scalars(query, execution_options={"populate_existing": True})
+    claims = session.scalars(query.order_by(Claim.dweller_id), execution_options={"populate_existing": True})
     return {claim.dweller_id: claim for claim in claims}
 
 
@@ -129,7 +130,8 @@ def lock_with_own_dwellers(session: Session, agent: Agent, dweller_id: UUID) -> 
 
     Raises: ApiError `dweller_not_found`.
     """
-    own = session.scalars(select(Claim.dweller_id).where(is_open(), Claim.agent_id == agent.id))
+    query = select(Claim.dweller_id).where(is_open(), Claim.agent_id == agent.id).order_by(Claim.dweller_id)
+    own = session.scalars(query)
     return existing(lock_dwellers(session, {dweller_id, *own}).get(dweller_id), dweller_id)
 
 
