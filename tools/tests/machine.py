@@ -58,7 +58,7 @@ class Machine:
         """Return everything that is still there, by kind; empty when nothing is."""
         found = {
             "containers": self.containers(),
-            "volumes": sorted(self._volumes() - self.volumes),
+            "volumes": sorted(self._volumes() - self.volumes - self._mounted()),
             "processes": [" ".join(command_line(process)) for process in self.processes()],
             "folders": [str(path) for path in self.scratch.glob("pgdst-*")],
         }
@@ -73,6 +73,11 @@ class Machine:
 
     def _volumes(self) -> set[str]:
         return {volume["Name"] for volume in self.client.api.volumes()["Volumes"] or ()}
+
+    def _mounted(self) -> set[str]:
+        """Return the volumes of containers that there are: they are named themselves, or are another test's."""
+        mounts = (mount for one in self.client.api.containers(all=True) for mount in one["Mounts"])
+        return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
