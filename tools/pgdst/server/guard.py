@@ -211,13 +211,14 @@ def _asked_by(folder: Path, frame: FrameType | None) -> str:
 
 def _named_in(folder: Path, wanted: Place) -> str:
     """Return which variable of the environment, or of a .env file in the backend's folder, has the host or the port."""
-    found = [f"{name} of the environment" for name, value in os.environ.items() if _has(value, wanted)]
+    found = [f"{name} of the environment" for name, value in os.environ.items() if _has(name, value, wanted)]
     for file in (folder / ".env", folder.parent / ".env"):
         with suppress(OSError):
             lines = (line.partition("=") for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
-            found += [f"{name.strip()} of {file}" for name, _, value in lines if _has(value, wanted)]
+            found += [f"{name.strip()} of {file}" for name, _, value in lines if _has(name, value, wanted)]
     return ", ".join(found)
 
 
-def _has(value: str, wanted: Place) -> bool:
-    return str(wanted) in value or value.strip().strip("\"'") == str(wanted.port)
+def _has(name: str, value: str, wanted: Place) -> bool:
+    is_port = "port" in name.lower() and value.strip().strip("\"'") == str(wanted.port)
+    return is_port or str(wanted) in value
