@@ -117,6 +117,14 @@ class Sandbox:
         """Run `with_postgres.sh ARGUMENTS`."""
         return self.run(KIT / "tools" / "with_postgres.sh", *arguments, **environment)
 
+    def test(
+        self, text: str, *options: str, arguments: tuple[str, ...] = ("-q",), **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a test of the backend's by pytest, in a run with these options of with_postgres.sh."""
+        (self.root / "tests" / "test_it.py").write_text(text)
+        command: list[str | Path] = [PYTHON, "-m", "pytest", *arguments, "tests/test_it.py"]
+        return self.with_postgres(*options, "--", *command, PYTHONPATH=str(KIT / "tools"), **environment)
+
 
 def make_sandbox(root: Path, client: docker.DockerClient) -> Sandbox:
     """Return a sandbox for a project's folder; its TMPDIR is short, as a socket's path must be."""

@@ -65,7 +65,7 @@ class Examples:
 
         Where the example fails, it is tried first without all such steps.
         """
-        self._idle_steps.append(_length_of_record(current_build_context().data))
+        self._idle_steps.append(len(_record(current_build_context().data)))
 
     def fail(self, error: BaseException) -> None:
         """Note that the present example has ended with this error, unless it is how Hypothesis gives up an example."""
@@ -119,8 +119,9 @@ class Examples:
         return self.trace.all_lines[self._begins_at[number] : ends[number]]
 
 
-def _length_of_record(data: ConjectureData) -> int:
-    return len(data._ConjectureData__span_record.trail)  # type: ignore[attr-defined]  # there is no other way to it
+def _record(data: ConjectureData) -> Any:
+    """Return Hypothesis's record of where spans begin and end, to which the end of a step is added next."""
+    return data._ConjectureData__span_record.trail  # type: ignore[attr-defined]  # there is no other way to it
 
 
 def _discard(data: ConjectureData, ends: list[int]) -> None:
@@ -128,9 +129,8 @@ def _discard(data: ConjectureData, ends: list[int]) -> None:
 
     Only now, as in an example that is not yet known to fail it would keep away from all that begin alike.
     """
-    trail = data._ConjectureData__span_record.trail  # type: ignore[attr-defined]
     for end in ends:
-        trail[end] = TrailType.STOP_SPAN_DISCARD
+        _record(data)[end] = TrailType.STOP_SPAN_DISCARD
     data.has_discards = True
 
 

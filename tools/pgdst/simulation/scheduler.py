@@ -8,7 +8,7 @@ before the schedule lets it, when the lock has been released.
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from pgdst.simulation.faults import CUT, FREEZE, JUMP, Fault, Faults, possible_a
 from pgdst.simulation.parking import Parking
 from pgdst.simulation.result import Result, Step
 from pgdst.simulation.strategy import ChoicePoint, Schedule, Strategy
+from pgdst.simulation.waits import WaitsFor, is_in_cycle, who_waits_for
 
 STALL_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
@@ -30,8 +31,6 @@ _GIVE_UP_SECONDS = 2.0
 _ENDS_SECONDS = 5.0
 _WORDS: dict[tuple[Fault, ...], str] = {}
 _SHOWN = 40  # characters of what another client would do
-
-WaitsFor = Mapping[int, frozenset[int]]
 
 
 class Scheduler:
@@ -110,7 +109,7 @@ class Scheduler:
         """
         assert client.backend is not None
         waits_for = self._waits_for(client)
-        if self._victim is client and _is_in_cycle(client.backend, waits_for):
+        if self._victim is client and is_in_cycle(client.backend, waits_for):
             return None
         blockers = waits_for[client.backend]
         return Blocked(blockers) if blockers else None
@@ -129,7 +128,7 @@ class Scheduler:
         Where several wait for it, each may have closed the circle: which of them Postgres names depends on the places
         of their processes. So all are named.
         """
-        waiting = _who_waits_for(client.backend, self._clients.values())
+        waiting = who_waits_for(client.backend, self._clients.values())
         names = {self._users.get(backend, "somebody else") for backend in waiting or {blocker}}
         self._note(client, what, f"waits for {'one of ' if len(names) > 1 else ''}{', '.join(sorted(names))}")
 
@@ -310,20 +309,18 @@ class Scheduler:
         self._note(client, pause.what, f"over at {pause.clock.now().isoformat()}")
 
     def _take_turn_back(self, client: Client) -> None:
-        began = time.monotonic()
+        since = time.monotonic()
         while True:
-            stalls_at = max(began, client.has_gone_on_since) + self._stall_seconds
-            patience = min(stalls_at, self._ends_at) - time.monotonic()
+            patience = min(since + self._stall_seconds, self._ends_at) - time.monotonic()
             if self._turn_is_back.acquire(timeout=max(0.0, patience)):
                 return
-            now = time.monotonic()
-            if now >= self._ends_at:
+            if time.monotonic() >= self._ends_at:
                 self._give_up(f"The run has not ended within {self._deadline_seconds:g} s")
-            if client.is_the_kits_turn:
-                began = now
-            elif now >= max(began, client.has_gone_on_since) + self._stall_seconds:
+            moved = time.monotonic() if client.is_the_kits_turn else client.has_gone_on_since
+            if moved <= since:
                 said = f"{client.name} has neither sent anything nor waited for a lock"
                 self._give_up(f"For {self._stall_seconds:g} s {said}")
+            since = moved
 
     def _settle(self, client: Client) -> None:
         """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""
@@ -344,7 +341,7 @@ class Scheduler:
         while isinstance(client.pause, Blocked):
             self._backends.freeze(client.backend)
             waits_for = self._waits_for(client)
-            if (blockers := waits_for[client.backend]) and not _is_in_cycle(client.backend, waits_for):
+            if (blockers := waits_for[client.backend]) and not is_in_cycle(client.backend, waits_for):
                 self._note(client, self._doing[client.name], self._wait_in_words(blockers))
                 return waits_for
             self._victim = client
@@ -430,28 +427,3 @@ def _short(pause: Pause | None) -> str:
     if isinstance(pause, AtGate | Waiting):
         return pause.what[:_SHOWN]
     return "a lock that is free" if isinstance(pause, Blocked) and not pause.backends else "a stop inside"
-
-
-def _who_waits_for(backend: int | None, clients: Iterable[Client]) -> set[int]:
-    """Return the backends that wait for this one, be it by way of others, as Postgres has said last."""
-    blocked = [(one.backend, one.pause.backends) for one in clients if isinstance(one.pause, Blocked)]
-    waits_for = {one: blockers for one, blockers in blocked if one not in (None, backend)}
-    return {one for one in waits_for if _reaches(one, backend, waits_for)}
-
-
-def _reaches(one: int, other: int | None, waits_for: WaitsFor) -> bool:
-    """Return whether one waits for the other, be it by way of others, or is the other."""
-    reached, ahead = set(), [one]
-    while ahead:
-        found = ahead.pop()
-        if found == other:
-            return True
-        if found not in reached:
-            reached.add(found)
-            ahead.extend(waits_for.get(found, ()))
-    return False
-
-
-def _is_in_cycle(backend: int, waits_for: WaitsFor) -> bool:
-    """Return whether whom the backend waits for waits for it."""
-    return any(_reaches(one, backend, waits_for) for one in waits_for[backend])

@@ -1,8 +1,6 @@
 """Alembic as projects set it up: where its configuration stands, its table, its heads, its env.py, its logging."""
 
-from pathlib import Path
-
-from conftest import KIT, PYTHON, Sandbox
+from conftest import Sandbox
 from tiny_backend import Backend
 
 COUNT = ("--", "sh", "-c", "psql -XAtc 'SELECT count(*) FROM things'")
@@ -58,9 +56,7 @@ handlers =
 
 def run_tests(sandbox: Sandbox, text: str, *options: str) -> None:
     """Run a test of the backend, which must pass."""
-    (sandbox.root / "tests" / "test_it.py").write_text(text)
-    command: tuple[str | Path, ...] = (PYTHON, "-m", "pytest", "-q", "tests/test_it.py")
-    done = sandbox.with_postgres("--engine", "embedded", *options, "--", *command, PYTHONPATH=str(KIT / "tools"))
+    done = sandbox.test(text, "--engine", "embedded", *options)
     assert 0 == done.returncode, done.stdout + done.stderr
 
 

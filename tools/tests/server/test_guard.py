@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import psycopg
-import psycopg2  # type: ignore[import-untyped]
+import psycopg2  # type: ignore[import-untyped]  # as asyncpg
 import pytest
 from conftest import KIT, PYTHON, Sandbox
 from pgdst.errors import ForeignServerError
@@ -126,7 +126,7 @@ def test_a_backend_whose_variables_are_named_is_served(
 def test_a_test_that_connects_elsewhere_is_refused(backend: Sandbox, developers: Developers) -> None:
     """By an engine that was made at import; what is named may be connected to."""
     Backend(backend.root).configure(MAPPED)
-    (backend.root / "tests" / "test_it.py").write_text(
+    test = (
         "import os, psycopg, pytest, sqlalchemy\n"
         "from pgdst.errors import ForeignServerError\n"
         f"engine = sqlalchemy.create_engine('postgresql+psycopg://me:secret@localhost:{developers.port}/mine')\n"
@@ -138,26 +138,24 @@ def test_a_test_that_connects_elsewhere_is_refused(backend: Sandbox, developers:
         "    with sqlalchemy.create_engine(database).connect() as connection:\n"
         "        assert connection.scalar(sqlalchemy.text('SELECT 1')) == 1\n"
     )
-    command = ("--engine", "embedded", "--", PYTHON, "-m", "pytest", "-q", "tests/test_it.py")
-    done = backend.with_postgres(*command, PYTHONPATH=str(KIT / "tools"))
+    done = backend.test(test, "--engine", "embedded")
     assert 0 == done.returncode, done.stdout + done.stderr
     assert [] == developers.met
     Backend(backend.root).configure(MAPPED.replace("\n\n", f'\nother_servers = ["127.0.0.1:{developers.port}"]\n\n', 1))
-    done = backend.with_postgres(*command, PYTHONPATH=str(KIT / "tools"), NAMED="1")
+    done = backend.test(test, "--engine", "embedded", NAMED="1")
     assert 0 == done.returncode, done.stdout + done.stderr
     assert [] != developers.met
 
 
 def test_workers_with_servers_of_their_own_are_served(sandbox: Sandbox) -> None:
     """Each connects to its own, inside a run whose server is another."""
-    (sandbox.root / "tests" / "test_it.py").write_text(
+    test = (
         "import psycopg, pytest\n"
         "@pytest.mark.parametrize('number', range(4))\n"
         "def test_it(database, number):\n"
         "    psycopg.connect(database.replace('+psycopg', '')).close()\n"
     )
-    pytest_of_two = (PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist=each", "--pgdst-own-servers", "tests/test_it.py")
-    done = sandbox.with_postgres("--", *pytest_of_two, PYTHONPATH=str(KIT / "tools"))
+    done = sandbox.test(test, arguments=("-q", "-n", "2", "--dist=each", "--pgdst-own-servers"))
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "8 passed" in done.stdout
 

@@ -156,7 +156,7 @@ class Harness(RuleBasedStateMachine):
     def check_invariants(self, settings: Any, output: Any, runtimes: Any) -> None:  # noqa: ARG002  printing is left out
         """Check all invariants, without a line for each after every step: a failure says which of them it is."""
         __tracebackhide__ = True
-        before, self.ended_at = self.ended_at, None
+        before = self.ended_at
         if self.tables_were_checked:  # by the step itself
             self.tables_were_checked = False
         else:
