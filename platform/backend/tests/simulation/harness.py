@@ -323,14 +323,14 @@ class Harness(RuleBasedStateMachine):
 
 
 @cache
-def _assembled() -> FastAPI:
+def assembled() -> FastAPI:
     """Return the application of all examples: to assemble its routes takes as long as ten requests."""
     return assemble()
 
 
 def create_app(engine: Engine, clock: WatchedClock, ids: SeededIds) -> FastAPI:
     """Return the application on an example's database."""
-    app = _assembled()
+    app = assembled()
     connect(app, engine, clock, ids)
     return app
 

@@ -3,6 +3,7 @@
 import inspect
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.randomness import only_examples
 from pgdst.simulation.trace import Trace
 from simulation.checks import clashes_of, forbidden_moves_of, invariants_of, liveness_of, moves_of, type_of_check
-from simulation.harness import CleanDatabases, Harness, Run
+from simulation.harness import CleanDatabases, Harness, Run, assembled
 from simulation.machine import DeepSciFi, DeepSciFiInStorms
 from simulation.profiles import PROFILES, declare, run_machine, settings_of
 
@@ -78,6 +79,14 @@ def likeliest_first(check: str, ledgers: list[Ledger]) -> list[int]:
     """Return the numbers of all drawn examples of the budget, at the head those in which a move is made."""
     numbers = range(1, len(ledgers))
     return sorted(numbers, key=lambda number: ledgers[number].counts().get(check, 0) == 0)
+
+
+@pytest.fixture(autouse=True)
+def assembled_with_the_bug() -> Iterator[None]:
+    """Assemble the application anew in each test: a route or a handler that a bug replaces is taken over then."""
+    assembled.cache_clear()
+    yield
+    assembled.cache_clear()
 
 
 @pytest.mark.planted_bug
