@@ -5,7 +5,7 @@ import select
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import psycopg
 from psycopg import waiting
@@ -156,14 +156,17 @@ class Backends:
         """
         ahead = {name: self._ahead_of_sequences(name) for name in databases}
         own = self._observer.info.backend_pid
-        # Where an earlier crash has ended it, and its client has not noticed yet, any other does as well.
-        victim = backend if self._is_there(backend) else own
-        with self._lock:
+        with ExitStack() as stack, self._lock:
+            if not self._has(backend):
+                # An earlier crash has ended it, and its client has not noticed yet: any other does as well. Not the
+                # observer, whose end must show that the server has noticed: who is killed hangs up before it is missed.
+                other = stack.enter_context(closing(self.server.with_database("postgres").connect()))
+                backend = other.info.backend_pid
             self._ask_for_blockers([own])  # none of the stopped keeps the observer from its transaction's lock now
             self._observer.execute(_FLUSH)
-            self._processes.kill(victim)
+            self._processes.kill(backend)
             # Those that are stopped die as they are: let go they might write, and the server would wait for them.
-            for one in sorted(self._frozen - {victim}):
+            for one in sorted(self._frozen - {backend}):
                 self._processes.kill(one)
             self._frozen.clear()
             self._suspect = None
@@ -234,9 +237,12 @@ class Backends:
         return True
 
     def _is_there(self, backend: int) -> bool:
-        query = "SELECT FROM pg_stat_activity WHERE pid = %s"
         with self._lock:
-            return self._observer.execute(query, (backend,)).fetchone() is not None
+            return self._has(backend)
+
+    def _has(self, backend: int) -> bool:
+        query = "SELECT FROM pg_stat_activity WHERE pid = %s"
+        return self._observer.execute(query, (backend,)).fetchone() is not None
 
 
 def _wait_until_closed(connection: psycopg.Connection) -> None:

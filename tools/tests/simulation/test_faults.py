@@ -11,6 +11,7 @@ import pytest
 from pgdst.database.pool import Databases
 from pgdst.errors import InconclusiveError, ScheduleError
 from pgdst.server.address import Server
+from pgdst.simulation.backends import Backends
 from pgdst.simulation.clock import START
 from pgdst.simulation.faults import ALL, FREEZE, JUMP, RAISED, DrawnFaults, Fault, Faults, random_faults
 from pgdst.simulation.interleaving import interleaving
@@ -112,6 +113,29 @@ def test_who_has_not_noticed_a_crash_can_be_struck_again(races: Races, fault: Fa
     result = races.run(simulation, [deposit(engine, 1), deposit(engine, 2)], schedule)
     assert {"raised OperationalError"} == {str(one) for one in result.outcomes.values()}
     assert 0 == balance(races)
+
+
+def test_the_observer_is_not_the_one_that_is_killed(
+    races: Races, backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the client's own has ended, neither: its end is how one knows that the server has noticed a crash.
+
+    Who is killed hangs up before its parent is told, and a connection that was made meanwhile breaks a moment later.
+    """
+    processes, killed = backends._processes, []
+
+    def kill(pid: int) -> None:
+        killed.append(pid)
+        processes_kill(pid)
+
+    processes_kill = processes.kill
+    monkeypatch.setattr(processes, "kill", kill)
+    observer = backends._observer.info.backend_pid
+    gone = 2**22 + 1  # beyond the greatest id of a process
+    backends.crash(gone, [])
+    races.observe_anew()
+    assert len(killed) == 1
+    assert killed[0] not in (gone, observer)
 
 
 def test_a_crash_loses_nothing_of_what_was_written_and_not_committed(races: Races) -> None:
