@@ -72,7 +72,7 @@ def main(
     timings.report_start_up("start db_up.py (processor time)")
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     with timings.stage("connect to the engine"):
-        chosen = make_engine(engine, image, offline_image)
+        chosen = make_engine(engine, image, offline_image, wait_seconds)
     if run_dir:
         run = lease.take(run_dir, engine)
         server = chosen.start(order(found, run, disk_mib, wait_seconds, snapshot))

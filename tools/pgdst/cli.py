@@ -130,15 +130,16 @@ def project_options(function: F) -> F:
     return function
 
 
-def make_engine(engine: str, image: str, offline_image: str) -> "Engine":
-    """Return the engine of that name; Docker has answered then."""
+def make_engine(engine: str, image: str, offline_image: str, wait_seconds: float = 60) -> "Engine":
+    """Return the engine of that name; Docker has answered then, and gives each request at most so many seconds."""
     if engine == "embedded":
         from pgdst.server.embedded import EmbeddedEngine
 
         return EmbeddedEngine()
     from pgdst.server.docker import DockerEngine
+    from pgdst.server.endpoint import REQUEST_SECONDS
 
-    return DockerEngine(image, offline_image)
+    return DockerEngine(image, offline_image, answer_seconds=min(REQUEST_SECONDS, wait_seconds))
 
 
 def order(
@@ -154,7 +155,7 @@ def order(
     from pgdst.server.settings import merged
 
     made_by = None if snapshot == "off" else recipe(found)
-    return Order(found.checkout, lifetime, merged(found.settings), disk_mib, wait_seconds, made_by)
+    return Order(found.checkout, lifetime, merged(found.settings), disk_mib, wait_seconds, recipe=made_by)
 
 
 def migrated(found: project.Project, server: "Server") -> str:

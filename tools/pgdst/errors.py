@@ -13,6 +13,10 @@ class DockerNotRunningError(PgdstError):
     """No Docker daemon answered at the endpoint that was chosen."""
 
 
+class SilentDaemonError(DockerNotRunningError):
+    """The Docker daemon took a request and said nothing for as long as one was willing to wait."""
+
+
 class ImageError(PgdstError):
     """The image is not here and could not be had."""
 

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import struct
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -10,8 +9,9 @@ from contextlib import closing, contextmanager
 
 import docker
 
+from pgdst.server.streams import frames, opened
+
 LOG_LINES = 50
-HEADER_BYTES = 8  # of a frame of a multiplexed stream: its source, three zeros, the length
 EVENT_SECONDS = 1.0  # Docker announces a death a few milliseconds after the end of its log
 
 
@@ -19,15 +19,19 @@ EVENT_SECONDS = 1.0  # Docker announces a death a few milliseconds after the end
 def attached(api: docker.APIClient, container: str, **streams: int) -> Iterator[socket.socket]:
     """Yield a socket attached to these standard streams of the container; closed at the end.
 
-    A descriptor that another process has inherited keeps the stream open.
+    docker-py's `attach_socket` does the same, and waits for ever for a daemon that does not answer.
     """
-    stream = api.attach_socket(container, params={"stream": 1, **streams})
-    try:
-        yield getattr(stream, "_sock", stream)
-    finally:
-        # docker-py keeps the response at the stream, and the response keeps the socket open.
-        stream._response.close()
-        stream.close()
+    response = api.request(
+        "POST",
+        f"{api.base_url}/v{api.api_version}/containers/{container}/attach",
+        params={"stream": 1, **streams},
+        headers={"Connection": "Upgrade", "Upgrade": "tcp"},
+        stream=True,
+        timeout=api.timeout,
+    )
+    with opened(api._get_raw_response_socket(response)) as stream:  # type: ignore[attr-defined]  # not in its stubs
+        stream.settimeout(None)
+        yield stream
 
 
 @contextmanager
@@ -71,15 +75,9 @@ class Watcher:
 
     def _take(self, data: bytes) -> None:
         """Add the lines of all complete frames."""
-        self._frames += data
-        while len(self._frames) >= HEADER_BYTES:
-            (length,) = struct.unpack(">4xL", self._frames[:HEADER_BYTES])
-            if len(self._frames) < HEADER_BYTES + length:
-                return
-            self._text += self._frames[HEADER_BYTES : HEADER_BYTES + length]
-            self._frames = self._frames[HEADER_BYTES + length :]
-            *complete, self._text = self._text.split(b"\n")
-            self.lines.extend(line.decode(errors="replace") for line in complete)
+        content, self._frames = frames(self._frames + data)
+        *complete, self._text = (self._text + content).split(b"\n")
+        self.lines.extend(line.decode(errors="replace") for line in complete)
 
     def _exit_code(self) -> str:
         """Return the exit code from Docker's recent events, which outlive the container; `unknown` without one."""

@@ -5,8 +5,9 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from math import ceil
 from typing import Any, TypeVar, cast
 
 import click
@@ -19,20 +20,25 @@ from pgdst.errors import (
     DockerNotRunningError,
     PgdstError,
     ServerNotReadyError,
+    SilentDaemonError,
 )
 from pgdst.server import extensions, image, lease, network, podman, psql, snapshot_image
 from pgdst.server.address import Server
 from pgdst.server.container import KEEP, Source, create, is_ours, name_of
 from pgdst.server.container_watch import attached, watch
-from pgdst.server.endpoint import Endpoint, choose, connect
+from pgdst.server.deadline import Deadline
+from pgdst.server.endpoint import REQUEST_SECONDS, Endpoint, choose, connect, is_silence
 from pgdst.server.engine import RETRY_SECONDS, Order, check, new_password, wait_until_ready
 from pgdst.server.lease import Lease, hold, is_alive, owner, owner_in, undisturbed, uninterrupted
 from pgdst.server.snapshot import Recipe, set_password
+from pgdst.server.streams import execute
 from pgdst.timings import stage
 
 KEPT_NAME = "pgdst-kept-"
 CREATING = "creating"  # a file in the run's directory while a container is being asked for
 REMOVAL_SECONDS = 15
+KEEP_SECONDS = 10
+LAST_WORD_SECONDS = 2  # for a request of a start whose deadline has passed, and of one that the daemon left unanswered
 POLL_SECONDS = 0.02
 LOG_LINES = 10  # shown where the migrations for a snapshot fail
 STRAGGLER_SECONDS = 1  # a container that is being created when its creator is killed appears a little later
@@ -48,6 +54,8 @@ def _named_failure(method: M) -> M:
         try:
             return method(self, *arguments, **options)
         except (DockerException, RequestException) as error:
+            if is_silence(error):
+                raise self.silence(f"within {self.api.timeout:g} s") from error
             raise DockerNotRunningError(
                 f"Docker at {self.endpoint.url} refused or stopped answering: {error}. See: make doctor"
             ) from error
@@ -58,18 +66,26 @@ def _named_failure(method: M) -> M:
 class DockerEngine:
     """The Docker engine: containers are found by label, and only those with the kit's labels are ever touched."""
 
-    def __init__(self, wanted: str = image.DEFAULT_IMAGE, offline: str = "auto", endpoint: Endpoint | None = None):
+    def __init__(
+        self,
+        wanted: str = image.DEFAULT_IMAGE,
+        offline: str = "auto",
+        endpoint: Endpoint | None = None,
+        answer_seconds: float = REQUEST_SECONDS,
+    ):
         self.endpoint = endpoint or choose()
         self.wanted = wanted
         self.offline = offline
-        self.client = connect(self.endpoint)
+        self.client = connect(self.endpoint, answer_seconds)
         self.api = self.client.api
         self._said: set[str] = set()
+        self._is_silent = False
 
     @_named_failure
     def start(self, order: Order) -> Server:
         """Start a container and return once its Postgres answers SQL; on failure the container is removed."""
         check(order)
+        order = order.begun()
         try:
             source = self._source(order)
             with self._port() as port:
@@ -122,9 +138,8 @@ class DockerEngine:
         """Tell the run's container to wait after its lease has ended, and rename it, so that it is known for kept."""
         name = f"{KEPT_NAME}{lease.run_id}"
         for one in self._list(run=lease.run_id):
-            command = self.api.exec_create(one["Id"], ["sh", "-c", f"echo {seconds} >{KEEP}"])["Id"]
-            talk = self.api.exec_start(command).decode(errors="replace").strip()
-            if (code := self.api.exec_inspect(command)["ExitCode"]) != 0:
+            code, talk = execute(self.api, one["Id"], ["sh", "-c", f"echo {seconds} >{KEEP}"], Deadline(KEEP_SECONDS))
+            if code != 0:
                 raise ServerNotReadyError(f"The server could not be kept: exit code {code}: {talk}")
             self.api.rename(one["Id"], name)
             return name
@@ -188,16 +203,16 @@ class DockerEngine:
         One that is being made by somebody else at this moment is waited for.
         """
         if order.recipe is None:
-            return self._plain(self._image())
-        deadline = time.monotonic() + order.wait_seconds
+            return self._plain(self._image(order))
+        deadline = _deadline_of(order)
         while True:
-            with stage("look for a snapshot"):
+            with self._within(order, "look for a snapshot"):
                 found = snapshot_image.find(self.client, order.recipe, self.wanted, self.offline)
             try:
                 # One that was made now is used even if a file was changed meanwhile; it is not found again.
                 found = found or self._make_snapshot(order, order.recipe)
             except AlreadyStartingError:
-                if time.monotonic() > deadline:
+                if deadline.has_passed:
                     raise
                 self._say("Waiting for the snapshot that another run is making.")
                 self.sweep()  # its maker may have been killed before it ran
@@ -207,8 +222,8 @@ class DockerEngine:
             self._say_what_differs(found.base_name)
             return Source(found.reference, found.volumes, found.manifest, found.password, found.user)
 
-    def _image(self) -> image.Image:
-        with stage("image"):
+    def _image(self, order: Order) -> image.Image:
+        with self._within(order, "image"), _deadline_of(order).paused():  # a pull goes on as long as something comes
             chosen = image.ensure(self.client, self.wanted, self.offline)
         self._say(f"Image {chosen.why}.")
         self._say_what_differs(chosen.name)
@@ -230,17 +245,19 @@ class DockerEngine:
 
     def _make_snapshot(self, order: Order, recipe: Recipe) -> snapshot_image.Found:
         """Make the snapshot in a container of its own, which lives by the run's lease, else by this process's."""
-        base = self._image()
+        base = self._image(order)
         own = None if isinstance(order.lifetime, Lease) else lease.new()
         making = replace(order, lifetime=own[0] if own else order.lifetime, recipe=None, makes_snapshot=True)
         try:
-            with stage("make a snapshot"):
+            with self._within(order, "make a snapshot"):
                 return self._fill_and_commit(making, recipe, base)
         finally:
             with undisturbed():
-                self._remove_own(making)
-                if own:
-                    lease.release(*own)
+                try:
+                    self._remove_own(making)
+                finally:
+                    if own:
+                        lease.release(*own)
 
     def _fill_and_commit(self, order: Order, recipe: Recipe, base: image.Image) -> snapshot_image.Found:
         source = self._plain(base)
@@ -248,7 +265,8 @@ class DockerEngine:
             container = self._create(order, source, port)
             server = self._run(order, container, source)
         try:
-            manifest = recipe.fill(server)
+            with _deadline_of(order).paused():
+                manifest = recipe.fill(server)
         except PgdstError:
             log = "".join(f"\n  {line}" for line in self._log(container, LOG_LINES))
             click.echo(f"The last lines of the server's log:{log}", err=True)
@@ -258,7 +276,30 @@ class DockerEngine:
             set_password(connection, server.user, password)
         made = snapshot_image.Content(password, manifest, source.volumes)
         key = recipe.key_on(self.wanted)
-        return snapshot_image.commit(self.client, container, key, base, order.checkout, made, podman=self._is_podman)
+        with self._within(order, "commit the snapshot"):
+            return snapshot_image.commit(
+                self.client, container, key, base, order.checkout, made, _deadline_of(order), podman=self._is_podman
+            )
+
+    def silence(self, what: str) -> SilentDaemonError:
+        """Return the error of a daemon that does not answer any more; from now on it is not waited for long."""
+        self._is_silent = True
+        self.api.timeout = LAST_WORD_SECONDS
+        return SilentDaemonError(f"Docker at {self.endpoint.url} did not answer {what}. See: make doctor")
+
+    @contextmanager
+    def _within(self, order: Order, what: str) -> Iterator[None]:
+        """Time a stage of a start, none of whose requests may wait beyond its deadline. Raises: SilentDaemonError."""
+        deadline = _deadline_of(order)
+        self.api.timeout = max(ceil(deadline.left()), LAST_WORD_SECONDS)
+        with stage(what):
+            try:
+                yield
+            except (RequestException, DockerException) as error:
+                if not is_silence(error):
+                    raise
+                said = f"within the {deadline.seconds:g} s of --wait-seconds; this was waited for: {what}"
+                raise self.silence(said) from error
 
     @contextmanager
     def _port(self) -> Iterator[int | None]:
@@ -273,7 +314,7 @@ class DockerEngine:
         """Create the container and return its id; nothing of it runs yet."""
         name = name_of(order)
         threading.Thread(target=_import_driver, daemon=True).start()
-        with _marked(order), stage("create"):
+        with _marked(order), self._within(order, "create"):
             try:
                 with uninterrupted():
                     return create(self.api, order, source, self.endpoint.bind_address, port, podman=self._is_podman)
@@ -303,7 +344,7 @@ class DockerEngine:
                     # end of the container's standard input.
                     with attached(self.api, container, stdin=1) as stream:
                         hold(order.lifetime, stream.fileno())
-                with stage("start"):
+                with self._within(order, "start"):
                     self.api.start(container)
                 inspected = self.api.inspect_container(container)
             except APIError as error:
@@ -340,11 +381,15 @@ class DockerEngine:
             return []
 
     def _remove_own(self, order: Order) -> None:
-        """Remove what this process has created for the order; another process may be starting the same one."""
+        """Remove what this process has created for the order; another process may be starting the same one.
+
+        Of what a daemon that has fallen silent does not hear of, the next start removes the rest.
+        """
         mine = json.dumps(owner())
-        for one in self._list(run=order.run_id):
-            if one["Labels"]["pgdst.owner"] == mine:
-                self._remove(one["Id"])
+        with suppress(*([RequestException] if self._is_silent else [])):
+            for one in self._list(run=order.run_id):
+                if one["Labels"]["pgdst.owner"] == mine:
+                    self._remove(one["Id"])
 
     def _remove(self, container: str) -> str:
         """Remove a container of ours with its anonymous volumes, and return its name once it is gone.
@@ -362,6 +407,11 @@ class DockerEngine:
             except APIError:  # "removal is already in progress": its own auto-removal; ask again until it is gone
                 time.sleep(POLL_SECONDS)
         raise ServerNotReadyError(f"Docker did not remove the container {name} within {REMOVAL_SECONDS} s.")
+
+
+def _deadline_of(order: Order) -> Deadline:
+    assert order.deadline is not None, "the start has not begun"
+    return order.deadline
 
 
 @contextmanager

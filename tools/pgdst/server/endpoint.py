@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 import docker
 import docker.constants
 import docker.context.config
+import requests
+import urllib3
 from docker.context import ContextAPI
 from docker.errors import DockerException
 from docker.utils import kwargs_from_env
@@ -22,7 +25,7 @@ from pgdst.errors import ConfigurationError, DockerNotRunningError
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 PING_SECONDS = 10
-REQUEST_SECONDS = 120  # a loaded daemon takes its time to create or remove; a stuck one is given up
+REQUEST_SECONDS = 30  # a loaded daemon takes its time to remove; a stuck one is given up
 CURES = {
     errno.ENOENT: "start Docker (Docker Desktop, Colima, `systemctl start docker`) or point DOCKER_HOST at its socket",
     errno.ECONNREFUSED: "start Docker (Docker Desktop, Colima, `systemctl start docker`) or correct DOCKER_HOST",
@@ -131,14 +134,16 @@ def _contexts_found() -> Iterator[None]:
         docker.context.config.get_context_dir = original
 
 
-def connect(endpoint: Endpoint) -> docker.DockerClient:
-    """Return a client of the daemon, after it has answered.
+def connect(endpoint: Endpoint, answer_seconds: float = REQUEST_SECONDS) -> docker.DockerClient:
+    """Return a client of the daemon, after it has answered. It gives each later request at most `answer_seconds`.
 
     Raises: DockerNotRunningError, with the endpoint, why it was chosen, the cause and the cures.
     """
     arguments = {"base_url": DEFAULT_SOCKET, **endpoint.arguments}
+    ping_seconds = ceil(min(PING_SECONDS, answer_seconds))
     try:
-        client = docker.DockerClient(**arguments, version=_api_version(arguments), timeout=PING_SECONDS)
+        version = _api_version(endpoint, arguments, ping_seconds)
+        client = docker.DockerClient(**arguments, version=version, timeout=ping_seconds)
     except (DockerException, OSError, ValueError) as error:
         cause = next((e for e in _chain(error) if isinstance(e, OSError) and e.errno in CAUSES), None)
         number = cause.errno if cause else None
@@ -148,18 +153,26 @@ def connect(endpoint: Endpoint) -> docker.DockerClient:
             f"What to do: {CURES.get(number or 0, 'start Docker, or correct DOCKER_HOST')}; "
             "or run without Docker: make test-dst ENGINE=embedded"
         ) from error
-    client.api.timeout = REQUEST_SECONDS
+    client.api.timeout = ceil(answer_seconds)
+    client.api.trust_env = not endpoint.is_local
     return client
 
 
-def _api_version(arguments: Mapping[str, Any]) -> str | None:
+def is_silence(error: BaseException) -> bool:
+    """Tell whether docker-py raised the error because nothing came in time."""
+    return any(isinstance(cause, requests.Timeout | urllib3.exceptions.TimeoutError) for cause in _chain(error))
+
+
+def _api_version(endpoint: Endpoint, arguments: Mapping[str, Any], ping_seconds: int) -> str | None:
     """Return the version of the API that the daemon speaks, or None where it does not say and docker-py has to ask.
 
     docker-py's way runs the daemon's programs for their versions, which takes it 20 times as long as a ping.
     """
-    pinging = docker.APIClient(**arguments, version=docker.constants.DEFAULT_DOCKER_API_VERSION, timeout=PING_SECONDS)
+    pinging = docker.APIClient(**arguments, version=docker.constants.DEFAULT_DOCKER_API_VERSION, timeout=ping_seconds)
+    # As the docker command does: whatever HTTP_PROXY says, no proxy stands before this machine's own daemon.
+    pinging.trust_env = not endpoint.is_local
     with closing(pinging):
-        answer = pinging.get(f"{pinging.base_url}/_ping", timeout=PING_SECONDS)
+        answer = pinging.get(f"{pinging.base_url}/_ping", timeout=ping_seconds)
         answer.raise_for_status()
         return answer.headers.get("Api-Version")
 

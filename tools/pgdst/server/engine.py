@@ -3,12 +3,13 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from pgdst.errors import AlreadyStartingError, ConfigurationError, ServerNotReadyError, ServerUnreachableError
 from pgdst.server import settings
 from pgdst.server.address import Server, require_ours
+from pgdst.server.deadline import Deadline
 from pgdst.server.lease import Lease
 from pgdst.server.snapshot import Recipe, set_password
 
@@ -37,8 +38,13 @@ class Order:
     settings: Mapping[str, str]
     disk_mib: int = 1024
     wait_seconds: float = 60
+    deadline: Deadline | None = field(default=None, compare=False)  # once the start has begun
     recipe: Recipe | None = None  # of the snapshot to start from, which is made where there is none
     makes_snapshot: bool = False
+
+    def begun(self) -> "Order":
+        """Return the order with its deadline: so many seconds from now on, where it had none."""
+        return self if self.deadline else replace(self, deadline=Deadline(self.wait_seconds))
 
     @property
     def kind(self) -> str:
@@ -118,7 +124,7 @@ def wait_until_ready(server: Server, order: Order, died: Callable[[], str | None
     Source: docker-library/postgres issue 146: neither log lines nor pg_isready in the container tell, as the image
     first starts a temporary server without TCP.
     """
-    deadline = time.monotonic() + order.wait_seconds
+    deadline = order.deadline or Deadline(order.wait_seconds)
     while True:
         if (cause := died()) is not None:
             raise ServerNotReadyError(cause)
@@ -131,7 +137,7 @@ def wait_until_ready(server: Server, order: Order, died: Callable[[], str | None
                 return
         except ServerUnreachableError as error:
             refusal = str(error.__cause__).strip()
-        if time.monotonic() > deadline:
+        if deadline.has_passed:
             raise ServerNotReadyError(
                 f"The server did not answer at {server.host}:{server.port} within {order.wait_seconds:g} s: {refusal}\n"
                 "What to do: wait longer (--wait-seconds), or, where the port of the daemon is reached under another "
@@ -165,7 +171,8 @@ def up(engine: Engine, order: Order) -> tuple[Server, bool]:
 
     Raises: ServerNotReadyError.
     """
-    deadline = time.monotonic() + order.wait_seconds
+    deadline = order.deadline or Deadline(order.wait_seconds)
+    order = replace(order, deadline=deadline)
     while True:
         if (found := engine.find_dev(order.checkout)) is not None:
             wait_until_ready(
@@ -175,6 +182,6 @@ def up(engine: Engine, order: Order) -> tuple[Server, bool]:
         try:
             return engine.start(order), True
         except AlreadyStartingError:
-            if time.monotonic() > deadline:
+            if deadline.has_passed:
                 raise
         time.sleep(RETRY_SECONDS)

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from pgdst.errors import ServerUnreachableError
 from pgdst.server.address import Server
@@ -112,7 +112,7 @@ def _on_this_machine() -> Iterator[Callable[[bytes], bytes]]:
 def _in_container(run_id: str) -> Iterator[Callable[[bytes], bytes]]:
     from docker.utils.socket import SocketError, next_frame_header, read_exactly
 
-    from pgdst.server import endpoint  # docker-py is not needed for the embedded engine
+    from pgdst.server import endpoint, streams  # docker-py is not needed for the embedded engine
 
     with closing(endpoint.connect(endpoint.choose())) as client:
         found = client.api.containers(filters={"label": f"pgdst.run={run_id}"})
@@ -121,17 +121,15 @@ def _in_container(run_id: str) -> Iterator[Callable[[bytes], bytes]]:
         # As Postgres's own user, who may signal Postgres whatever capabilities the container lacks.
         command = ["sh", "-c", _SHELL]
         made = client.api.exec_create(found[0]["Id"], command, stdin=True, user="postgres")
-        opened = client.api.exec_start(made["Id"], socket=True)
-        stream: Any = getattr(opened, "_sock", opened)  # a SocketIO over a Unix socket, which only reads
+        with streams.opened(client.api.exec_start(made["Id"], socket=True)) as stream:
 
-        def ask(request: bytes) -> bytes:
-            stream.sendall(request)
-            try:
-                _kind, size = next_frame_header(stream)
-                answer: bytes = read_exactly(stream, size) if size > 0 else b""
-            except SocketError as error:
-                raise OSError(str(error)) from error
-            return answer
+            def ask(request: bytes) -> bytes:
+                stream.sendall(request)
+                try:
+                    _kind, size = next_frame_header(stream)
+                    answer: bytes = read_exactly(stream, size) if size > 0 else b""
+                except SocketError as error:
+                    raise OSError(str(error)) from error
+                return answer
 
-        with closing(opened), closing(stream):
             yield ask

@@ -16,6 +16,7 @@ import docker
 from docker.utils.socket import STDERR, frames_iter
 
 from pgdst.errors import ConfigurationError
+from pgdst.server.streams import opened
 
 
 def run_in_container(api: docker.APIClient, container: str, command: list[str]) -> int:
@@ -28,15 +29,14 @@ def run_in_container(api: docker.APIClient, container: str, command: list[str]) 
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     environment = {"TERM": os.environ.get("TERM", "dumb"), "LC_ALL": "C.UTF-8"}
     made = api.exec_create(container, command, stdin=True, tty=terminal, environment=environment)["Id"]
-    stream = api.exec_start(made, tty=terminal, socket=True)
-    connection: socket.socket = getattr(stream, "_sock", stream)  # type: ignore[arg-type]  # docker-py hides it
-    connection.settimeout(None)
-    threading.Thread(target=_send_input, args=(connection,), daemon=True).start()
-    with _raw_terminal(api, made) if terminal else _as_it_is():
-        for source, data in frames_iter(stream, tty=terminal):  # type: ignore[no-untyped-call]  # docker-py has no types
-            out = sys.stderr if source == STDERR else sys.stdout
-            out.buffer.write(data)
-            out.buffer.flush()
+    with opened(api.exec_start(made, tty=terminal, socket=True)) as stream:
+        stream.settimeout(None)
+        threading.Thread(target=_send_input, args=(stream,), daemon=True).start()
+        with _raw_terminal(api, made) if terminal else _as_it_is():
+            for source, data in frames_iter(stream, tty=terminal):  # type: ignore[no-untyped-call]  # docker-py has no types
+                out = sys.stderr if source == STDERR else sys.stdout
+                out.buffer.write(data)
+                out.buffer.flush()
     return int(api.exec_inspect(made)["ExitCode"] or 0)
 
 

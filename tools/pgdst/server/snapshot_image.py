@@ -11,9 +11,11 @@ from docker.errors import APIError, ImageNotFound
 from pgdst.errors import ServerNotReadyError
 from pgdst.manifest import Manifest, digest, from_json
 from pgdst.server import offline_image
+from pgdst.server.deadline import Deadline
 from pgdst.server.image import Image
 from pgdst.server.podman import instructions
 from pgdst.server.snapshot import Recipe, superseded
+from pgdst.server.streams import execute
 
 LABEL = "pgdst.snapshot"  # = Recipe.key_on(the name of the image that was wanted)
 BASE = "pgdst.snapshot.base"  # the id of the image
@@ -92,18 +94,25 @@ def find(client: docker.DockerClient, recipe: Recipe, wanted: str, offline: str)
 
 
 def commit(
-    client: docker.DockerClient, container: str, key: str, base: Image, checkout: str, content: Content, *, podman: bool
+    client: docker.DockerClient,
+    container: str,
+    key: str,
+    base: Image,
+    checkout: str,
+    content: Content,
+    deadline: Deadline,
+    *,
+    podman: bool,
 ) -> Found:
     """Pack the data directory of a running container, make an image of it and return that; old ones are removed.
 
     What the image would inherit of the container is overwritten: its labels, which say that it is a run's, and its
     password.
     """
-    command = client.api.exec_create(container, ["sh", "-c", PACK])["Id"]
-    talk = client.api.exec_start(command).decode(errors="replace")
-    if (code := client.api.exec_inspect(command)["ExitCode"]) != 0:
+    code, talk = execute(client.api, container, ["sh", "-c", PACK], deadline)
+    if code != 0:
         raise ServerNotReadyError(
-            f"No snapshot could be made of the data directory: exit code {code}: {talk.strip()}. "
+            f"No snapshot could be made of the data directory: exit code {code}: {talk}. "
             "The image needs sh, ls, mkdir, sleep and tar for that; start without one: SNAPSHOT=off"
         )
     labels = {
@@ -114,7 +123,7 @@ def commit(
         PASSWORD: content.password,
         MANIFEST: content.manifest.to_json(),
         VOLUMES: json.dumps(content.volumes),
-        USER: talk.strip(),
+        USER: talk,
         CHECKOUT: checkout,
         **dict.fromkeys(RUN_LABELS, ""),
     }

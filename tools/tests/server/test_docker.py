@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import docker
@@ -24,6 +24,7 @@ from pgdst.server.docker import DockerEngine
 from pgdst.server.endpoint import Endpoint
 from pgdst.server.engine import Order, TimeToLive, up
 from pgdst.server.lease import Lease, new, owner, release
+from relay import relay
 
 ASKERS = 4
 ROUNDS = 3
@@ -157,52 +158,21 @@ def test_pytest_by_hand_starts_a_leased_server_of_its_own(sandbox: Sandbox) -> N
     assert {} == sandbox.machine.left_after()
 
 
-@contextmanager
-def forwarded(to: str) -> Iterator[tuple[str, threading.Event]]:
-    """Yield the address of a TCP port that leads to the daemon's socket, until the event is set: then all is cut."""
-    cut = threading.Event()
-    pairs: list[socket.socket] = []
+def test_a_daemon_over_tcp_works_and_its_loss_ends_the_container(
+    sandbox: Sandbox, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the connection is lost the container ends by itself, and one error names the endpoint.
 
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                here, _ = listener.accept()
-                there = socket.socket(socket.AF_UNIX)
-                there.connect(to)
-                pairs.extend([here, there])
-                for a, b in ((here, there), (there, here)):
-                    threading.Thread(target=pump, args=(a, b), daemon=True).start()
-
-    def pump(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def wait() -> None:
-        cut.wait()
-        for one in (listener, *pairs):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        cutter = threading.Thread(target=wait, daemon=True)
-        cutter.start()
-        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}", cut
-        cut.set()
-        cutter.join()
-
-
-def test_a_daemon_over_tcp_works_and_its_loss_ends_the_container(sandbox: Sandbox, lease: Lease) -> None:
-    """When the connection is lost the container ends by itself, and one error names the endpoint."""
-    with forwarded("/var/run/docker.sock") as (url, cut):
+    A proxy for what is elsewhere is not asked for this machine's own daemon.
+    """
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with socket.create_server(("127.0.0.1", 0)) as listener, relay(listener) as relayed:
+        url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         engine = DockerEngine(endpoint=Endpoint(url, "the test says so", {"base_url": url}))
         server = engine.start(order(sandbox, lease))
         with server.connect() as connection:
             assert (1,) == connection.execute("SELECT 1").fetchone()
-        cut.set()
+        relayed.cut()
         eventually(lambda: not sandbox.machine.containers(), 2, "the container ends with its stream")
         with pytest.raises(DockerNotRunningError, match=url):
             engine.remove_run(lease, log_lines=0)
