@@ -1,4 +1,4 @@
-"""pgdst.pytest_plugin: what a run prints at its end."""
+"""pgdst.pytest_plugin: what a run prints at its end, and what it leaves."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import KIT
+from conftest import KIT, Sandbox
 from pgdst.project import Project
 from pgdst.simulation_run import command
 
@@ -193,3 +193,33 @@ def test_one_process_stops_at_the_first_failure_and_several_have_servers_of_thei
     alone = command(project, 7, None, None, [], workers=3, shard=4)
     assert "--pgdst-shard=4" in alone
     assert not [argument for argument in alone if "numprocesses" in argument]
+
+
+CAREFUL = """
+from pgdst.simulation.strategy import Uniform
+from sqlalchemy import create_engine, text
+
+
+def test_it(simulation, database):
+    engine = create_engine(database)
+    simulation.attach(engine)
+
+    def insert():
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO things DEFAULT VALUES"))
+
+    simulation.spawn("ada", insert)
+    simulation.spawn("bob", insert)
+    for outcome in simulation.run(Uniform(1)).outcomes.values():
+        outcome.get()
+    engine.dispose()
+"""
+
+
+@pytest.mark.parametrize("engine", ["docker", "embedded"])
+def test_nothing_is_left_open_that_python_warns_of(sandbox: Sandbox, engine: str) -> None:
+    """Under the strictest settings that a project can have: every warning an error, the unraisable ones too."""
+    strict = ("-q", "-W", "error", "-W", "error::pytest.PytestUnraisableExceptionWarning")
+    done = sandbox.test(CAREFUL, "--engine", engine, arguments=strict, PYTHONWARNINGS="default", PYTHONDEVMODE="1")
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "Warning" not in done.stdout + done.stderr

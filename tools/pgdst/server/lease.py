@@ -29,7 +29,7 @@ from pgdst.errors import ConfigurationError
 
 PREFIX = "pgdst-"
 KEEP = "keep"  # a file in a run's directory: until when it stays after the run
-# By run; kept, as a collected Popen warns when its process still runs.
+# By run.
 DETACHED: defaultdict[str, list["subprocess.Popen[bytes]"]] = defaultdict(list)
 UNSIGNED_SECONDS = 60
 RELEASE_SECONDS = 10
@@ -37,6 +37,13 @@ INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OWNER = {"host": str, "pid": int, "started": float}
 _LONGEST_OWNER = 1000  # characters; a label of somebody else's may have millions
 HOLDER = Path(__file__).with_name("holder.py")
+
+
+class _Detached(subprocess.Popen[bytes]):
+    """A process that is meant to run on when this one ends."""
+
+    def __del__(self) -> None:
+        """Do not warn that it does."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ def start_detached(
 
     It inherits these descriptors only, so not the run's end of a lease.
     """
-    process = subprocess.Popen(
+    process = _Detached(
         [sys.executable, "-I", "-S", str(script), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
