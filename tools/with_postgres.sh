@@ -100,7 +100,7 @@ main() { # bash has read all of it before it starts, so an update of this file m
   trap 'exit 129' HUP
   trap interrupt INT
   trap 'exit 143' TERM
-  directory=$(cd "${TMPDIR:-/tmp}" && mktemp -d "$PWD/pgdst-XXXXXXXXXX") ||
+  directory=$(cd "${TMPDIR:-/tmp}" && mktemp -d "$PWD/pgdst-$$-XXXXXXXXXX") ||
     { echo "Error: No folder can be made in ${TMPDIR:-/tmp}. Correct TMPDIR." >&2; exit 1; }
   mkfifo "$directory/lease"
   exec 9<>"$directory/lease" # the lease: everything started from here on inherits it

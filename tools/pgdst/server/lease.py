@@ -8,6 +8,7 @@ it went. Nobody has to be told, no process has to survive.
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,7 +32,12 @@ PREFIX = "pgdst-"
 KEEP = "keep"  # a file in a run's directory: until when it stays after the run
 # By run.
 DETACHED: defaultdict[str, list["subprocess.Popen[bytes]"]] = defaultdict(list)
-UNSIGNED_SECONDS = 60
+# A run's directory is known by its name alone, from its making to the last of its removal: the id of who has made it,
+# and something random. A shell makes it, which knows no more of itself than that.
+_NAME = re.compile(rf"{PREFIX}(?P<pid>[0-9]+)-[A-Za-z0-9_]+")
+# Where a process id means something else, in a container that shares the folder, a directory is complete by then.
+_INCOMPLETE_SECONDS = 0.5
+UNSIGNED_SECONDS = 60  # another process may have the maker's id by now
 RELEASE_SECONDS = 10
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OWNER = {"host": str, "pid": int, "started": float}
@@ -108,8 +114,8 @@ def new() -> tuple[Lease, int]:
 
     Children inherit the descriptor only if it is passed on, so the lease ends with this process.
     """
-    lease = Lease(Path(tempfile.mkdtemp(prefix=PREFIX)).absolute())
-    os.mkfifo(lease.fifo, 0o600)  # what has none is not known as a run's, so it comes first
+    lease = Lease(Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")).absolute())
+    os.mkfifo(lease.fifo, 0o600)
     lease.sign()
     return lease, os.open(lease.fifo, os.O_RDWR)
 
@@ -258,21 +264,25 @@ def sweep_directories() -> list[str]:
 
 def _is_leftover(path: Path) -> bool:
     try:
-        if path.is_symlink() or path.stat().st_uid != os.getuid() or not (path / "lease").is_fifo():
+        if path.is_symlink() or path.stat().st_uid != os.getuid():
             return False
         if (_keeping(path) or {}).get("until", 0) > time.time():
             return False
+        if not (path / "lease").is_fifo():
+            return bool(_NAME.fullmatch(path.name)) and _maker_is_dead(path)
         return not _is_held(path / "lease") and _maker_is_dead(path)
     except OSError:
         return False
 
 
 def _maker_is_dead(path: Path) -> bool:
-    """Tell whether the maker has ended; one that was killed before it signed counts so after a minute."""
+    """Tell whether the maker has ended, by its signature; where there is none, by the directory's name and age."""
     try:
         return is_alive(owner_in((path / "owner").read_text(encoding="utf-8"))) is False
     except FileNotFoundError:
-        return time.time() - path.stat().st_mtime > UNSIGNED_SECONDS
+        named, age = _NAME.fullmatch(path.name), time.time() - path.stat().st_mtime
+        is_gone = named is not None and not psutil.pid_exists(int(named["pid"]))
+        return age > (_INCOMPLETE_SECONDS if is_gone else UNSIGNED_SECONDS)
     except ValueError:
         return False
 

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -263,6 +264,27 @@ def test_a_left_run_directory_is_swept_and_a_live_one_is_not(sandbox: Sandbox) -
     assert not left.exists()
     assert strange.exists()
     strange.rmdir()
+
+
+@pytest.mark.alone
+def test_a_directory_is_known_from_its_making_to_the_last_of_its_removal(sandbox: Sandbox) -> None:
+    """By its name: doctor names it at once, and a start removes it, but not one of a maker that lives or is unknown."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    new, half, living, strange = (
+        sandbox.scratch / f"pgdst-{name}" for name in (f"{dead.pid}-a1", f"{dead.pid}-b2", f"{os.getpid()}-c3", "x-d4")
+    )
+    for path in (new, half, living, strange):
+        path.mkdir()
+    (half / "server").mkdir()  # of what a removal that was killed has left
+    time.sleep(1)
+    said = sandbox.script("doctor.py", "--engine", "embedded").stdout
+    assert f"leftover run directories: {new}, {half} -> make clean" in said
+    done = sandbox.with_postgres("--engine", "embedded", "--", "true")
+    assert 0 == done.returncode, done.stderr
+    assert {living, strange} == set(sandbox.scratch.glob("pgdst-*"))
+    for path in (living, strange):
+        path.rmdir()
 
 
 def dead_owner() -> str:
