@@ -26,6 +26,7 @@ from pgdst.database.lock import advisory_lock
 from pgdst.database.template import forget_template
 from pgdst.errors import ConfigurationError, ForeignServerError, MigrationError
 from pgdst.project import Project, read_toml
+from pgdst.server import extensions
 from pgdst.server.address import Server, require_ours
 from pgdst.server.guard import GUARD
 
@@ -226,6 +227,8 @@ def _named_failure(what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         place = _revision_in(error)
         reason = _autocommit(error) or str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+        if cure := extensions.lacking(reason):
+            reason = f"{reason.partition(chr(10))[0]}. {cure}"
         known = isinstance(error, CommandError)
         cause = reason if known else f"{type(getattr(error, 'orig', None) or error).__name__}: {reason}"
         raise MigrationError(f"{what}{place}: {cause}") from error

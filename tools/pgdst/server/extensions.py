@@ -3,6 +3,8 @@
 A migration with one of these is green on the one and red on the other.
 """
 
+import re
+
 from pgdst.server import wheel
 
 # Source: Postgres 16's documentation, appendix F. The official image has all of them, and plpgsql.
@@ -21,6 +23,25 @@ def offline() -> frozenset[str]:
     """Return the extensions of the offline image, which are the wheel's. Raises: EmbeddedError without the wheel."""
     folder = wheel.find() / "pginstall" / "share" / "postgresql" / "extension"
     return frozenset(control.stem for control in folder.glob("*.control"))
+
+
+def lacking(words: str) -> str:
+    """Return what to do about an error of Postgres, in its words, that says that our Postgres lacks an extension.
+
+    An empty string for any other error, and where the server is not of the wheel: what it has is not ours to say.
+    """
+    found = re.search(r'extension "([^"]+)" is not available', words)
+    if found is None or wheel.PACKAGE not in words:
+        return ""
+    name = found[1]
+    if name not in OFFICIAL:
+        return f"The official image lacks {name} as well: give an image that has it with IMAGE=."
+    instead = " gen_random_uuid() needs no extension." if name in ("pgcrypto", "uuid-ossp") else ""
+    return (
+        f"This is no fault of the migration: the official image has {name}; the offline image and the embedded engine "
+        f"have {' and '.join(sorted(offline()))} alone. Bring the official image here (docker pull, docker load, or "
+        f"a mirror's name in IMAGE=), or do without the extension.{instead}"
+    )
 
 
 def differences() -> str:

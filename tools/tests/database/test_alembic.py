@@ -1,6 +1,10 @@
 """Alembic as projects set it up: where its configuration stands, its table, its heads, its env.py, its logging."""
 
+import docker
+import pytest
 from conftest import Sandbox
+from pgdst.server import offline_image
+from pgdst.server.image import OFFLINE_IMAGE, daemon_platform
 from tiny_backend import Backend
 
 COUNT = ("--", "sh", "-c", "psql -XAtc 'SELECT count(*) FROM things'")
@@ -155,6 +159,36 @@ def test_it(migrated_server, caplog):
 """
     run_tests(sandbox, text)
     run_tests(sandbox, text, "--snapshot", "off")
+
+
+@pytest.mark.parametrize("engine", ["docker", "embedded"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "uuid-ossp",
+            "the official image has uuid-ossp; the offline image and the embedded engine have plpgsql and vector"
+            " alone.",
+        ),
+        ("postgis", "The official image lacks postgis as well: give an image that has it with IMAGE=."),
+    ],
+)
+def test_an_extension_that_our_postgres_lacks_is_its_lack(
+    cold_sandbox: Sandbox, docker_client: docker.DockerClient, engine: str, name: str, said: str
+) -> None:
+    """Not the migration's: the error says so, and what to do, in a line. The official image runs the first."""
+    offline_image.ensure(docker_client, daemon_platform(docker_client))
+    revision = cold_sandbox.root / "migrations" / "versions" / "0001_things.py"
+    revision.write_text(
+        revision.read_text().replace(
+            "    op.create_table", f"    op.execute('CREATE EXTENSION \"{name}\"')\n    op.create_table", 1
+        )
+    )
+    done = cold_sandbox.with_postgres("--engine", engine, "--image", OFFLINE_IMAGE, "--", "true")
+    assert 1 == done.returncode
+    [error] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert f'in revision 0001_things (0001_things.py, line 9): FeatureNotSupported: extension "{name}" is not' in error
+    assert said in error
 
 
 def test_an_assertion_of_alembics_is_said_in_words(sandbox: Sandbox) -> None:
