@@ -1,6 +1,8 @@
 """Bad input and broken surroundings: one clear error, the right status, and nothing left behind."""
 
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,36 @@ def test_a_socket_that_does_not_exist_is_said_to_be_no_such_file(sandbox: Sandbo
     done = sandbox.script("check_docker.py", DOCKER_HOST=f"unix://{sandbox.scratch}/none.sock")
     assert done.returncode == 1
     assert "no such file" in one_error(done.stderr)
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", "null", "<html>"])
+def test_what_is_no_docker_daemon_is_said_to_be_none(sandbox: Sandbox, body: str) -> None:
+    """Whatever it is, it answers every request with the same."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Api-Version", "1.41")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        where = {"DOCKER_HOST": f"tcp://127.0.0.1:{other.server_address[1]}"}
+        found = [
+            sandbox.script("check_docker.py", **where),
+            sandbox.script("db_down.py", **where),
+            sandbox.with_postgres("--", "true", **where),
+        ]
+        other.shutdown()
+    for done in found:
+        assert 1 == done.returncode
+        assert f"(DOCKER_HOST is set): no Docker daemon, it answers {body!r} where one says 'OK'." in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_a_context_that_does_not_exist_is_named(sandbox: Sandbox) -> None:

@@ -174,6 +174,8 @@ def _api_version(endpoint: Endpoint, arguments: Mapping[str, Any], ping_seconds:
     with closing(pinging):
         answer = pinging.get(f"{pinging.base_url}/_ping", timeout=ping_seconds)
         answer.raise_for_status()
+        if answer.text.strip() != "OK":
+            raise DockerException(f"no Docker daemon, it answers {answer.text.strip()[:40]!r} where one says 'OK'")
         return answer.headers.get("Api-Version")
 
 
