@@ -81,7 +81,7 @@ def load(
 
     Raises: ConfigurationError, naming the path or key that is wrong.
     """
-    file, table = _find(start or Path.cwd())
+    file, table = _find(start or working_directory())
     _check_keys(file, table)
     home = _existing_directory(backend.resolve() if backend else file.parent / table.get("backend", "."), file)
     ini = alembic_ini.resolve() if alembic_ini else home / table.get("alembic_ini", "alembic.ini")
@@ -104,6 +104,14 @@ def load(
     )
 
 
+def working_directory() -> Path:
+    """Return where this process works. Raises: ConfigurationError where that was removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigurationError("The working directory does not exist any more. Change to one that does.") from None
+
+
 def _machine() -> str:
     """Return what stays the same on a machine when its host name changes, as it does on a laptop."""
     try:
@@ -117,7 +125,10 @@ def _find(start: Path) -> tuple[Path, dict[str, Any]]:
     for folder in (here, *here.parents, KIT):
         file = folder / "pyproject.toml"
         if file.is_file():
-            table = read_toml(file).get("tool", {}).get("pgdst")
+            tools = read_toml(file).get("tool", {})
+            if not isinstance(tools, dict):
+                raise ConfigurationError(f"{file}: tool must be a table.")
+            table = tools.get("pgdst")
             if table is not None:
                 return file, table
     raise ConfigurationError(f"No pyproject.toml with [tool.pgdst] in {here} or above it. Add one: see README.md.")

@@ -180,6 +180,21 @@ def test_no_alembic_ini_names_the_path_that_was_looked_at(sandbox: Sandbox) -> N
     assert "--alembic-ini" in error
 
 
+def test_a_file_whose_tool_is_no_table_is_named(sandbox: Sandbox) -> None:
+    (sandbox.root / "pyproject.toml").write_text("tool = [1]\n")
+    done = sandbox.with_postgres("--engine", "embedded", "--", "true")
+    assert f"{sandbox.root}/pyproject.toml: tool must be a table." in one_error(done.stderr)
+
+
+def test_a_working_directory_that_is_gone_is_said(sandbox: Sandbox) -> None:
+    gone = sandbox.root / "gone"
+    gone.mkdir()
+    for script in (f"{KIT}/tools/with_postgres.sh -- true", f"{PYTHON} {KIT}/tools/db_up.py"):
+        done = sandbox.inside(gone).run("sh", "-c", f"rmdir ../gone; {script}; status=$?; mkdir ../gone; exit $status")
+        assert 1 == done.returncode
+        assert "The working directory does not exist any more" in one_error(done.stderr)
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [

@@ -52,7 +52,7 @@ class Guard:
     def __init__(self) -> None:
         self._ours: list[Place] = []
         self._others: list[Place] = []
-        self._folder = Path.cwd()
+        self._folder = Path()
         self._resources = ExitStack()
 
     @contextmanager
