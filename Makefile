@@ -112,8 +112,7 @@ check-schema: $(STAMP) ## Name what in the schema takes its value from the clock
 
 .PHONY: serve
 serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is up
-	@DATABASE_URL="$$($(RUN) tools/db_url.py)" && export DATABASE_URL && cd platform/backend && \
-	exec ../../.venv/bin/uvicorn --factory deepsci.main:app_from_environment --host 127.0.0.1 --port "$$PGDST_PORT"
+	@$(RUN) tools/serve.py
 
 ##@ Development
 # Seed 1 unless told otherwise, and the quick profile: a gate judges the change and not the dice. `make test-dst` explores.

@@ -4,16 +4,21 @@ import fcntl
 import os
 import pty
 import signal
+import socket
 import struct
 import subprocess
 import termios
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
 
 import docker
 import psycopg
 import pytest
+import tiny_backend
 from conftest import KIT, PYTHON, Sandbox
 from machine import REACHED_SECONDS, command_line, eventually, find, read_until
 from tiny_backend import Backend
@@ -223,3 +228,31 @@ def test_psql_in_a_terminal_has_the_terminal(sandbox: Sandbox) -> None:
     os.close(ours)
     assert 0 == process.wait(10)
     assert 0 == sandbox.script("db_down.py").returncode
+
+
+def test_serve_serves_the_backend_from_the_database_that_is_up(
+    tmp_path: Path, new_sandbox: Callable[[Path | None], Sandbox]
+) -> None:
+    """An agent that is registered at its port is in that database; Ctrl-C ends it."""
+    sandbox = new_sandbox(tiny_backend.copy_kit(tmp_path / "kit"))
+    sandbox.environment["PGDST_ENGINE"] = "embedded"
+    up = sandbox.script("db_up.py")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    served = sandbox.start("make", "serve", f"PORT={port}", "ENGINE=embedded")
+    try:
+        eventually(lambda: accepts(port), REACHED_SECONDS, "the server")
+        with closing(HTTPConnection("127.0.0.1", port)) as client:
+            client.request("POST", "/agents", '{"username": "ada"}', {"Content-Type": "application/json"})
+            assert 201 == client.getresponse().status
+        assert [("ada",)] == query(up.stdout, "SELECT username FROM agents")
+    finally:
+        os.killpg(served.pid, signal.SIGINT)
+        served.communicate(timeout=REACHED_SECONDS)
+        sandbox.script("db_down.py")
+
+
+def accepts(port: int) -> bool:
+    """Tell whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
