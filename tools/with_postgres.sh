@@ -102,7 +102,7 @@ main() { # bash has read all of it before it starts, so an update of this file m
   trap 'exit 143' TERM
   directory=$(cd "${TMPDIR:-/tmp}" && mktemp -d "$PWD/pgdst-$$-XXXXXXXXXX") ||
     { echo "Error: No folder can be made in ${TMPDIR:-/tmp}. Correct TMPDIR." >&2; exit 1; }
-  mkfifo "$directory/lease"
+  mkfifo -m 600 "$directory/lease" # others may pass the directory, and must not hold it
   exec 9<>"$directory/lease" # the lease: everything started from here on inherits it
   run "$python" "$tools/db_up.py" --run-dir "$directory" ${options[@]+"${options[@]}"}
   # shellcheck source=/dev/null

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -79,19 +80,15 @@ class Lease:
 
     def write_environment(self, text: str) -> None:
         """Leave the server's coordinates for the run's shell, readable for this user only."""
-        file = self.directory / "environment"
-        file.touch(mode=0o600)
-        file.write_text(text, encoding="utf-8")
+        _write(self.directory / "environment", text)
 
     def write_manifest(self, text: str) -> Path:
         """Leave what the database was migrated from for the run's tests; return where."""
-        file = self.directory / "manifest.json"
-        file.write_text(text, encoding="utf-8")
-        return file
+        return _write(self.directory / "manifest.json", text)
 
     def sign(self) -> None:
         """Write down which process made this directory, so that a leftover can be told from a live one."""
-        (self.directory / "owner").write_text(json.dumps(owner()), encoding="utf-8")
+        _write(self.directory / "owner", json.dumps(owner()))
 
 
 def take(directory: Path, engine: str) -> Lease:
@@ -105,7 +102,7 @@ def take(directory: Path, engine: str) -> Lease:
     if not directory.name.startswith(PREFIX) or not lease.fifo.is_fifo():
         raise ConfigurationError(f"{directory} is not the directory of a run. Use tools/with_postgres.sh -- COMMAND.")
     lease.sign()
-    (directory / "engine").write_text(engine, encoding="utf-8")
+    _write(directory / "engine", engine)
     return lease
 
 
@@ -133,8 +130,7 @@ def hold(lease: Lease, stream: int) -> None:
 def keep(lease: Lease, seconds: int, checkout: str) -> None:
     """Let the run's directory, and the server in it, stay for so many seconds after the run."""
     text = json.dumps({"until": time.time() + seconds, "checkout": checkout})
-    (lease.directory / "keep.new").write_text(text, encoding="utf-8")
-    (lease.directory / "keep.new").rename(lease.directory / KEEP)
+    _write(lease.directory / "keep.new", text).rename(lease.directory / KEEP)
 
 
 def kept(checkout: str) -> list[Path]:
@@ -145,12 +141,26 @@ def kept(checkout: str) -> list[Path]:
 
 def _keeping(path: Path) -> dict[str, Any] | None:
     try:
-        if path.is_symlink() or path.stat().st_uid != os.getuid():
+        if not _is_own(path):
             return None
         said: dict[str, Any] = json.loads((path / KEEP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return said
+
+
+def _is_own(path: Path) -> bool:
+    """Tell whether a folder is this user's, by one look: what another has made may be another thing at the next."""
+    found = path.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+
+
+def _write(file: Path, text: str) -> Path:
+    """Write a file that nobody else can read or change, as others may pass a run's directory."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    return file
 
 
 def release(lease: Lease, descriptor: int) -> None:
@@ -264,7 +274,7 @@ def sweep_directories() -> list[str]:
 
 def _is_leftover(path: Path) -> bool:
     try:
-        if path.is_symlink() or path.stat().st_uid != os.getuid():
+        if not _is_own(path):
             return False
         if (_keeping(path) or {}).get("until", 0) > time.time():
             return False
