@@ -1,24 +1,23 @@
-"""Postgres without Docker: the server that a Python wheel carries, on a Unix socket, unprivileged."""
+"""Postgres without Docker: the server that a Python wheel carries, on a Unix socket, unprivileged.
+
+A server is a folder (server_folder.py) with a supervisor process (supervisor.py), which stops it and removes the
+folder.
+"""
 
 import json
 import os
-import pwd
-import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from platform import machine
 
 import click
-import psutil
 
-from pgdst.errors import AlreadyStartingError, EmbeddedError, PgdstError, ServerNotReadyError
-from pgdst.server import lease, settings, snapshot_folder, wheel
+from pgdst.errors import PgdstError, ServerNotReadyError
+from pgdst.server import lease, settings, snapshot_folder, unprivileged, wheel
 from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
 from pgdst.server.lease import (
@@ -26,22 +25,28 @@ from pgdst.server.lease import (
     Lease,
     keep,
     leftover_directories,
-    owner,
     remove_directory,
     start_detached,
     undisturbed,
 )
+from pgdst.server.server_folder import ServerFolder
 from pgdst.server.snapshot import Recipe, set_password
 from pgdst.timings import stage
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
-SOCKET_PATH_BYTES = 103  # the shortest limit: macOS
-UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
-STOP_SECONDS = 10
+PORT = 5432  # the number in the socket's name
 POLL_SECONDS = 0.02
 LOG_LINES = 50
 SHOWN_LOG_LINES = 10  # where the migrations for a snapshot fail
-PACKED = "packed.tar"
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A server that was started just now."""
+
+    server: Server
+    folder: ServerFolder
+    supervisor: "subprocess.Popen[bytes]"
 
 
 class EmbeddedEngine:
@@ -52,7 +57,7 @@ class EmbeddedEngine:
         check(order)
         sweep()
         if order.recipe is None:
-            return self._start(order, None)
+            return self._start(order, None).server
         key = order.recipe.key_on(f"{wheel.PACKAGE} {machine()}")
         with stage("look for a snapshot"):
             found = snapshot_folder.find(key)
@@ -60,109 +65,94 @@ class EmbeddedEngine:
             with stage("make a snapshot"):
                 found = self._make_snapshot(order, key, order.recipe)
         click.echo(f"Snapshot {found.folder.name}, made from the wheel's Postgres.", err=True)
-        return self._start(order, found)
+        return self._start(order, found).server
 
-    def _start(self, order: Order, snapshot: snapshot_folder.Found | None) -> Server:
-        directory = _make_directory(order)
-        try:
-            server = Server(order.run_id, str(directory), 5432, new_password())
+    def _start(self, order: Order, snapshot: snapshot_folder.Found | None) -> _Running:
+        folder = _folder_for(order)
+        with folder.made() as charge:
+            # What initdb is told can be read by whatever runs as its user, so it is given up before it matters.
+            first = snapshot.password if snapshot else new_password()
+            server = Server(order.run_id, str(folder.socket), PORT, new_password(), initial_password=first)
             if snapshot is not None:
-                server = replace(server, manifest=snapshot.manifest, initial_password=snapshot.password)
+                server = replace(server, manifest=snapshot.manifest)
                 with stage("unpack"):
-                    snapshot.unpack(directory / "data")
-            _write_plan(order, directory, server)
-            supervisor = _start_supervisor(order, directory)
+                    snapshot.unpack(folder.data)
+            _write_plan(order, folder, server)
+            supervisor = _start_supervisor(order, folder, charge)
             with stage("ready"):
-                _wait(order, server, directory, supervisor)
+                _wait(order, server, folder, supervisor)
             if not order.makes_snapshot:
-                (directory / "password").write_text(server.password, encoding="utf-8")
-        except BaseException:
-            with undisturbed():
-                _remove(directory)
-            raise
-        return server
+                found = {"host": server.host, "port": server.port, "password": server.password}
+                folder.write("address.json", json.dumps(found))
+        return _Running(server, folder, supervisor)
 
     def _make_snapshot(self, order: Order, key: str, recipe: Recipe) -> snapshot_folder.Found:
         """Make the snapshot with a server of its own, which lives by the run's lease, else by this process's."""
         own = None if isinstance(order.lifetime, Lease) else lease.new()
         making = replace(order, lifetime=own[0] if own else order.lifetime, makes_snapshot=True)
         try:
-            server = self._start(making, None)
+            running = self._start(making, None)
             try:
-                return self._fill_and_store(making, server, key, recipe)
+                return self._fill_and_store(making, running, key, recipe)
             finally:
                 with undisturbed():
-                    _remove(Path(server.host))
+                    running.folder.remove()
         finally:
             if own:
                 lease.release(*own)
 
-    def _fill_and_store(self, order: Order, server: Server, key: str, recipe: Recipe) -> snapshot_folder.Found:
-        directory = Path(server.host)
+    def _fill_and_store(self, order: Order, running: _Running, key: str, recipe: Recipe) -> snapshot_folder.Found:
         try:
-            manifest = recipe.fill(server)
+            manifest = recipe.fill(running.server)
         except PgdstError:
-            log = "".join(f"\n  {line}" for line in _log(directory, SHOWN_LOG_LINES))
+            log = "".join(f"\n  {line}" for line in running.folder.last_lines(SHOWN_LOG_LINES))
             click.echo(f"The last lines of the server's log:{log}", err=True)
             raise
         password = new_password()
-        with server.connect() as connection:
-            set_password(connection, server.user, password)
-        _wait_until_packed(order, directory)
-        return snapshot_folder.store(key, directory / PACKED, order.checkout, password, manifest)
+        with running.server.connect() as connection:
+            set_password(connection, running.server.user, password)
+        _wait_until_packed(order, running)
+        return snapshot_folder.store(key, running.folder.packed, order.checkout, password, manifest)
 
     def find_dev(self, checkout: str) -> Server | None:
         """Return the running database of this checkout; one that is just being started does not count yet."""
-        directory = _dev_directory(checkout)
-        try:
-            if directory.is_symlink() or directory.stat().st_uid not in _own_ids():
-                return None
-            password = (directory / "password").read_text(encoding="utf-8")
-        except OSError:
+        folder = _dev_folder(checkout)
+        found = folder.read_json("address.json") if folder.is_own() else None
+        if found is None or not folder.has_charge():
             return None
-        return Server(f"dev-{checkout}", str(directory), 5432, password) if list(processes(directory)) else None
+        return Server(f"dev-{checkout}", found["host"], found["port"], found["password"])
 
     def remove_dev(self, checkout: str) -> list[str]:
         """Stop this checkout's databases, the kept ones too, and remove their folders and those of dead runs."""
         removed = sweep()
         for run in lease.kept(checkout):
-            _remove(run / "server")
+            ServerFolder(run / "server").remove()
             remove_directory(run)
             removed.append(str(run))
-        directory = _dev_directory(checkout)
-        if directory.is_symlink() or not directory.exists() or directory.stat().st_uid not in _own_ids():
+        folder = _dev_folder(checkout)
+        if not folder.is_own():
             return removed
-        _remove(directory)
-        return [*removed, str(directory)]
+        folder.remove()
+        return [*removed, str(folder.path)]
 
     def keep_run(self, lease: Lease, checkout: str, seconds: int) -> str:
         """Leave word for the run's supervisor, which looks when the lease has ended."""
-        if not list(processes(lease.directory / "server")):
+        if not ServerFolder(lease.directory / "server").has_charge():
             raise ServerNotReadyError("The server could not be kept: it has ended.")
         keep(lease, seconds, checkout)
         return str(lease.directory)
 
     def remove_run(self, lease: Lease, *, log_lines: int) -> list[str]:
         """Stop the run's server and remove its folder."""
-        directory = lease.directory / "server"
-        lines = _log(directory, log_lines)
-        _remove(directory)
+        folder = ServerFolder(lease.directory / "server")
+        lines = folder.last_lines(log_lines)
+        folder.remove()
         return lines
 
     def shell(self, server: Server, arguments: list[str]) -> int:
         """Run the wheel's psql on the server's socket."""
-        psql = _installation(Path(server.host)) / "bin" / "psql"
         with server.as_environment():
-            return subprocess.run([str(psql), *arguments], check=False).returncode
-
-
-def processes(directory: Path) -> Iterator[psutil.Process]:
-    """Yield the processes that work on this folder, found by their arguments: supervisor, initdb, postgres, tar."""
-    for process in psutil.process_iter(["cmdline"]):
-        arguments = process.info["cmdline"] or []
-        program = {Path(argument).name for argument in arguments[:4]}
-        if str(directory) in "\0".join(arguments) and program & {"supervisor.py", "initdb", "postgres", "tar"}:
-            yield process
+            return subprocess.run([str(wheel.program("psql")), *arguments], check=False).returncode
 
 
 def sweep() -> list[str]:
@@ -172,106 +162,35 @@ def sweep() -> list[str]:
     """
     found = leftover_directories()
     for path in found:
-        _remove(path / "server")
+        ServerFolder(path / "server").remove()
         remove_directory(path)
     return [str(path) for path in found]
 
 
 def version() -> str:
     """Return what the wheel's server calls itself, such as `postgres (PostgreSQL) 16.14`."""
-    program = wheel.find() / "pginstall" / "bin" / "postgres"
-    return subprocess.run([str(program), "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    command = [str(wheel.program("postgres")), "--version"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _make_directory(order: Order) -> Path:
-    """Make the server's folder: in the run's, or one that this checkout finds again."""
-    if isinstance(order.lifetime, Lease):
-        directory = order.lifetime.directory / "server"
-        order.lifetime.directory.chmod(0o711)  # the unprivileged user goes through it, and sees nothing of it
-    else:
-        directory = _dev_directory(order.checkout)
-    longest = len(os.fsencode(directory / ".s.PGSQL.5432"))
-    if longest > SOCKET_PATH_BYTES:
-        raise EmbeddedError(f"The path {directory} is too long for a Unix socket. Run with TMPDIR=/tmp.")
-    identity = _identity()
-    closed = [str(parent) for parent in directory.parents if identity and not parent.stat().st_mode & stat.S_IXOTH]
-    if closed:
-        raise EmbeddedError(
-            f"Postgres runs as {UNPRIVILEGED} where pgdst runs as root, and {closed[0]} is closed to others. "
-            "Run with TMPDIR=/tmp, or as another user."
-        )
-    try:
-        directory.mkdir(mode=0o700)
-    except FileExistsError:
-        raise AlreadyStartingError(
-            f"{directory} is there already, without a server: another start is under way, or was killed. "
-            "Run: make db-down"
-        ) from None
-    except OSError as error:
-        raise EmbeddedError(f"Cannot make the folder {directory}: {error.strerror}.") from error
-    (directory / "owner").write_text(json.dumps(owner()), encoding="utf-8")
-    if identity:
-        os.chown(directory, *identity)
-    return directory
+def _folder_for(order: Order) -> ServerFolder:
+    """Return where the server's folder is to be: in the run's, or where this checkout finds it again."""
+    if not isinstance(order.lifetime, Lease):
+        return _dev_folder(order.checkout)
+    if unprivileged.identity() is not None:
+        order.lifetime.directory.chmod(0o711)  # Postgres goes through it, and sees nothing of it
+    return ServerFolder(order.lifetime.directory / "server")
 
 
-def _dev_directory(checkout: str) -> Path:
-    return Path(tempfile.gettempdir()) / f"{PREFIX}dev-{checkout}"
+def _dev_folder(checkout: str) -> ServerFolder:
+    """Return the folder of this user's `make db-up`; another user of the same checkout has another."""
+    return ServerFolder(Path(tempfile.gettempdir()) / f"{PREFIX}dev-{os.geteuid()}-{checkout}")
 
 
-def _identity() -> tuple[int, int] | None:
-    """Return the user and group for Postgres where this process is root, else None."""
-    if os.geteuid() != 0:
-        return None
-    entry = pwd.getpwnam(UNPRIVILEGED)
-    return entry.pw_uid, entry.pw_gid
-
-
-def _own_ids() -> set[int]:
-    identity = _identity()
-    return {os.geteuid(), *(identity[:1] if identity else ())}
-
-
-def _installation(directory: Path) -> Path:
-    """Return a `pginstall` that the server's user can execute: the wheel's, or a copy of it in `directory`."""
-    package = wheel.find()
-    copy = directory / "postgres" / package.name / "pginstall"
-    if copy.is_dir():
-        return copy
-    identity = _identity()
-    if identity is None or _executable(package / "pginstall" / "bin" / "postgres", identity):
-        return package / "pginstall"
-    # A checkout in root's home is out of reach for the unprivileged user.
-    unneeded = shutil.ignore_patterns("include", "*.a", "pgxs", "pkgconfig")
-    shutil.copytree(package / "pginstall", copy, ignore=unneeded)
-    libraries = package.with_name(package.name + ".libs")
-    if libraries.is_dir():
-        shutil.copytree(libraries, directory / "postgres" / libraries.name)
-    return copy
-
-
-def _executable(program: Path, identity: tuple[int, int]) -> bool:
-    user, group = identity
-    try:
-        made = subprocess.run(
-            [str(program), "--version"],
-            user=user,
-            group=group,
-            extra_groups=[],
-            capture_output=True,
-            cwd="/",
-            check=False,
-        )
-    except PermissionError:
-        return False
-    return made.returncode == 0
-
-
-def _write_plan(order: Order, directory: Path, server: Server) -> None:
-    """Write the commands for the supervisor; the password goes to initdb in a file, not in its arguments."""
-    binaries = _installation(directory) / "bin"
-    identity = _identity()
-    secret, data = directory / "initial-password", directory / "data"
+def _write_plan(order: Order, folder: ServerFolder, server: Server) -> None:
+    """Write the commands for the supervisor; the first password goes to initdb in a file, not in its arguments."""
+    binaries = wheel.programs_for_the_server(folder.path / "postgres")
+    secret = folder.path / "initial-password"
     initdb = [
         str(binaries / "initdb"),
         *settings.INITDB_ARGUMENTS,
@@ -279,51 +198,47 @@ def _write_plan(order: Order, directory: Path, server: Server) -> None:
         "--no-instructions",
         "--auth=scram-sha-256",
     ]
-    leased = isinstance(order.lifetime, Lease)
     commands = {
-        "initdb": [*initdb, f"--username={USER}", f"--pwfile={secret}", f"--pgdata={data}"],
+        "initdb": [*initdb, f"--username={USER}", f"--pwfile={secret}", f"--pgdata={folder.data}"],
         "postgres": [
-            *(str(binaries / "postgres"), "-D", str(data), "-k", str(directory), "-c", "listen_addresses="),
+            *(str(binaries / "postgres"), "-D", str(folder.data), "-k", str(folder.socket), "-c", "listen_addresses="),
             *settings.arguments(order.server_settings, order.run_id),
         ],
     }
     if server.manifest is not None:
         del commands["initdb"]
     else:
-        secret.touch(mode=0o600)
-        secret.write_text(server.password, encoding="utf-8")
-        if identity:
-            os.chown(secret, *identity)
-    if order.makes_snapshot:  # once Postgres has been stopped cleanly
-        pack = 'tar -cf "$1.new" -C "$2" . && mv "$1.new" "$1" && exec sleep 600'
-        commands["pack"] = ["/bin/sh", "-c", pack, "pack", str(directory / PACKED), str(data)]
+        unprivileged.give(folder.write(secret.name, server.initial_password or ""))
+    if order.makes_snapshot:  # once Postgres was shut down cleanly
+        commands["pack"] = ["tar", "-cf", "-", "-C", str(folder.data), "."]
+    leased = isinstance(order.lifetime, Lease)
     plan = {
         "commands": commands,
-        "identity": identity,
-        # Without TZ initdb compares this machine's time with every time zone, for up to two seconds.
-        "environment": {"LC_ALL": "C", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
-        "remove_at_end": [str(directory.parent if leased else directory)],
-        "remove_at_stop": [str(directory)],
+        "outputs": {"pack": str(folder.packed)},
+        "identity": unprivileged.identity(),
+        "environment": unprivileged.ENVIRONMENT,
+        "remove_at_end": [str(folder.path.parent if leased else folder.path)],
+        "remove_at_stop": [str(folder.path)],
     }
-    (directory / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    folder.write("plan.json", json.dumps(plan))
 
 
-def _start_supervisor(order: Order, directory: Path) -> "subprocess.Popen[bytes]":
+def _start_supervisor(order: Order, folder: ServerFolder, charge: int) -> "subprocess.Popen[bytes]":
     reader = order.lifetime.open_reader() if isinstance(order.lifetime, Lease) else None
     end = f"seconds:{order.lifetime.seconds}" if isinstance(order.lifetime, TimeToLive) else f"lease:{reader}"
     try:
-        descriptors = () if reader is None else (reader,)
-        return start_detached(SUPERVISOR, str(directory), end, run_id=order.run_id, descriptors=descriptors)
+        descriptors = (charge,) if reader is None else (charge, reader)
+        arguments = (str(folder.path), end, str(charge))
+        return start_detached(SUPERVISOR, *arguments, run_id=order.run_id, descriptors=descriptors)
     finally:
         if reader is not None:
             os.close(reader)
 
 
-def _wait(order: Order, server: Server, directory: Path, supervisor: "subprocess.Popen[bytes]") -> None:
+def _wait(order: Order, server: Server, folder: ServerFolder, supervisor: "subprocess.Popen[bytes]") -> None:
     def died() -> str | None:
-        if (directory / "exit").exists():
-            failed = json.loads((directory / "exit").read_text(encoding="utf-8"))
-            log = "\n".join(f"  {line}" for line in _log(directory, LOG_LINES))
+        if (failed := folder.read_json("exit")) is not None:
+            log = "\n".join(f"  {line}" for line in folder.last_lines(LOG_LINES))
             return f"{failed['command']} died at start: exit code {failed['code']}. Its last log lines:\n{log}"
         return None if supervisor.poll() is None else "The supervisor of the embedded Postgres was killed at start."
 
@@ -333,49 +248,15 @@ def _wait(order: Order, server: Server, directory: Path, supervisor: "subprocess
         return
     with first.connect() as connection:
         connection.execute(f'CREATE DATABASE "{DATABASE}"')
-    (directory / "initial-password").unlink()
+    (folder.path / "initial-password").unlink()
 
 
-def _wait_until_packed(order: Order, directory: Path) -> None:
-    """Stop Postgres cleanly and wait for the supervisor's next command. Raises: ServerNotReadyError."""
-    postmaster = int((directory / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
-    os.kill(postmaster, signal.SIGINT)
+def _wait_until_packed(order: Order, running: _Running) -> None:
+    """Have Postgres shut down cleanly, and wait for the supervisor's next command. Raises: ServerNotReadyError."""
+    running.supervisor.send_signal(signal.SIGUSR1)
     deadline = time.monotonic() + order.wait_seconds
-    while not (directory / PACKED).exists():
-        if (directory / "exit").exists() or time.monotonic() > deadline:
-            log = "\n".join(f"  {line}" for line in _log(directory, LOG_LINES))
+    while not running.folder.packed.exists():
+        if running.folder.read_json("exit") or running.supervisor.poll() is not None or time.monotonic() > deadline:
+            log = "\n".join(f"  {line}" for line in running.folder.last_lines(LOG_LINES))
             raise ServerNotReadyError(f"The data directory could not be packed. The server's last log lines:\n{log}")
         time.sleep(POLL_SECONDS)
-
-
-def _log(directory: Path, lines: int) -> list[str]:
-    try:
-        written = (directory / "log").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return written.splitlines()[-lines:] if lines else []
-
-
-def _remove(directory: Path) -> None:
-    """Stop whatever works on this folder, then remove it.
-
-    Raises: ServerNotReadyError where a process does not end within 10 s.
-    """
-    deadline = time.monotonic() + STOP_SECONDS
-    while found := list(processes(directory)):
-        supervisors = [p for p in found if "supervisor.py" in "".join(p.info["cmdline"] or [])]
-        for process in supervisors or found:
-            _stop(process)
-        if time.monotonic() > deadline:
-            raise ServerNotReadyError(f"Processes of {directory} do not end: {[p.pid for p in found]}.")
-        time.sleep(POLL_SECONDS)  # not psutil.wait_procs: a process 1 that reaps late would make it wait for zombies
-    remove_directory(directory)
-
-
-def _stop(process: psutil.Process) -> None:
-    """Ask a process to end; a server, which only stands here where it lost its supervisor, to do so immediately."""
-    is_server = "postgres" in {Path(argument).name for argument in process.info["cmdline"][:1]}
-    try:
-        process.send_signal(signal.SIGQUIT if is_server else signal.SIGTERM)
-    except psutil.NoSuchProcess:
-        return

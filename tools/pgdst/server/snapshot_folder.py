@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pgdst.errors import EmbeddedError
 from pgdst.manifest import Manifest, digest, from_json
+from pgdst.server import unprivileged
 from pgdst.server.snapshot import superseded
 
 ARCHIVE, CONTENTS = "data.tar", "snapshot.json"
@@ -27,10 +28,11 @@ class Found:
     manifest: Manifest
 
     def unpack(self, to: Path) -> None:
-        """Unpack the data directory with the owner that it had, which only root can give. Raises: EmbeddedError."""
-        to.mkdir(mode=0o700)
-        command = ["tar", "-xpf", str(self.folder / ARCHIVE), "-C", str(to)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        """Unpack the data directory, as the user that Postgres runs as: with no other rights. Raises: EmbeddedError."""
+        command = ["tar", "-xpf", "-", "-C", str(to)]
+        with (self.folder / ARCHIVE).open("rb") as archive:
+            options = {**unprivileged.options(), "stdin": archive}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
         if done.returncode != 0:
             raise EmbeddedError(
                 f"The snapshot {self.folder} could not be unpacked to {to}: {done.stderr.strip()}. "
@@ -63,6 +65,7 @@ def store(key: str, archive: Path, checkout: str, password: str, manifest: Manif
     home = folder()
     content = {"key": key, "checkout": checkout, "password": password, "manifest": manifest.to_json()}
     try:
+        unprivileged.require_safe(home, "Set XDG_CACHE_HOME to another folder, or use SNAPSHOT=off.")
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _require_own(home)
         made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=home))
@@ -113,10 +116,16 @@ def _list() -> list[Path]:
 
 
 def _require_own(home: Path) -> None:
-    """Raise EmbeddedError where somebody else could have put something into the folder."""
-    found = home.stat()
-    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    """Raise EmbeddedError where somebody else could have put something into the folder, or another in its place."""
+    found = home.lstat()
+    if not _is_own(found):
         raise EmbeddedError(f"{home} belongs to, or can be written by, somebody else. Remove it, or use SNAPSHOT=off.")
+    unprivileged.require_safe(home, "Set XDG_CACHE_HOME to another folder, or use SNAPSHOT=off.")
+
+
+def _is_own(found: os.stat_result) -> bool:
+    is_folder = stat.S_ISDIR(found.st_mode)
+    return is_folder and found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _content(snapshot: Path) -> dict[str, object]:

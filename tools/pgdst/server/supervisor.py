@@ -1,16 +1,21 @@
-"""The parent of an embedded Postgres: `python -I -S supervisor.py DIRECTORY END`, started by embedded.py.
+"""The parent of an embedded Postgres: `python -I -S supervisor.py DIRECTORY END CHARGE`, started by embedded.py.
 
-Runs the commands of DIRECTORY/plan.json one after the other (initdb, then postgres). END is `lease:DESCRIPTOR`, which
-reads end of file when the last process of the run has ended, or `seconds:NUMBER`. At the end, or on SIGTERM, it stops
-the command and removes the folders of the plan. A command that fails is written to DIRECTORY/exit; the folders then
-stay until the end, so that the log can be read. Only the standard library: it must not depend on what it outlives.
+Runs the commands of DIRECTORY/plan.json one after the other (initdb, then postgres, then tar where the data are to be
+packed), as the plan's user. END is `lease:DESCRIPTOR`, which reads end of file when the last process of the run has
+ended, or `seconds:NUMBER`. At the end, or on SIGTERM, it stops the command and removes the folders of the plan. On
+SIGUSR1 it has Postgres shut down cleanly, and goes on to the next command. A command that fails is written to
+DIRECTORY/exit; the folders then stay until the end, so that the log can be read. The descriptor CHARGE has
+DIRECTORY/supervisor locked for as long as this process lives, which writes its pid there.
+
+DIRECTORY and the files that are read and written here belong to this process's user. That the plan's user, who may be
+a less privileged one, writes to DIRECTORY/data is none of this process's concern: it reads nothing there.
+Only the standard library: it must not depend on what it outlives.
 """
 
 import ctypes
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,44 +35,56 @@ def die_with_parent() -> None:
 class Supervisor:
     """One server's commands and its end."""
 
-    def __init__(self, directory: Path, end: str) -> None:
+    def __init__(self, directory: Path, end: str, charge: int) -> None:
         self.directory = directory
         self.plan = json.loads((directory / "plan.json").read_text(encoding="utf-8"))
         kind, value = end.split(":")
         self.lease = int(value) if kind == "lease" else None
         self.deadline = time.monotonic() + int(value) if kind == "seconds" else None
-        self.terminated = False
+        self.terminated = self.shuts_down = False
         self.wake, self.waker = os.pipe()
         os.set_blocking(self.waker, False)
         signal.set_wakeup_fd(self.waker)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "terminated", True))
+        signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "shuts_down", True))
+        os.umask(0o077)
+        os.pwrite(charge, str(os.getpid()).encode("ascii"), 0)
 
     def run(self) -> None:
         """Run the commands until the end."""
         with (self.directory / "log").open("ab") as log:
-            for name, command in self.plan["commands"].items():
-                child = self.start(command, log)
-                ended = self.wait_for(child)
-                if ended:
-                    self.stop(child, name)
-                    break
-                if child.returncode != 0:
-                    report = json.dumps({"command": name, "code": child.returncode})
-                    (self.directory / "exit.new").write_text(report, encoding="utf-8")
-                    (self.directory / "exit.new").rename(self.directory / "exit")
-                    self.wait_for(None)
-                    break
+            if all(self.run_one(name, command, log) for name, command in self.plan["commands"].items()):
+                self.wait_for(None)
         for folder in self.plan["remove_at_end" if not self.terminated else "remove_at_stop"]:
-            shutil.rmtree(folder, ignore_errors=True)
+            # Not shutil's: a folder may be nested more deeply than Python recurses.
+            subprocess.run(["/bin/rm", "-rf", "--", folder], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def start(self, command: list[str], log: BinaryIO) -> "subprocess.Popen[bytes]":
+    def run_one(self, name: str, command: list[str], log: BinaryIO) -> bool:
+        """Run one command; return True where the next one may follow."""
+        output = self.plan["outputs"].get(name)
+        with open(f"{output}.new", "xb") if output else open(os.devnull, "wb") as file:  # noqa: PTH123
+            child = self.start(command, file if output else log, log)
+            if self.wait_for(child):
+                self.stop(child, name)
+                return False
+        if child.returncode != 0:
+            report = json.dumps({"command": name, "code": child.returncode})
+            (self.directory / "exit.new").write_text(report, encoding="utf-8")
+            (self.directory / "exit.new").rename(self.directory / "exit")
+            self.wait_for(None)
+            return False
+        if output:
+            Path(f"{output}.new").rename(output)
+        return True
+
+    def start(self, command: list[str], out: BinaryIO, log: BinaryIO) -> "subprocess.Popen[bytes]":
         """Start a command as the plan's user, in this supervisor's session."""
         user, group = self.plan["identity"] or (None, None)
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=out,
             stderr=log,
             env=self.plan["environment"],
             cwd="/",
@@ -83,6 +100,9 @@ class Supervisor:
         while not self.terminated:
             if child is not None and child.poll() is not None:
                 return False
+            if child is not None and self.shuts_down:
+                self.shuts_down = False
+                child.send_signal(signal.SIGINT)
             left = None if self.deadline is None else self.deadline - time.monotonic()
             if left is not None and left <= 0:
                 return True
@@ -110,4 +130,4 @@ class Supervisor:
             child.wait()
 
 
-Supervisor(Path(sys.argv[1]), sys.argv[2]).run()
+Supervisor(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])).run()

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import docker
 import psutil
@@ -290,17 +289,3 @@ def test_a_directory_is_known_from_its_making_to_the_last_of_its_removal(sandbox
 def dead_owner() -> str:
     """Return the owner's mark of a process of this host that is no more."""
     return json.dumps({**owner(), "pid": 1, "started": 1.0})
-
-
-def test_running_a_copy_in_a_closed_folder_still_finds_postgres(tmp_path: Path) -> None:
-    """The wheel's Postgres is copied where its unprivileged user cannot reach the virtual environment."""
-    from pgdst.server import embedded
-
-    if os.geteuid() != 0:
-        pytest.skip("only root changes its user")
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    program = closed / "program"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    assert not embedded._executable(program, (65534, 65534))
