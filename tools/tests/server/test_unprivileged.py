@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 import nobody
+import psutil
 import psycopg
 import pytest
 from conftest import KIT, Sandbox, leased_server
@@ -27,6 +28,7 @@ from pgdst.manifest import Manifest
 from pgdst.server import unprivileged, wheel
 from pgdst.server.address import Server
 from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.processes import processes_of
 from pgdst.server.snapshot_folder import ARCHIVE, Found
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a less privileged user run its servers: run as root")
@@ -141,6 +143,22 @@ def test_who_calls_himself_postgres_is_not_signalled_and_holds_nothing_up(cold_s
     pretender.kill()
     assert "" == pretender.communicate()[0]
 
+
+@ROOT
+def test_signals_for_a_server_reach_nobody_elses_processes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ids the server may name; and the process that sends them knows nothing of root's environment."""
+    monkeypatch.setenv("A_SECRET", "of root's")
+    with subprocess.Popen(["sleep", "600"]) as bystander:
+        before = set(psutil.Process().children())
+        with processes_of(server) as processes:
+            [shell] = set(psutil.Process().children()) - before
+            assert (os.getuid(), "nobody") == (0, shell.username())
+            assert "A_SECRET" not in shell.environ()
+            processes.stop(bystander.pid)
+            assert psutil.STATUS_STOPPED != psutil.Process(bystander.pid).status()
+            processes.kill(bystander.pid)
+            assert bystander.poll() is None
+        bystander.kill()
 
 
 @ROOT
