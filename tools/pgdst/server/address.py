@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 USER = "pgdst"
 DATABASE = "pgdst"
+# In a socket's URL, as pydantic wants a host. libpq and SQLAlchemy go where the query says. Who does not read that finds
+# nobody, and not whatever listens on 5432. The directory itself would need a `%`, which Alembic's set_main_option refuses.
+_NOWHERE = "localhost:1"
 IS_THE_KITS = ContextVar("IS_THE_KITS", default=False)  # the connection that is being made: it leads where it should
 
 
@@ -43,7 +46,7 @@ class Server:
         """The SQLAlchemy URL, with the password."""
         login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
         if self.host.startswith("/"):
-            place, query = "", f"?{urlencode({'host': self.host, 'port': self.port}, safe='/')}"
+            place, query = _NOWHERE, f"?{urlencode({'host': self.host, 'port': self.port}, safe='/')}"
         else:
             place, query = f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}", ""
         return f"postgresql+psycopg://{login}@{place}/{quote(self.database, safe='')}{query}"
@@ -145,7 +148,9 @@ def _parse(text: str, run_id: str) -> Server:
     try:
         url = urlsplit(text)
         query = dict(parse_qsl(url.query))
-        host, port = url.hostname or query["host"], url.port or int(query.get("port", 5432))
+        host, port = query.get("host") or url.hostname, int(query.get("port") or url.port or 5432)
+        if host is None:
+            raise ValueError
         user, password, database = (unquote(part or "") for part in (url.username, url.password, url.path[1:]))
     except (ValueError, KeyError) as error:
         raise ConfigurationError(

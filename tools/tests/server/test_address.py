@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from pgdst.errors import ConfigurationError
 from pgdst.server.address import Server, from_environment, libpq_variables
+from pydantic import PostgresDsn
 from sqlalchemy import make_url
 
 TCP = Server("run1", "127.0.0.1", 5433, "p@ss/w:rd%")
@@ -17,6 +18,12 @@ SOCKET = Server("run1", "/tmp/pgdst-x y/server", 5432, "secret")  # noqa: S108  
 def test_a_server_survives_its_url(server: Server) -> None:
     """What from_environment reads is what environment() wrote."""
     assert server == from_environment(server.environment())
+
+
+@pytest.mark.parametrize("server", [TCP, SOCKET])
+def test_pydantic_accepts_the_url_and_leaves_it_as_it_is(server: Server) -> None:
+    """Settings of FastAPI projects are pydantic's."""
+    assert server.url == str(PostgresDsn(server.url.replace(" ", "%20")))
 
 
 @pytest.mark.parametrize("server", [TCP, SOCKET])
