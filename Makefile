@@ -8,6 +8,8 @@ IMAGE ?= postgres:16-alpine
 OFFLINE_IMAGE ?= auto
 # auto: start from a cached, migrated data directory; off: initialise and migrate each time
 SNAPSHOT ?= auto
+# 1: the embedded server listens on a free port of 127.0.0.1, for what can't use a Unix socket
+EMBEDDED_TCP ?= 0
 # 1: where a run fails, its database stays for TTL_HOURS, and its URL is printed; make db-down removes it
 KEEP ?= 0
 # 1: say on stderr where the time goes, a line a stage
@@ -52,6 +54,7 @@ export PGDST_ENGINE = $(value ENGINE)
 export PGDST_IMAGE = $(value IMAGE)
 export PGDST_OFFLINE_IMAGE = $(value OFFLINE_IMAGE)
 export PGDST_SNAPSHOT = $(value SNAPSHOT)
+export PGDST_EMBEDDED_TCP = $(value EMBEDDED_TCP)
 export PGDST_KEEP = $(value KEEP)
 export PGDST_TIMINGS = $(value TIMINGS)
 export PGDST_SEED = $(value SEED)

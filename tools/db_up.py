@@ -49,6 +49,14 @@ from pgdst.server.engine import TimeToLive, up
     envvar="PGDST_SNAPSHOT",
     help="Start from a cached, migrated data directory, made where there is none; or initialise and migrate.",
 )
+@click.option(
+    "--embedded-tcp",
+    type=click.Choice(["0", "1"]),
+    default="0",
+    show_default=True,
+    envvar="PGDST_EMBEDDED_TCP",
+    help="1: have it listen on a free port of 127.0.0.1, for what can't use a Unix socket (embedded only).",
+)
 @click.option("--run-dir", type=click.Path(path_type=Path), help="The directory of a run: see with_postgres.sh.")
 def main(
     engine: str,
@@ -61,6 +69,7 @@ def main(
     disk_mib: int,
     wait_seconds: float,
     snapshot: str,
+    embedded_tcp: str,
     run_dir: Path | None,
 ) -> None:
     """Start this checkout's database, or name the one that is up, migrate it to head, and print its URL on stdout.
@@ -72,7 +81,7 @@ def main(
     timings.report_start_up("start db_up.py (processor time)")
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     with timings.stage("connect to the engine"):
-        chosen = make_engine(engine, image, offline_image, wait_seconds)
+        chosen = make_engine(engine, image, offline_image, wait_seconds, tcp=embedded_tcp == "1")
     if run_dir:
         run = lease.take(run_dir, engine)
         server = chosen.start(order(found, run, disk_mib, wait_seconds, snapshot))

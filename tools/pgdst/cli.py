@@ -130,12 +130,14 @@ def project_options(function: F) -> F:
     return function
 
 
-def make_engine(engine: str, image: str, offline_image: str, wait_seconds: float = 60) -> "Engine":
+def make_engine(
+    engine: str, image: str, offline_image: str, wait_seconds: float = 60, *, tcp: bool = False
+) -> "Engine":
     """Return the engine of that name; Docker has answered then, and gives each request at most so many seconds."""
     if engine == "embedded":
         from pgdst.server.embedded import EmbeddedEngine
 
-        return EmbeddedEngine()
+        return EmbeddedEngine(tcp=tcp)
     from pgdst.server.docker import DockerEngine
     from pgdst.server.endpoint import REQUEST_SECONDS
 

@@ -411,6 +411,7 @@ def _own_server(found: project.Project, engine_name: str) -> Iterator[Server]:
             engine_name,
             os.environ.get("PGDST_IMAGE") or DEFAULT_IMAGE,
             os.environ.get("PGDST_OFFLINE_IMAGE") or "auto",
+            tcp=os.environ.get("PGDST_EMBEDDED_TCP") == "1",
         )
         held, descriptor = lease.new()
     try:

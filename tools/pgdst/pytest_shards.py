@@ -241,6 +241,7 @@ def replay_command(config: pytest.Config, shard: int | None = None) -> str:
     engine = os.environ.get("PGDST_ENGINE") or option.pgdst_engine
     image = os.environ.get("PGDST_IMAGE") or DEFAULT_IMAGE
     knobs += ["ENGINE=embedded"] if engine == "embedded" else [f"IMAGE={image}"] if image != DEFAULT_IMAGE else []
+    knobs += ["EMBEDDED_TCP=1"] if engine == "embedded" and os.environ.get("PGDST_EMBEDDED_TCP") == "1" else []
     return " ".join(["make test-dst", *knobs])
 
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 USER = "pgdst"
 DATABASE = "pgdst"
-# In a socket's URL, as pydantic wants a host. libpq and SQLAlchemy go where the query says. Who does not read that finds
-# nobody, and not whatever listens on 5432. The directory itself would need a `%`, which Alembic's set_main_option refuses.
+# In a socket's URL, as pydantic wants a host. libpq and SQLAlchemy go where the query says. Who does not read that
+# finds nobody, and not whatever listens on 5432. The directory itself would need a `%`, which Alembic's set_main_option
+# refuses.
 _NOWHERE = "localhost:1"
 IS_THE_KITS = ContextVar("IS_THE_KITS", default=False)  # the connection that is being made: it leads where it should
 
@@ -40,6 +41,7 @@ class Server:
     database: str = DATABASE
     manifest: Manifest | None = field(default=None, repr=False, compare=False)
     initial_password: str | None = field(default=None, repr=False, compare=False)
+    engine: str = "docker"  # or embedded: then its processes are this machine's own
 
     @property
     def url(self) -> str:
@@ -89,6 +91,7 @@ class Server:
         return {
             "PGDST_RUN_ID": self.run_id,
             "PGDST_DATABASE_URL": self.url,
+            "PGDST_SERVER_ENGINE": self.engine,
             "DATABASE_URL": self.url,
             "PGHOST": self.host,
             "PGPORT": str(self.port),
@@ -141,7 +144,9 @@ def from_environment(environment: Mapping[str, str]) -> Server | None:
             "PGDST_DATABASE_URL and PGDST_RUN_ID go together, but only one of them is set. "
             "Unset both, or let tools/with_postgres.sh set them."
         )
-    return _parse(text, run_id)
+    found = _parse(text, run_id)
+    inferred = "embedded" if found.host.startswith("/") else "docker"
+    return replace(found, engine=environment.get("PGDST_SERVER_ENGINE") or inferred)
 
 
 def _parse(text: str, run_id: str) -> Server:

@@ -1,4 +1,4 @@
-"""Postgres without Docker: the server that a Python wheel carries, on a Unix socket, unprivileged.
+"""Postgres without Docker: the server that a Python wheel carries, on a Unix socket, or loopback too, unprivileged.
 
 A server is a folder (server_folder.py) with a supervisor process (supervisor.py), which stops it and removes the
 folder.
@@ -10,13 +10,15 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from platform import machine
+from random import SystemRandom
 
 import click
 
-from pgdst.errors import PgdstError, ServerNotReadyError
+from pgdst.errors import ConfigurationError, PgdstError, ServerNotReadyError
 from pgdst.server import lease, settings, snapshot_folder, unprivileged, wheel
 from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
@@ -35,6 +37,9 @@ from pgdst.timings import stage
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 PORT = 5432  # the number in the socket's name
+LOOPBACK = "127.0.0.1"
+PORTS = range(20000, 32768)  # below those that Linux gives to whoever connects
+PORT_ATTEMPTS = 10
 POLL_SECONDS = 0.02
 LOG_LINES = 50
 SHOWN_LOG_LINES = 10  # where the migrations for a snapshot fail
@@ -49,8 +54,15 @@ class _Running:
     supervisor: "subprocess.Popen[bytes]"
 
 
+class _PortTakenError(ServerNotReadyError):
+    """Somebody else listens on the port that was drawn."""
+
+
 class EmbeddedEngine:
     """The embedded engine: a server is a folder, with a supervisor process that stops it and removes the folder."""
+
+    def __init__(self, *, tcp: bool = False) -> None:
+        self.tcp = tcp  # it listens on a port of 127.0.0.1, beside the socket
 
     def start(self, order: Order) -> Server:
         """Start a server and return once it answers SQL; on failure neither process nor folder is left."""
@@ -68,19 +80,41 @@ class EmbeddedEngine:
         return self._start(order, found).server
 
     def _start(self, order: Order, snapshot: snapshot_folder.Found | None) -> _Running:
+        """Start a server; where it listens on TCP, on one port after another until Postgres finds one free."""
+        if not self.tcp or order.makes_snapshot:
+            return self._start_at(order, snapshot, None)
+        drawn = SystemRandom().sample(PORTS, min(PORT_ATTEMPTS, len(PORTS)))
+        for port in drawn:
+            with suppress(_PortTakenError):
+                return self._start_at(order, snapshot, port)
+        raise ServerNotReadyError(
+            f"Others listen on {LOOPBACK} at all of the ports that were tried: {', '.join(map(str, drawn))}. "
+            "Run again, or without EMBEDDED_TCP."
+        )
+
+    def _start_at(self, order: Order, snapshot: snapshot_folder.Found | None, port: int | None) -> _Running:
         folder = _folder_for(order)
         with folder.made() as charge:
             # What initdb is told can be read by whatever runs as its user, so it is given up before it matters.
             first = snapshot.password if snapshot else new_password()
-            server = Server(order.run_id, str(folder.socket), PORT, new_password(), initial_password=first)
+            server = Server(
+                order.run_id,
+                str(folder.socket),  # at first, as nobody else can listen there
+                port or PORT,
+                new_password(),
+                initial_password=first,
+                engine="embedded",
+            )
             if snapshot is not None:
                 server = replace(server, manifest=snapshot.manifest)
                 with stage("unpack"):
                     snapshot.unpack(folder.data)
-            _write_plan(order, folder, server)
+            _write_plan(order, folder, server, LOOPBACK if port else "")
             supervisor = _start_supervisor(order, folder, charge)
             with stage("ready"):
                 _wait(order, server, folder, supervisor)
+            if port:
+                server = replace(server, host=LOOPBACK)
             if not order.makes_snapshot:
                 found = {"host": server.host, "port": server.port, "password": server.password}
                 folder.write("address.json", json.dumps(found))
@@ -120,7 +154,11 @@ class EmbeddedEngine:
         found = folder.read_json("address.json") if folder.is_own() else None
         if found is None or not folder.has_charge():
             return None
-        return Server(f"dev-{checkout}", found["host"], found["port"], found["password"])
+        if self.tcp and found["host"] != LOOPBACK:
+            raise ConfigurationError(
+                "The database of this checkout is up, on a Unix socket alone. Run: make db-down, then start it again."
+            )
+        return Server(f"dev-{checkout}", found["host"], found["port"], found["password"], engine="embedded")
 
     def remove_dev(self, checkout: str) -> list[str]:
         """Stop this checkout's databases, the kept ones too, and remove their folders and those of dead runs."""
@@ -187,7 +225,7 @@ def _dev_folder(checkout: str) -> ServerFolder:
     return ServerFolder(Path(tempfile.gettempdir()) / f"{PREFIX}dev-{os.geteuid()}-{checkout}")
 
 
-def _write_plan(order: Order, folder: ServerFolder, server: Server) -> None:
+def _write_plan(order: Order, folder: ServerFolder, server: Server, addresses: str) -> None:
     """Write the commands for the supervisor; the first password goes to initdb in a file, not in its arguments."""
     binaries = wheel.programs_for_the_server(folder.path / "postgres")
     secret = folder.path / "initial-password"
@@ -201,7 +239,8 @@ def _write_plan(order: Order, folder: ServerFolder, server: Server) -> None:
     commands = {
         "initdb": [*initdb, f"--username={USER}", f"--pwfile={secret}", f"--pgdata={folder.data}"],
         "postgres": [
-            *(str(binaries / "postgres"), "-D", str(folder.data), "-k", str(folder.socket), "-c", "listen_addresses="),
+            *(str(binaries / "postgres"), "-D", str(folder.data), "-k", str(folder.socket)),
+            *("-c", f"listen_addresses={addresses}", "-c", f"port={server.port}"),
             *settings.arguments(order.server_settings, order.run_id),
         ],
     }
@@ -239,6 +278,8 @@ def _wait(order: Order, server: Server, folder: ServerFolder, supervisor: "subpr
     def died() -> str | None:
         if (failed := folder.read_json("exit")) is not None:
             log = "\n".join(f"  {line}" for line in folder.last_lines(LOG_LINES))
+            if "could not create any TCP/IP sockets" in log and "Address already in use" in log:
+                raise _PortTakenError
             return f"{failed['command']} died at start: exit code {failed['code']}. Its last log lines:\n{log}"
         return None if supervisor.poll() is None else "The supervisor of the embedded Postgres was killed at start."
 

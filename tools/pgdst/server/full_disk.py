@@ -14,7 +14,7 @@ DEVICE = "/dev/full"
 
 def file_of(server: Server) -> str:
     """Return the path of the file, as the server knows it: it can be opened, and no write to it succeeds."""
-    return DEVICE if server.host.startswith("/") else f"{MOUNT}/file"
+    return DEVICE if server.engine == "embedded" else f"{MOUNT}/file"
 
 
 def write_to(file: str) -> str:

@@ -28,6 +28,7 @@ _CURES: Final = (
     'POSTGRES_SERVER = "{host}", or let them read DATABASE_URL. What has to reach another server is named there: '
     '[tool.pgdst] other_servers = ["host:port"].'
 )
+_TCP: Final = " What can't use the directory of a socket finds the server on 127.0.0.1 with EMBEDDED_TCP=1."
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Guard:
         about = "; ".join(filter(None, [asked and f"{asked} asks for it", named and f"it stands in {named}"]))
         return (
             f"Refusing to connect to {wanted}{about and f' ({about})'}: this run's server is {self._ours[-1]}. "
-            f"Nothing was sent. {_CURES}"
+            f"Nothing was sent. {_CURES}{_TCP if self._ours[-1].host.startswith('/') else ''}"
         )
 
     def _check_conninfo(self, conninfo: str) -> None:

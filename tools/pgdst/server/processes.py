@@ -85,7 +85,7 @@ def processes_of(server: Server) -> Iterator[Processes]:
 
     Raises: ServerUnreachableError, then and later, where the container has gone.
     """
-    with _on_this_machine() if server.host.startswith("/") else _in_container(server.run_id) as ask:
+    with _on_this_machine() if server.engine == "embedded" else _in_container(server.run_id) as ask:
         yield _Shell(ask, server.run_id)
 
 

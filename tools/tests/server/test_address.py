@@ -11,7 +11,7 @@ from pydantic import PostgresDsn
 from sqlalchemy import make_url
 
 TCP = Server("run1", "127.0.0.1", 5433, "p@ss/w:rd%")
-SOCKET = Server("run1", "/tmp/pgdst-x y/server", 5432, "secret")  # noqa: S108  # nothing is opened
+SOCKET = Server("run1", "/tmp/pgdst-x y/server", 5432, "secret", engine="embedded")  # noqa: S108  # nothing is opened
 
 
 @pytest.mark.parametrize("server", [TCP, SOCKET, Server("run1", "::1", 5432, "x")])
