@@ -105,7 +105,10 @@ def test_what_nobody_replaces_is_not_run_read_overwritten_given_away_or_signalle
     found = victim.stat()
     assert ("precious", 0, 0o600) == (victim.read_text(), found.st_uid, stat.S_IMODE(found.st_mode))
     assert not ran.exists()
-    assert [0, 0, 0] == [done.returncode, up.returncode, down.returncode], done.stderr + up.stderr + down.stderr
+    # He can break what is his own, the data: a file that changes while it is packed fails the run, in an error.
+    for one in (done, up, down):
+        assert one.returncode in (0, 1), one.stderr
+        assert "Traceback" not in one.stderr
     assert {} == cold_sandbox.machine.left_after()
 
 
