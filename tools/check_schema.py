@@ -5,30 +5,7 @@ Exit status: 0 nothing; 1 a line each on stdout, or no database; 2 wrong usage.
 Example: tools/with_postgres.sh -- .venv/bin/python tools/check_schema.py
 """
 
-import sys
-
-import click
-from pgdst import project
-from pgdst.cli import engine_options, make_engine, say, script, target
-
-
-@script
-@engine_options
-def main(engine: str, image: str, offline_image: str) -> None:
-    """Look through the defaults, constraints, views, functions, triggers and policies of the run's database.
-
-    Example: with_postgres.sh -- python check_schema.py
-    """
-    from pgdst.database.escapes import escapes
-
-    server = target(project.load(), lambda: make_engine(engine, image, offline_image))
-    with server.connect() as connection:
-        found = escapes(connection)
-    for escape in found:
-        click.echo(escape.line())
-    say(f"{len(found)} escape a simulation." if found else "Nothing in the schema escapes a simulation.")
-    sys.exit(1 if found else 0)
-
+from pgdst.launch import launch
 
 if __name__ == "__main__":
-    main()
+    launch("check-schema")

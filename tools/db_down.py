@@ -5,59 +5,7 @@ Exit status: 0 nothing is left, also where nothing was there; 1 the removal fail
 Example: .venv/bin/python tools/db_down.py
 """
 
-import time
-from pathlib import Path
-
-import click
-from pgdst import project, timings
-from pgdst.cli import HOURS, engine_options, make_engine, say, script
-from pgdst.server import lease
-from pgdst.server.embedded import EmbeddedEngine
-
-
-@script
-@engine_options
-@click.option("--run-dir", type=click.Path(path_type=Path), help="The directory of a run: see with_postgres.sh.")
-@click.option(
-    "--log-lines",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Show so many of the last lines that a run's server logged.",
-)
-@click.option(
-    "--keep-hours",
-    type=HOURS,
-    help="Let a run's database live on for so many hours instead; `db_down.py` without --run-dir removes it.",
-)
-def main(
-    engine: str, image: str, offline_image: str, run_dir: Path | None, log_lines: int, keep_hours: float | None
-) -> None:
-    """Remove the databases that `db_up.py` started for this checkout or that runs have kept, and say which.
-
-    Example: db_down.py
-    """
-    if run_dir:
-        run = lease.Lease(run_dir)
-        if keep_hours is not None:
-            chosen = make_engine(run.engine, image, offline_image)
-            kept = chosen.keep_run(run, project.load().checkout, round(keep_hours * 3600))
-            say(f"Kept for {keep_hours:g} h, the failure's database in it: {kept}. Remove it with: make db-down")
-            return
-        timings.report_start_up("start db_down.py (processor time)")
-        begin = run.fifo.stat().st_mtime if timings.are_wanted() else 0
-        with timings.stage("removal"):
-            lines = make_engine(run.engine, image, offline_image).remove_run(run, log_lines=log_lines)
-        timings.report("the whole run", time.time() - begin)
-        if lines:
-            say("\n".join(["The last lines of the server's log:", *(f"  {line}" for line in lines)]))
-        return
-    checkout = project.load().checkout
-    removed = EmbeddedEngine().remove_dev(checkout)
-    if engine == "docker":
-        removed += make_engine(engine, image, offline_image).remove_dev(checkout)
-    say("\n".join(f"Removed {name}." for name in removed) or "No database of this checkout was up.")
-
+from pgdst.launch import launch
 
 if __name__ == "__main__":
-    main()
+    launch("db-down")

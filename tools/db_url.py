@@ -5,20 +5,7 @@ Exit status: 0 printed; 1 none is up; 2 wrong usage.
 Example: .venv/bin/python tools/db_url.py
 """
 
-import click
-from pgdst import project
-from pgdst.cli import engine_options, make_engine, script, target
-
-
-@script
-@engine_options
-def main(engine: str, image: str, offline_image: str) -> None:
-    """Print the SQLAlchemy URL of the database, with its password, alone on stdout.
-
-    Example: DATABASE_URL=$(db_url.py) uvicorn app:main
-    """
-    click.echo(target(project.load(), lambda: make_engine(engine, image, offline_image)).url)
-
+from pgdst.launch import launch
 
 if __name__ == "__main__":
-    main()
+    launch("db-url")

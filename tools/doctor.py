@@ -5,26 +5,7 @@ Exit status: 0 no problem; 1 at least one; 2 wrong usage.
 Example: .venv/bin/python tools/doctor.py
 """
 
-import sys
-
-import click
-from pgdst.cli import engine_options, script
-from pgdst.doctor import examine
-
-
-@script
-@engine_options
-def main(engine: str, image: str, offline_image: str) -> None:
-    """Check Python, Docker, the image, the disk, the embedded engine and leftovers of dead runs.
-
-    Example: doctor.py --image postgres:16
-    """
-    problems = 0
-    for finding in examine(engine, image, offline_image):
-        problems += finding.is_problem
-        click.echo(finding.line())
-    sys.exit(1 if problems else 0)
-
+from pgdst.launch import launch
 
 if __name__ == "__main__":
-    main()
+    launch("doctor")

@@ -5,39 +5,7 @@ Exit status: 0 at head, no drift; 1 a migration failed, several heads, drift, or
 Example: .venv/bin/python tools/migrate.py --backend ../shop
 """
 
-from pathlib import Path
-
-import click
-from pgdst import project
-from pgdst.cli import engine_options, make_engine, project_options, say, script, target, upgraded
-
-
-@script
-@engine_options
-@project_options
-@click.option("--manifest", type=click.Path(path_type=Path), help="Write down what the migrations have read.")
-def main(
-    engine: str,
-    image: str,
-    offline_image: str,
-    backend: Path | None,
-    alembic_ini: Path | None,
-    simulation: Path | None,
-    manifest: Path | None,
-) -> None:
-    """Apply the Alembic migrations up to head and check that the models differ in nothing from the database.
-
-    Example: with_postgres.sh -- python migrate.py
-    """
-    found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
-    server = target(found, lambda: make_engine(engine, image, offline_image))
-    if manifest:
-        from pgdst.database.recorder import recorded_upgrade
-
-        manifest.write_text(recorded_upgrade(found, server).to_json(), encoding="utf-8")
-        return
-    say(f"The database of {found.backend} is at revision {upgraded(found, server)}, and the models agree.")
-
+from pgdst.launch import launch
 
 if __name__ == "__main__":
-    main()
+    launch("migrate")

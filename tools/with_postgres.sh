@@ -4,6 +4,7 @@
 #   tools/with_postgres.sh [OPTIONS OF db_up.py] -- COMMAND [ARGUMENT...]
 #   tools/with_postgres.sh --engine embedded -- sh -c 'psql --command "SELECT version()"'
 #
+# An installed kit has this file beside its modules, and `python -m pgdst with-postgres` runs it there.
 # The command finds it in PGDST_DATABASE_URL and DATABASE_URL (SQLAlchemy URLs) and in libpq's PG* variables.
 # Exit status: the command's; 1 where the server or the migrations failed, or something was left; 2 wrong usage;
 # 129, 130, 143 after SIGHUP, SIGINT, SIGTERM.
@@ -21,6 +22,11 @@ is_open 2 || exec 8>/dev/null 2>&8 8>&-
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=${PGDST_PYTHON:-$tools/../.venv/bin/python}
+if [ -d "$tools/pgdst" ]; then
+  db_up=("$tools/db_up.py") db_down=("$tools/db_down.py")
+else # it is in the package
+  db_up=("$tools" db-up) db_down=("$tools" db-down)
+fi
 directory='' options=() interrupted='' running=''
 
 # In the background, so that a signal is handled at once and not when the command ends; Ctrl-C still reaches it.
@@ -60,14 +66,14 @@ has_failed() {
 # With KEEP=1 the database of a failed test outlives the run: pytest leaves a mark where it has one.
 keep() {
   has_failed "$1" && [ -e "$directory/evidence" ] &&
-    "$python" "$tools/db_down.py" --run-dir "$directory" --keep-hours "${PGDST_TTL_HOURS:-12}"
+    "$python" "${db_down[@]}" --run-dir "$directory" --keep-hours "${PGDST_TTL_HOURS:-12}"
 }
 
 # After a failure the last lines of the log are shown; it says nothing about a signal.
 remove() {
   local lines=0
   ! has_failed "$1" || lines=10
-  "$python" "$tools/db_down.py" --run-dir "$directory" --log-lines "$lines"
+  "$python" "${db_down[@]}" --run-dir "$directory" --log-lines "$lines"
 }
 
 cleanup() {
@@ -85,6 +91,15 @@ cleanup() {
   exit "$status"
 }
 
+missing() {
+  if [ -n "${PGDST_PYTHON:-}" ]; then
+    echo "Error: PGDST_PYTHON is '$python', which is no program. Name the Python that has the backend's packages and the kit's." >&2
+  else
+    echo "No virtual environment at $python. Run: make -C $tools/.. venv" >&2
+  fi
+  exit 1
+}
+
 main() { # bash has read all of it before it starts, so an update of this file meanwhile does no harm
   while [ $# -gt 0 ] && [ "$1" != -- ]; do
     case $1 in -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
@@ -94,7 +109,7 @@ main() { # bash has read all of it before it starts, so an update of this file m
   [ $# -ge 2 ] || { echo "Usage: with_postgres.sh [OPTIONS OF db_up.py] -- COMMAND [ARGUMENT...]" >&2; exit 2; }
   shift
   case ${PGDST_KEEP:-0} in 0 | 1) ;; *) echo "Error: KEEP is '$PGDST_KEEP'. It must be 0 or 1." >&2; exit 2 ;; esac
-  [ -x "$python" ] || { echo "No virtual environment at $python. Run: make -C $tools/.. venv" >&2; exit 1; }
+  [ -f "$(command -v "$python")" ] || missing
 
   trap cleanup EXIT
   trap 'exit 129' HUP
@@ -104,7 +119,7 @@ main() { # bash has read all of it before it starts, so an update of this file m
     { echo "Error: No folder can be made in ${TMPDIR:-/tmp}. Correct TMPDIR." >&2; exit 1; }
   mkfifo -m 600 "$directory/lease" # others may pass the directory, and must not hold it
   exec 9<>"$directory/lease" # the lease: everything started from here on inherits it
-  run "$python" "$tools/db_up.py" --run-dir "$directory" ${options[@]+"${options[@]}"}
+  run "$python" "${db_up[@]}" --run-dir "$directory" ${options[@]+"${options[@]}"}
   # shellcheck source=/dev/null
   . "$directory/environment"
   rm "$directory/environment"

@@ -1,11 +1,13 @@
-"""What the scripts in tools/ share: their options, and expected failures as one error with exit status 1."""
+"""What the kit's commands share: their options, and expected failures as one error with exit status 1."""
 
 import os
+import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,6 +43,10 @@ HOURS = Finite(1 / 3600, 8760)
 class Script(click.Command):
     """A command that prints an expected failure as one error; a bug keeps its traceback."""
 
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help, in which a command in braces has become what it is called by here."""
+        return _as_called(ctx, super().get_help(ctx))
+
     def invoke(self, context: click.Context) -> Any:
         """Run the command; SIGTERM and SIGHUP end it as Ctrl-C does, so that it cleans up behind itself."""
         _outlive_readers()
@@ -51,6 +57,42 @@ class Script(click.Command):
             return super().invoke(context)
         except PgdstError as error:
             raise click.ClickException(str(error)) from error
+
+
+class Commands(click.Group):
+    """Several commands under one name; only the one that is wanted is imported."""
+
+    def __init__(self, *arguments: Any, names: Sequence[str], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._names = names
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
+        """Return the names of all."""
+        return list(self._names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
+        """Import one."""
+        if cmd_name not in self._names:
+            return None
+        module = import_module(f"pgdst.commands.{cmd_name.replace('-', '_')}")
+        found: click.Command = module.main
+        return found
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help, as a command does."""
+        return _as_called(ctx, super().get_help(ctx))
+
+
+def _as_called(context: click.Context, text: str) -> str:
+    """Put in, for a command in braces such as {db-up}, the script's name, or `python -m pgdst` and the command's."""
+    outermost = context.find_root()
+
+    def called(found: re.Match[str]) -> str:
+        if isinstance(outermost.command, Commands):
+            return f"{outermost.command_path} {found[1]}"
+        return f"{found[1].replace('-', '_')}.{'sh' if found[1] == 'with-postgres' else 'py'}"
+
+    return re.sub(r"\{([a-z]+(?:-[a-z]+)*)\}", called, text)
 
 
 def _outlive_readers() -> None:
@@ -225,7 +267,8 @@ def target(found: project.Project, make: "Callable[[], Engine]") -> "Server":
 
     server = address.from_environment(os.environ) or make().find_dev(found.checkout)
     if server is None:
-        raise ConfigurationError(f"No database of this engine is up for {found.root}. Start one: make db-up")
+        up = project.call_of("db-up")
+        raise ConfigurationError(f"No database of this engine is up for {found.root}. Start one: {up}")
     return server
 
 

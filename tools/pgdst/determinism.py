@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+from pgdst import installation
 from pgdst.errors import PgdstError
-from pgdst.project import KIT, Project
+from pgdst.project import Project
 from pgdst.server.address import Server
 from pgdst.simulation.faults import ALL, MIXES
 from pgdst.simulation.trace import Difference, first_difference
 from pgdst.simulation_run import command, environment
 
-SCRIPT = KIT / "tools" / "check_determinism.py"
-WITH_POSTGRES = KIT / "tools" / "with_postgres.sh"
 # What in a line says that clients were in each other's way.
 CONTENTION = {
     "lock waits": "-> waits for ",
@@ -216,7 +215,7 @@ class Check:
         condition = self._conditions[place]
         arguments += [f"--jitter={self._jitter(seeds.start, place)}"] if condition.jitters else []
         arguments += ["--backwards"] if condition.after else []
-        return [sys.executable, str(SCRIPT), *arguments]
+        return [*installation.command("check-determinism"), *arguments]
 
     def _options(self, seed: int, place: str) -> list[str]:
         condition = self._conditions[place]
@@ -229,7 +228,7 @@ class Check:
     def _run(self, place: str, called: Sequence[str], output: Path, allowed: Sequence[int]) -> int:
         """Run a command on a server of its own, under a condition, and return its status."""
         condition = self._conditions[place]
-        around = [str(WITH_POSTGRES), "--engine", condition.engine, "--"]
+        around = ["bash", str(installation.WITH_POSTGRES), "--engine", condition.engine, "--"]
         with ExitStack() as opened:
             if condition.busy:
                 opened.enter_context(_busy_cores())
@@ -237,7 +236,7 @@ class Check:
             process = subprocess.Popen(
                 [*around, *called],
                 cwd=self._project.backend,
-                env=environment() | self._project.environment(),
+                env=environment() | self._project.environment() | {"PGDST_PYTHON": sys.executable},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

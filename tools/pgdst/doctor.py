@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgdst.errors import ConfigurationError, DockerNotRunningError, EmbeddedError, ImageError
+from pgdst.project import call_of
 from pgdst.server import lease, podman, snapshot_folder
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def examine(engine: str, image: str, offline_image: str) -> Iterator[Finding]:
 def _python() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
     too_old = sys.version_info < OLDEST_PYTHON
-    return Finding(
-        "Python", f"{found} at {sys.executable}", "install 3.11 or newer, make venv PYTHON=…" if too_old else ""
-    )
+    return Finding("Python", f"{found} at {sys.executable}", "install 3.11 or newer" if too_old else "")
 
 
 def _disk(what: str, path: str) -> Finding:
@@ -123,4 +122,4 @@ def _cached(what: str, found: list[str]) -> Finding:
 
 
 def _leftovers(what: str, found: list[str]) -> Finding:
-    return Finding(f"leftover {what}", ", ".join(found) or "none", "make clean" if found else "")
+    return Finding(f"leftover {what}", ", ".join(found) or "none", call_of("sweep") if found else "")

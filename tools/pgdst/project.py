@@ -6,17 +6,18 @@ import re
 import tomllib
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from pgdst.errors import ConfigurationError
+from pgdst.installation import CHECKOUT, spelled
 
 if TYPE_CHECKING:
     from pgdst.server.address import Server
 
-KIT = Path(__file__).resolve().parents[2]
 DRIFT = ("error", "warn", "off")  # what is made of models that differ from the database
 TARGETS = ("head", "heads")  # of an upgrade: the one head there is, or all of them
 PARTS = ("host", "port", "user", "password", "database", "url")  # of a database, in [tool.pgdst.environment]
@@ -120,9 +121,21 @@ def _machine() -> str:
         return f"{uuid.getnode():x}"
 
 
+def is_the_checkouts_own() -> bool:
+    """Tell whether the working directory's project is the kit's checkout, whose Makefile is for it then."""
+    with suppress(ConfigurationError, OSError):
+        return _find(Path.cwd())[0].parent == CHECKOUT
+    return False
+
+
+def call_of(name: str) -> str:
+    """Return how to call a command of the kit, such as `db-up`, for the working directory's project."""
+    return f"make {'clean' if name == 'sweep' else name}" if is_the_checkouts_own() else spelled(name)
+
+
 def _find(start: Path) -> tuple[Path, dict[str, Any]]:
     here = start.resolve()
-    for folder in (here, *here.parents, KIT):
+    for folder in filter(None, (here, *here.parents, CHECKOUT)):
         file = folder / "pyproject.toml"
         if file.is_file():
             tools = read_toml(file).get("tool", {})

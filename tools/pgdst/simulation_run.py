@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from typing import Final
 
 from pgdst.errors import ConfigurationError
-from pgdst.project import KIT, Project
+from pgdst.installation import CHECKOUT
+from pgdst.project import Project
 
 MOST_WORKERS: Final = 8
 FAULTS: Final = ("off", "some", "all")  # the mixes of pgdst.simulation.faults, which takes time to import
@@ -61,5 +62,8 @@ def default_workers() -> int:
 
 def environment() -> dict[str, str]:
     """Return our environment, in which Python hashes alike in every process and finds the kit."""
-    path = os.pathsep.join(filter(None, [str(KIT / "tools"), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": path}
+    hashes = {**os.environ, "PYTHONHASHSEED": "0"}
+    if CHECKOUT is None:
+        return hashes
+    path = os.pathsep.join(filter(None, [str(CHECKOUT / "tools"), os.environ.get("PYTHONPATH")]))
+    return {**hashes, "PYTHONPATH": path}

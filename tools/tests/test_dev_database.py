@@ -104,10 +104,10 @@ def test_psql_is_inside_and_its_status_comes_out(dev: Sandbox) -> None:
 
 
 def test_without_a_database_db_url_says_what_to_do(dev: Sandbox) -> None:
-    """No database, no URL: status 1 and `make db-up`."""
+    """No database, no URL: status 1 and what to call."""
     done = dev.script("db_url.py")
     assert (1, "") == (done.returncode, done.stdout)
-    assert "make db-up" in done.stderr
+    assert f"Start one: {PYTHON} {KIT}/tools/db_up.py" in done.stderr
 
 
 @pytest.mark.parametrize("stage_seconds", [0.3, 0.9])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import tiny_backend
 from pgdst import project
 
 
@@ -25,7 +26,7 @@ def test_the_nearest_pyproject_with_a_table_counts(tmp_path: Path) -> None:
 
 def test_without_any_the_kits_own_backend_is_meant() -> None:
     """From a folder that is in no project."""
-    assert project.KIT / "platform" / "backend" == project.load(start=Path("/")).backend
+    assert tiny_backend.KIT / "platform" / "backend" == project.load(start=Path("/")).backend
 
 
 def test_an_option_is_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

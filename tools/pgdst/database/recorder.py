@@ -17,8 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pgdst.installation import PACKAGE
 from pgdst.manifest import Manifest, file_state, folder_state, variable_state
-from pgdst.project import KIT, Project
+from pgdst.project import Project
 from pgdst.server.address import Server, libpq_variables
 
 SYSTEM = ("/proc", "/dev/fd", "/sys")
@@ -150,7 +151,7 @@ def _installed() -> set[str]:
     """Return the folders of Python, of installed packages, of the kit itself, and of what is no file at all."""
     paths = sysconfig.get_paths()
     folders = {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], *site.getsitepackages()}
-    folders |= {site.getusersitepackages(), str(KIT / "tools"), *SYSTEM}
+    folders |= {site.getusersitepackages(), str(PACKAGE.parent), *SYSTEM}
     return {os.path.realpath(folder) for folder in folders} | set(SYSTEM)
 
 

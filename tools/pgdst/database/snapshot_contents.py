@@ -10,13 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from pgdst.errors import MigrationError
+from pgdst.installation import PACKAGE, command
 from pgdst.manifest import Manifest, digest, from_json
-from pgdst.project import KIT, Project
+from pgdst.project import Project
 from pgdst.server import settings
 from pgdst.server.address import Server
 from pgdst.server.snapshot import Recipe
 
-MIGRATE = KIT / "tools" / "migrate.py"
 PACKAGE_MARKS = (".dist-info", ".egg-info", ".egg-link", ".pth")
 SOURCES = (".py", ".sh", ".sql")
 STOP_SECONDS = 5
@@ -59,7 +59,7 @@ def fill(project: Project, server: Server) -> Manifest:
         written.seek(0)
         manifest = from_json(written.read())
     if manifest is None:
-        raise MigrationError(f"{MIGRATE.name} ended well and left no manifest.")
+        raise MigrationError("The migrations ended well and left no manifest.")
     with server.with_database("postgres").connect() as connection:
         Template(server, connection).make()
     return manifest
@@ -67,11 +67,11 @@ def fill(project: Project, server: Server) -> Manifest:
 
 def _migrate(project: Project, server: Server, manifest: int) -> None:
     environment = {**os.environ, **server.environment(), **project.environment(), **project.settings_for(server)}
-    command = [sys.executable, str(MIGRATE), "--manifest", f"/dev/fd/{manifest}"]
+    called = [*command("migrate"), "--manifest", f"/dev/fd/{manifest}"]
     # A file, as of a pipe the end is not reached before all that a migration has left running has ended.
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         with subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(manifest,)
+            called, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(manifest,)
         ) as run:
             try:
                 run.wait()
@@ -83,7 +83,7 @@ def _migrate(project: Project, server: Server, manifest: int) -> None:
     said, *error = re.split(r"^Error: ", talk, maxsplit=1, flags=re.MULTILINE)
     print(said, end="", file=sys.stderr)  # noqa: T201  # what env.py says, or a traceback
     if run.returncode != 0:
-        raise MigrationError(error[0].strip() if error else f"{MIGRATE.name} ended with status {run.returncode}.")
+        raise MigrationError(error[0].strip() if error else f"The migrations ended with status {run.returncode}.")
 
 
 def _packages() -> list[tuple[str, int]]:
@@ -95,7 +95,7 @@ def _packages() -> list[tuple[str, int]]:
 
 def _kit() -> str:
     """Return the hash of the kit's sources, the simulation's aside."""
-    package = KIT / "tools" / "pgdst"
-    folders = (package, package / "server", package / "server" / "offline", package / "database")
+    below = ("commands", "server", "server/offline", "database")
+    folders = (PACKAGE, *(PACKAGE / folder for folder in below))
     sources = sorted(path for folder in folders for path in folder.iterdir() if path.suffix in SOURCES)
-    return digest(b"\0".join(path.read_bytes() for path in (*sources, MIGRATE)))
+    return digest(b"\0".join(path.read_bytes() for path in sources))

@@ -142,7 +142,7 @@ def from_environment(environment: Mapping[str, str]) -> Server | None:
     if not text or not run_id:
         raise ConfigurationError(
             "PGDST_DATABASE_URL and PGDST_RUN_ID go together, but only one of them is set. "
-            "Unset both, or let tools/with_postgres.sh set them."
+            "Unset both, or let with_postgres.sh set them."
         )
     found = _parse(text, run_id)
     inferred = "embedded" if found.host.startswith("/") else "docker"
@@ -159,7 +159,7 @@ def _parse(text: str, run_id: str) -> Server:
         user, password, database = (unquote(part or "") for part in (url.username, url.password, url.path[1:]))
     except (ValueError, KeyError) as error:
         raise ConfigurationError(
-            f"PGDST_DATABASE_URL is not a URL of the kit ({type(error).__name__}). Let tools/with_postgres.sh set it."
+            f"PGDST_DATABASE_URL is not a URL of the kit ({type(error).__name__}). Let with_postgres.sh set it."
         ) from None  # the cause would print the URL, and the password in it
     return Server(run_id, host, port, password, user, database)
 
@@ -178,7 +178,7 @@ def require_ours(connection: "psycopg.Connection", run_id: str) -> None:
         info = connection.info
         raise ForeignServerError(
             f"Refusing to touch the server at {info.host}:{info.port}: it {answer}, expected {run_id}. "
-            "Unset PGDST_DATABASE_URL and PGDST_RUN_ID, or let tools/with_postgres.sh set them."
+            "Unset PGDST_DATABASE_URL and PGDST_RUN_ID, or let with_postgres.sh set them."
         )
 
 

@@ -22,6 +22,7 @@ from pgdst.errors import (
     ServerNotReadyError,
     SilentDaemonError,
 )
+from pgdst.project import call_of
 from pgdst.server import extensions, image, lease, network, podman, psql, snapshot_image
 from pgdst.server.address import Server
 from pgdst.server.container import KEEP, Source, create, is_ours, name_of
@@ -57,7 +58,7 @@ def _named_failure(method: M) -> M:
             if is_silence(error):
                 raise self.silence(f"within {self.api.timeout:g} s") from error
             raise DockerNotRunningError(
-                f"Docker at {self.endpoint.url} refused or stopped answering: {error}. See: make doctor"
+                f"Docker at {self.endpoint.url} refused or stopped answering: {error}. See: {call_of('doctor')}"
             ) from error
 
     return cast(M, named)
@@ -130,7 +131,7 @@ class DockerEngine:
         for one in found:
             self._remove(one["Id"])
         if left := [name for one in self._list(run=lease.run_id) for name in one["Names"]]:
-            raise ServerNotReadyError(f"Still there after removal: {', '.join(left)}. Remove with: make clean")
+            raise ServerNotReadyError(f"Still there after removal: {', '.join(left)}. Remove with: {call_of('sweep')}")
         return lines
 
     @_named_failure
@@ -285,7 +286,7 @@ class DockerEngine:
         """Return the error of a daemon that does not answer any more; from now on it is not waited for long."""
         self._is_silent = True
         self.api.timeout = LAST_WORD_SECONDS
-        return SilentDaemonError(f"Docker at {self.endpoint.url} did not answer {what}. See: make doctor")
+        return SilentDaemonError(f"Docker at {self.endpoint.url} did not answer {what}. See: {call_of('doctor')}")
 
     @contextmanager
     def _within(self, order: Order, what: str) -> Iterator[None]:
@@ -322,7 +323,7 @@ class DockerEngine:
                 raise
             except APIError as error:
                 if podman.is_name_taken(error) and order.kind != "run" and not self._is_strange(name):
-                    cure = "make clean" if order.makes_snapshot else "make db-down"
+                    cure = call_of("sweep" if order.makes_snapshot else "db-down")
                     raise AlreadyStartingError(f"The container {name} is there already. Run: {cure}") from error
                 raise ServerNotReadyError(_refused("create", error)) from error
 
@@ -436,4 +437,4 @@ def _import_driver() -> None:
 
 
 def _refused(what: str, error: APIError) -> str:
-    return f"Docker could not {what} the container: {error.explanation or error}. See: make doctor"
+    return f"Docker could not {what} the container: {error.explanation or error}. See: {call_of('doctor')}"

@@ -19,6 +19,7 @@ from random import SystemRandom
 import click
 
 from pgdst.errors import ConfigurationError, PgdstError, ServerNotReadyError
+from pgdst.project import call_of
 from pgdst.server import lease, settings, snapshot_folder, unprivileged, wheel
 from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
@@ -156,7 +157,8 @@ class EmbeddedEngine:
             return None
         if self.tcp and found["host"] != LOOPBACK:
             raise ConfigurationError(
-                "The database of this checkout is up, on a Unix socket alone. Run: make db-down, then start it again."
+                f"The database of this checkout is up, on a Unix socket alone. Run: {call_of('db-down')}, "
+                "then start it again."
             )
         return Server(f"dev-{checkout}", found["host"], found["port"], found["password"], engine="embedded")
 

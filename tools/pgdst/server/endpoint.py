@@ -22,6 +22,7 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 
 from pgdst.errors import ConfigurationError, DockerNotRunningError
+from pgdst.project import is_the_checkouts_own
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 PING_SECONDS = 10
@@ -151,7 +152,7 @@ def connect(endpoint: Endpoint, answer_seconds: float = REQUEST_SECONDS) -> dock
         raise DockerNotRunningError(
             f"Docker is not running: no answer at {endpoint.url} ({endpoint.why}): {found}.\n"
             f"What to do: {CURES.get(number or 0, 'start Docker, or correct DOCKER_HOST')}; "
-            "or run without Docker: make test-dst ENGINE=embedded"
+            f"or run without Docker: {'make test-dst ENGINE' if is_the_checkouts_own() else 'PGDST_ENGINE'}=embedded"
         ) from error
     client.api.timeout = ceil(answer_seconds)
     client.api.trust_env = not endpoint.is_local

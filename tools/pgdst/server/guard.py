@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, Final
 
 from pgdst.errors import ForeignServerError
-from pgdst.project import KIT
+from pgdst.installation import PACKAGE
 from pgdst.server.address import IS_THE_KITS, Server
 
 _DEFAULT_PORT: Final = 5432
@@ -199,7 +199,7 @@ def _addresses(host: str) -> set[str]:
 def _asked_by(folder: Path, frame: FrameType | None) -> str:
     """Return the innermost place of the backend's own code that asks for the connection."""
     paths = sysconfig.get_paths()
-    folders = (paths["stdlib"], paths["purelib"], paths["platlib"], str(KIT / "tools" / "pgdst"))
+    folders = (paths["stdlib"], paths["purelib"], paths["platlib"], str(PACKAGE))
     installed = tuple([os.path.realpath(folder) for folder in folders])
     while frame is not None:
         file = os.path.realpath(frame.f_code.co_filename)

@@ -100,7 +100,7 @@ def take(directory: Path, engine: str) -> Lease:
     """
     lease = Lease(directory.absolute())
     if not directory.name.startswith(PREFIX) or not lease.fifo.is_fifo():
-        raise ConfigurationError(f"{directory} is not the directory of a run. Use tools/with_postgres.sh -- COMMAND.")
+        raise ConfigurationError(f"{directory} is not the directory of a run. Use with_postgres.sh -- COMMAND.")
     lease.sign()
     _write(directory / "engine", engine)
     return lease

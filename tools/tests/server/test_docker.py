@@ -278,7 +278,7 @@ def test_a_directory_is_known_from_its_making_to_the_last_of_its_removal(sandbox
     (half / "server").mkdir()  # of what a removal that was killed has left
     time.sleep(1)
     said = sandbox.script("doctor.py", "--engine", "embedded").stdout
-    assert f"leftover run directories: {new}, {half} -> make clean" in said
+    assert f"leftover run directories: {new}, {half} -> {PYTHON} {KIT}/tools/sweep.py" in said
     done = sandbox.with_postgres("--engine", "embedded", "--", "true")
     assert 0 == done.returncode, done.stderr
     assert {living, strange} == set(sandbox.scratch.glob("pgdst-*"))

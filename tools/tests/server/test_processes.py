@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import psycopg
-from pgdst.project import KIT
 from psycopg.generators import execute
 from psycopg.waiting import wait
 from races import Races
+from tiny_backend import KIT
 
 ANSWERS_SECONDS = 10
 

@@ -1,0 +1,26 @@
+"""Remove what dead runs have left: containers by label, run directories, and images of the kit that nobody uses."""
+
+from pgdst import project
+from pgdst.cli import say, script
+from pgdst.errors import ConfigurationError, DockerNotRunningError
+
+
+@script
+def main() -> None:
+    """Remove the leftovers of dead runs, on this host and in this daemon, and the kit's cached images.
+
+    Example: {sweep}
+    """
+    from pgdst.server import docker, embedded, image, lease, snapshot_folder
+
+    checkout = project.load().checkout
+    if embedded.EmbeddedEngine().find_dev(checkout) or lease.kept(checkout):
+        down = project.call_of("db-down")
+        raise ConfigurationError(f"The embedded database of this checkout is up, and runs from .venv. Run: {down}")
+    removed = embedded.sweep() + snapshot_folder.clear()
+    try:
+        engine = docker.DockerEngine()
+        removed += engine.sweep() + image.remove_unused(engine.client)
+    except (DockerNotRunningError, ConfigurationError) as error:
+        say(f"Docker's containers and images were not looked at. {error}")
+    say("\n".join(f"Removed {name}." for name in removed) or "No leftovers.")

@@ -1,0 +1,44 @@
+"""Run a command with a throw-away, migrated Postgres 16 around it, which is gone when the command has ended."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from pgdst.cli import Script
+from pgdst.installation import WITH_POSTGRES
+
+
+class _Passing(Script):
+    """A command that takes its arguments as they are, the first `--` too, but for --help before that."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Ask for the help where it is wanted, else for something to run."""
+        own = args[: args.index("--")] if "--" in args else args
+        if {"-h", "--help"} & set(own):
+            return super().parse_args(context, ["--help"])
+        if len(args) - len(own) < 2:
+            raise click.UsageError("There is no command to run. Name it after --", context)
+        context.params["arguments"] = args
+        return []
+
+
+@click.command(
+    cls=_Passing,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    options_metavar="[OPTIONS OF db-up]",
+    add_help_option=True,
+)
+@click.argument("arguments", nargs=-1, metavar="-- COMMAND [ARGUMENT]...")
+def main(arguments: Any) -> None:
+    """Start a throw-away Postgres 16, migrate it, run COMMAND, and remove it however that has ended.
+
+    The command finds it in PGDST_DATABASE_URL and DATABASE_URL (SQLAlchemy URLs) and in libpq's PG* variables. The
+    exit status is the command's; 1 where the server or the migrations failed, or something was left.
+
+    Example: {with-postgres} --engine embedded -- python -m pytest
+    """
+    python = os.environ.get("PGDST_PYTHON") or sys.executable
+    environment = {**os.environ, "PGDST_PYTHON": python}
+    os.execvpe("bash", ["bash", str(WITH_POSTGRES), *arguments], environment)  # noqa: S606, S607  # its trap is the one
