@@ -13,7 +13,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -76,6 +76,16 @@ def running(sandbox: Sandbox, *options: str) -> Iterator[tuple[Path, str]]:
     assert {} == sandbox.machine.left_after()
 
 
+@contextmanager
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of root's that has nothing to do with any server; it is gone at the end, whatever became of it."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def line(stream: IO[str] | None) -> str:
     """Return the next line."""
     assert stream is not None
@@ -90,18 +100,17 @@ def test_what_nobody_replaces_is_not_run_read_overwritten_given_away_or_signalle
     victim.chmod(0o600)
     ran.parent.mkdir()
     ran.parent.chmod(0o777)
-    with subprocess.Popen(["sleep", "600"]) as bystander:
-        attacker = act("attack", cold_sandbox.scratch, victim, ran, str(bystander.pid))
+    with bystander() as process:
+        attacker = act("attack", cold_sandbox.scratch, victim, ran, str(process.pid))
         try:
             done = cold_sandbox.with_postgres("--engine", "embedded", "--", "true")
             up = cold_sandbox.script("db_up.py", PGDST_ENGINE="embedded")
             down = cold_sandbox.script("db_down.py", PGDST_ENGINE="embedded")
             assert attacker.poll() is None
-            assert bystander.poll() is None
+            assert process.poll() is None
         finally:
             attacker.kill()
             attacker.communicate()
-            bystander.kill()
     found = victim.stat()
     assert ("precious", 0, 0o600) == (victim.read_text(), found.st_uid, stat.S_IMODE(found.st_mode))
     assert not ran.exists()
@@ -132,36 +141,38 @@ def test_folders_nested_without_end_are_removed(cold_sandbox: Sandbox) -> None:
 
 @ROOT
 def test_who_calls_himself_postgres_is_not_signalled_and_holds_nothing_up(cold_sandbox: Sandbox) -> None:
-    with running(cold_sandbox, "--snapshot", "off") as (folder, _password):
-        told = "trap 'echo told' TERM QUIT INT; echo ready; while :; do sleep 0.1; done"
-        pretender = subprocess.Popen(
-            ["postgres", "-c", told, "-D", str(folder / "data")],
-            executable="/bin/sh",
-            stdout=subprocess.PIPE,
-            text=True,
-            **as_nobody(),  # type: ignore[call-overload]
-        )
-        assert "ready" == line(pretender.stdout)
-    assert pretender.poll() is None
-    pretender.kill()
-    assert "" == pretender.communicate()[0]
+    told = "trap 'echo told' TERM QUIT INT; echo ready; while :; do sleep 0.1; done"
+    with ExitStack() as stack:
+        with running(cold_sandbox, "--snapshot", "off") as (folder, _password):
+            pretender = subprocess.Popen(
+                ["postgres", "-c", told, "-D", str(folder / "data")],
+                executable="/bin/sh",
+                stdout=subprocess.PIPE,
+                text=True,
+                **as_nobody(),  # type: ignore[call-overload]
+            )
+            stack.enter_context(pretender)
+            stack.callback(pretender.kill)
+            assert "ready" == line(pretender.stdout)
+        assert pretender.poll() is None
+        pretender.kill()
+        assert "" == line(pretender.stdout)
 
 
 @ROOT
 def test_signals_for_a_server_reach_nobody_elses_processes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever ids the server may name; and the process that sends them knows nothing of root's environment."""
     monkeypatch.setenv("A_SECRET", "of root's")
-    with subprocess.Popen(["sleep", "600"]) as bystander:
+    with bystander() as process:
         before = set(psutil.Process().children())
         with processes_of(server) as processes:
             [shell] = set(psutil.Process().children()) - before
             assert (os.getuid(), "nobody") == (0, shell.username())
             assert "A_SECRET" not in shell.environ()
-            processes.stop(bystander.pid)
-            assert psutil.STATUS_STOPPED != psutil.Process(bystander.pid).status()
-            processes.kill(bystander.pid)
-            assert bystander.poll() is None
-        bystander.kill()
+            processes.stop(process.pid)
+            assert psutil.STATUS_STOPPED != psutil.Process(process.pid).status()
+            processes.kill(process.pid)
+            assert process.poll() is None
 
 
 @ROOT
