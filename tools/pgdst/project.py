@@ -133,9 +133,25 @@ def call_of(name: str) -> str:
     return f"make {'clean' if name == 'sweep' else name}" if is_the_checkouts_own() else spelled(name)
 
 
+def has_table(start: Path) -> bool:
+    """Tell whether a pyproject.toml in this folder or above it has a [tool.pgdst]; of one that cannot be read, no."""
+    here = start.resolve()
+    try:
+        return _nearest(here, *here.parents) is not None
+    except ConfigurationError:
+        return False
+
+
 def _find(start: Path) -> tuple[Path, dict[str, Any]]:
     here = start.resolve()
-    for folder in filter(None, (here, *here.parents, CHECKOUT)):
+    found = _nearest(here, *here.parents, *filter(None, [CHECKOUT]))
+    if found is None:
+        raise ConfigurationError(f"No pyproject.toml with [tool.pgdst] in {here} or above it. Add one: see README.md.")
+    return found
+
+
+def _nearest(*folders: Path) -> tuple[Path, dict[str, Any]] | None:
+    for folder in folders:
         file = folder / "pyproject.toml"
         if file.is_file():
             tools = read_toml(file).get("tool", {})
@@ -144,7 +160,7 @@ def _find(start: Path) -> tuple[Path, dict[str, Any]]:
             table = tools.get("pgdst")
             if table is not None:
                 return file, table
-    raise ConfigurationError(f"No pyproject.toml with [tool.pgdst] in {here} or above it. Add one: see README.md.")
+    return None
 
 
 def read_toml(file: Path) -> dict[str, Any]:

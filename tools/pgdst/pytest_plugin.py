@@ -1,6 +1,7 @@
 """Fixtures for any backend: the run's server, clean databases, the seed and the hash of the run.
 
-Use: `pytest_plugins = ["pgdst.pytest_plugin"]` in the backend's tests/conftest.py.
+Where the kit is installed, pytest finds it for every project with a [tool.pgdst] (pgdst.pytest_entry). Else:
+`pytest_plugins = ["pgdst.pytest_plugin"]` in the backend's tests/conftest.py. Both at once are fine.
 """
 
 import os
@@ -121,7 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[GUARDED] = ExitStack()
     try:
         if (running := address.from_environment(os.environ)) is not None:
-            found = load_project()
+            found = load_project(config)
             config.stash[GUARDED].enter_context(GUARD.allowing(running, found.other_servers, found.backend))
     except PgdstError as error:
         raise pytest.UsageError(str(error)) from error
@@ -232,15 +233,17 @@ def _never_reached(config: pytest.Config) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def pgdst_project() -> project.Project:
+def pgdst_project(request: pytest.FixtureRequest) -> project.Project:
     """The backend under test, as `[tool.pgdst]` or the run's environment says."""
-    return load_project()
+    with _readable_failure():
+        return load_project(request.config)
 
 
-def load_project() -> project.Project:
-    """Return the backend under test, as `[tool.pgdst]` or the run's environment says."""
+def load_project(config: pytest.Config) -> project.Project:
+    """Return the project of the working directory, or else of pytest's rootdir, with the paths of the environment."""
+    start = next(filter(project.has_table, (Path.cwd(), config.rootpath)), None)
     paths = {name: os.environ.get(f"PGDST_{name.upper()}") for name in ("backend", "alembic_ini", "simulation")}
-    return project.load(**{name: Path(path) for name, path in paths.items() if path})
+    return project.load(start=start, **{name: Path(path) for name, path in paths.items() if path})
 
 
 @pytest.fixture(scope="session")
@@ -371,7 +374,7 @@ def pytest_runtest_makereport(
 
 def _keep_traces(item: pytest.Item, error: Any) -> Path:
     """Write both traces of an example that failed, and did not again, into a folder of the checkout; return it."""
-    folder = load_project().root / ".pgdst" / "not-deterministic"
+    folder = load_project(item.config).root / ".pgdst" / "not-deterministic"
     folder.mkdir(parents=True, exist_ok=True)
     test = re.sub(r"[^\w.-]", "_", item.name)
     for name, lines in (("first", error.first), ("again", error.again)):

@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from pgdst.errors import MigrationError
 from pgdst.installation import PACKAGE, command
 from pgdst.manifest import Manifest, digest, from_json
-from pgdst.project import Project
+from pgdst.project import Project, has_table
 from pgdst.server import settings
 from pgdst.server.address import Server
 from pgdst.server.snapshot import Recipe
@@ -68,10 +68,18 @@ def fill(project: Project, server: Server) -> Manifest:
 def _migrate(project: Project, server: Server, manifest: int) -> None:
     environment = {**os.environ, **server.environment(), **project.environment(), **project.settings_for(server)}
     called = [*command("migrate"), "--manifest", f"/dev/fd/{manifest}"]
+    # Where pytest was called from a folder above several projects, the child has to find the same one.
+    here = None if has_table(Path.cwd()) else project.root
     # A file, as of a pipe the end is not reached before all that a migration has left running has ended.
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         with subprocess.Popen(
-            called, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(manifest,)
+            called,
+            cwd=here,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(manifest,),
         ) as run:
             try:
                 run.wait()
