@@ -1,0 +1,1 @@
+"""Rooms that are booked by the hour, and never twice."""

@@ -1,0 +1,167 @@
+"""A state machine: whatever guests do, one after another or two at once, the database is as the model says."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from bookings import service
+from hypothesis import Phase, seed, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from pgdst.database.pool import Databases
+from pgdst.simulation.concurrency import Concurrently
+from pgdst.simulation.ledger import Ledger
+from pgdst.simulation.randomness import SEED_ONLY
+from pgdst.simulation.simulation import Simulation
+from pgdst.simulation.trace import Trace
+from sqlalchemy import text
+
+from tests.client import Wish, serving
+from tests.test_faults import FAULTS
+from tests.test_two_clients import read_room
+
+EXAMPLES, STEPS = 20, 10
+SOMETIMES = ("a booking", "a refusal", "a cancellation", "two at once, both booked", "two at once, one refused")
+ROOMS = (1, 2)
+TIMES = st.tuples(st.sampled_from(ROOMS), st.integers(8, 12), st.integers(1, 3))  # a room, from when, hours
+BOOKED = text("SELECT idempotency_key, id FROM bookings WHERE NOT is_cancelled")
+
+
+@dataclass
+class Model:
+    """What was booked, and of that the ids of what is not cancelled, by their keys."""
+
+    made: dict[str, Wish] = field(default_factory=dict)
+    booked: dict[str, int] = field(default_factory=dict)
+
+    def statuses(self, *wishes: Wish) -> tuple[int, ...]:
+        """Return the answers to new wishes, one after another."""
+        taken, statuses = [self.made[key] for key in self.booked], []
+        for wish in wishes:
+            is_free = not any(wish.overlaps(other) for other in taken)
+            statuses.append(201 if is_free else 409)
+            taken += [wish] if is_free else []
+        return tuple(statuses)
+
+
+class Guests(Concurrently, RuleBasedStateMachine):
+    """Guests of two rooms, with a clean database for each example."""
+
+    def __init__(self, databases: Databases, simulation: Simulation, trace: Trace, ledger: Ledger) -> None:
+        super().__init__()
+        self.opened = ExitStack()
+        self.backend = self.opened.enter_context(serving(self.opened.enter_context(databases.lend())))
+        self.simulation, self.trace, self.ledger = simulation, trace, ledger
+        self.simulation.attach(self.backend.engine)
+        self.opened.callback(self.simulation.close)
+        self.model, self.numbers = Model(), count()
+        assert ROOMS == tuple(self.backend.add_room(f"room {number}") for number in ROOMS)
+
+    def teardown(self) -> None:
+        """Give the database back."""
+        self.opened.close()
+
+    @rule(time=TIMES)
+    def book(self, time: tuple[int, int, int]) -> None:
+        """Somebody books a room."""
+        wish = self.wish("cyd", time)
+        [expected] = self.model.statuses(wish)
+        self.note(wish, self.backend.book(wish), expected)
+        self.ledger.sometimes("a booking", expected == 201)
+        self.ledger.sometimes("a refusal", expected == 409)
+
+    @precondition(lambda self: self.model.made)
+    @rule(data=st.data())
+    def send_a_request_again(self, data: st.DataObject) -> None:
+        """What was cancelled meanwhile stays so."""
+        wish = data.draw(st.sampled_from(list(self.model.made.values())))
+        assert 201 == self.backend.book(wish).status_code
+
+    @precondition(lambda self: self.model.booked)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        """Somebody cancels a booking."""
+        key = data.draw(st.sampled_from(list(self.model.booked)))
+        assert 200 == self.backend.client.delete(f"/bookings/{self.model.booked.pop(key)}").status_code
+        self.ledger.sometimes("a cancellation", True)
+
+    @rule(data=st.data(), adas=TIMES, bobs=TIMES)
+    def two_guests_at_once(self, data: st.DataObject, adas: tuple[int, int, int], bobs: tuple[int, int, int]) -> None:
+        """Whatever fails meanwhile, the answers are those of one order or of the other."""
+        ada, bob, ask = self.wish("ada", adas), self.wish("bob", bobs), self.backend.book_until_answered
+        possible = {self.model.statuses(ada, bob), self.model.statuses(bob, ada)[::-1]}
+        result = self.concurrently(data, faults=FAULTS, ada=lambda: ask(ada), bob=lambda: ask(bob))
+        self.trace.extend(result.trace)
+        answers = result.value("ada"), result.value("bob")
+        statuses = tuple(answer.status_code for answer in answers)
+        assert statuses in possible, f"{statuses} are the answers of neither order"
+        for wish, answer in zip((ada, bob), answers, strict=True):
+            self.note(wish, answer, answer.status_code)
+        self.ledger.sometimes("two at once, both booked", statuses == (201, 201))
+        self.ledger.sometimes("two at once, one refused", sorted(statuses) == [201, 409])
+
+    @invariant()
+    def the_bookings_are_those_of_the_model(self) -> None:
+        """A booking is in the database if, and only if, its guest was told of it and has not cancelled."""
+        with self.backend.engine.connect() as connection:
+            assert self.model.booked == {row[0]: row[1] for row in connection.execute(BOOKED)}
+
+    def wish(self, guest: str, time: tuple[int, int, int]) -> Wish:
+        """Return a wish with a key of its own."""
+        room, begin, hours = time
+        return Wish(room, guest, begin, begin + hours, f"{guest}'s {next(self.numbers)}")
+
+    def note(self, wish: Wish, answer: Any, expected: int) -> None:
+        """Have the answer in the trace, and what it says in the model."""
+        self.trace.append(f"{wish} -> {answer.status_code}")
+        assert expected == answer.status_code
+        if expected == 201:
+            self.model.made[wish.key] = wish
+            self.model.booked[wish.key] = answer.json()["id"]
+
+
+def run_guests(
+    databases: Databases,
+    new_simulation: Callable[[], Simulation],
+    number: int,
+    chosen: settings,
+    trace: Trace,
+    ledger: Ledger,
+) -> None:
+    """Run the machine; what it draws depends on the number, its seed, alone."""
+    ledger.declare(states=SOMETIMES)
+
+    def machine() -> Guests:
+        return Guests(databases, new_simulation(), trace, ledger)
+
+    alone = settings(chosen, backend=SEED_ONLY, database=None, deadline=None, stateful_step_count=STEPS)
+    run_state_machine_as_test(seed(number)(machine), settings=alone)  # type: ignore[arg-type]  # as good as a class
+
+
+def test_the_bookings_are_those_of_the_model(
+    clean_databases: Databases,
+    new_simulation: Callable[[], Simulation],
+    pgdst_seed: int,
+    run_trace: Trace,
+    run_ledger: Ledger,
+    pytestconfig: pytest.Config,
+) -> None:
+    """With `run_trace` and `run_ledger` the seed, a hash of the run and what it reached are printed at the end."""
+    examples = pytestconfig.option.pgdst_examples
+    run_ledger.must_reach_everything = examples is None  # else a machine that does nothing would pass
+    chosen = settings(max_examples=examples or EXAMPLES)
+    run_guests(clean_databases, new_simulation, pgdst_seed, chosen, run_trace, run_ledger)
+
+
+def test_a_room_that_is_not_locked_is_found(
+    clean_databases: Databases,
+    new_simulation: Callable[[], Simulation],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "lock_room", read_room)
+    chosen = settings(max_examples=200, phases=[Phase.generate], report_multiple_bugs=False)
+    with pytest.raises(AssertionError, match="the answers of neither order"):
+        run_guests(clean_databases, new_simulation, 8, chosen, Trace(), Ledger())
