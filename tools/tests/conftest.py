@@ -17,6 +17,7 @@ import pytest
 import shop
 import timed_schema
 import tiny_backend
+from developers import Developers, listening
 from machine import MARK, Machine
 from pgdst import project
 from pgdst.database import sql_determinism
@@ -137,6 +138,13 @@ def make_sandbox(root: Path, client: docker.DockerClient) -> Sandbox:
 def has_room(memory: Path) -> bool:
     """Tell whether there is such a file system, and room for many servers on it: some containers have 64 MiB."""
     return memory.is_dir() and shutil.disk_usage(memory).free >= MEMORY_BYTES
+
+
+@pytest.fixture
+def developers() -> Iterator[Developers]:
+    """What plays the developer's own database, and counts who comes."""
+    with listening() as found:
+        yield found
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import asyncio
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import psycopg
 import psycopg2  # type: ignore[import-untyped]  # as asyncpg
 import pytest
 from conftest import KIT, PYTHON, Sandbox
+from developers import Developers
 from pgdst.errors import ForeignServerError
 from pgdst.server.address import Server
 from pgdst.server.guard import GUARD
@@ -51,35 +50,6 @@ POSTGRES_USER = "{user}"
 POSTGRES_PASSWORD = "{password}"
 POSTGRES_DB = "{database}"
 """
-
-
-@dataclass
-class Developers:
-    """What listens where the developer's own database does, and counts who comes."""
-
-    port: int
-    met: list[object] = field(default_factory=list)
-
-
-@pytest.fixture
-def developers() -> Iterator[Developers]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        found = Developers(listener.getsockname()[1])
-        thread = threading.Thread(target=_meet, args=(listener, found.met))
-        thread.start()
-        yield found
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-
-
-def _meet(listener: socket.socket, met: list[object]) -> None:
-    try:
-        while True:
-            visitor, address = listener.accept()
-            met.append(address)
-            visitor.close()
-    except OSError:
-        return
 
 
 @pytest.fixture
