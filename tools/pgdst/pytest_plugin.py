@@ -284,10 +284,10 @@ def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Ser
     """
     manifest = pgdst_server.manifest or _manifest_of_the_run(pgdst_server)
     if manifest is None or not manifest.is_current():
-        from pgdst.database.migrations import upgrade
+        from pgdst.database.snapshot_contents import migrate
 
         with _readable_failure():
-            upgrade(pgdst_project, pgdst_server)
+            migrate(pgdst_project, pgdst_server)
     return pgdst_server
 
 
@@ -433,4 +433,4 @@ def _readable_failure() -> Iterator[None]:
     try:
         yield
     except PgdstError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -97,18 +97,21 @@ class Shards:
     # Who runs them, and what came of them.
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Pass over what no longer counts, as a shard before it has failed, and extensions that are not needed."""
         index = self._index.get(item.nodeid)
-        if index is None:
+        if index is None or not self._is_passed_over(item, index):
             return None
+        if nextitem is not None:  # the test before has left open what it has in common with this one
+            item.session._setupstate.teardown_exact(nextitem)
+        return True
+
+    def _is_passed_over(self, item: pytest.Item, index: int) -> bool:
         if any(failed < index for failed in self._failed()):
             return True
         before = self._before.get(item.nodeid)
-        if before is None or self._config.option.pgdst_shard is not None:
-            return None
-        if self._is_needed(before):
-            return None
+        if before is None or self._config.option.pgdst_shard is not None or self._is_needed(before):
+            return False
         self._pass_over(index)
         return True
 

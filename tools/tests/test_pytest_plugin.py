@@ -142,6 +142,13 @@ def test_a_shard_that_failed_is_run_alone_by_the_command_that_is_printed(shards:
     assert alone[0].startswith("toss 2 ")
 
 
+def test_tests_of_another_module_are_run_after_shards_that_were_passed_over(shards: Path) -> None:
+    other = shards.parent / "test_zeal.py"
+    other.write_text("def test_after():\n    pass\n")
+    lines = printed(shards, str(other), status=1, FAILS_IN="2")
+    assert any(line.startswith("1 failed, 3 passed") for line in lines), lines
+
+
 def test_a_shard_that_there_is_not_is_refused(shards: Path) -> None:
     done = run_pytest(shards, "--pgdst-shard=9")
     assert 4 == done.returncode

@@ -48,20 +48,30 @@ def key(project: Project, values: Mapping[str, str]) -> str:
 def fill(project: Project, server: Server) -> Manifest:
     """Migrate the server's database in a process of its own, make the template, and return what was read.
 
-    In its own process, as only there nothing was imported before, and so nothing is missed or noted needlessly.
-
     Raises: MigrationError with the words of that process.
     """
     from pgdst.database.template import Template
 
+    manifest = migrate(project, server)
+    with server.with_database("postgres").connect() as connection:
+        Template(server, connection).make()
+    return manifest
+
+
+def migrate(project: Project, server: Server) -> Manifest:
+    """Migrate the server's database in a process of its own, and return what was read.
+
+    In its own process, as only there nothing was imported before: nothing is missed or noted needlessly, and the
+    backend's settings, which it reads where they are imported, lead to this server.
+
+    Raises: MigrationError with the words of that process.
+    """
     with TemporaryFile("w+", encoding="utf-8") as written:  # without a name: a killed process leaves none
         _migrate(project, server, written.fileno())
         written.seek(0)
         manifest = from_json(written.read())
     if manifest is None:
         raise MigrationError("The migrations ended well and left no manifest.")
-    with server.with_database("postgres").connect() as connection:
-        Template(server, connection).make()
     return manifest
 
 

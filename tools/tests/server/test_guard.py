@@ -93,6 +93,25 @@ def test_a_backend_whose_variables_are_named_is_served(
     assert [] == developers.met
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_settings_that_the_tests_have_imported_do_not_reach_the_migrations(
+    backend: Sandbox, developers: Developers, engine: str
+) -> None:
+    """A pytest that is called by hand starts its server after that, and migrates it where there is no snapshot."""
+    Backend(backend.root).configure(MAPPED)
+    (backend.root / "tests" / "test_it.py").write_text("import settings\n\ndef test_it(database):\n    pass\n")
+    command = (PYTHON, "-m", "pytest", "-p", "pgdst.pytest_plugin", "--pgdst-engine", engine, "tests/test_it.py")
+    path = f"{KIT / 'tools'}:{backend.root}"
+    done = backend.run(*command, PYTHONPATH=path, PGDST_SNAPSHOT="off")
+    assert 0 == done.returncode, done.stdout + done.stderr
+    Backend(backend.root).configure('backend = "."')
+    done = backend.run(*command, PYTHONPATH=path, PGDST_SNAPSHOT="off")
+    assert 1 == done.returncode
+    assert "[tool.pgdst.environment]" in done.stdout
+    assert "During handling" not in done.stdout
+    assert [] == developers.met
+
+
 def test_a_test_that_connects_elsewhere_is_refused(backend: Sandbox, developers: Developers) -> None:
     """By an engine that was made at import; what is named may be connected to."""
     Backend(backend.root).configure(MAPPED)
