@@ -6,8 +6,6 @@ import pytest
 
 from tests.client import Backend, serving
 
-pytest_plugins = ["pgdst.pytest_plugin"]
-
 
 @pytest.fixture
 def backend(database: str) -> Iterator[Backend]:
