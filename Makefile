@@ -82,7 +82,7 @@ BENCH_STAMP := .venv-bench/.complete
 ##@ Simulation
 .PHONY: test-dst
 test-dst: $(STAMP) ## Run the simulation on a throw-away Postgres 16
-	@tools/with_postgres.sh -- $(RUN) tools/run_simulation.py -- $(ARGS)
+	@PGDST_CALLED_BY='make test-dst' tools/with_postgres.sh -- $(RUN) tools/run_simulation.py -- $(ARGS)
 
 .PHONY: check-determinism
 check-determinism: $(STAMP) ## Run seeds in four conditions, and print the first line in which two runs of one differ

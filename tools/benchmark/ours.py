@@ -24,7 +24,7 @@ from pgdst.cli import make_engine, migrated, order
 from pgdst.database.pool import Databases
 from pgdst.database.template import Template
 from pgdst.pytest_plugin import DISK_MIB, WAIT_SECONDS
-from pgdst.pytest_shards import DEFAULT_IMAGE
+from pgdst.replay import DEFAULT_IMAGE
 from pgdst.server import docker as _imported_before  # noqa: F401  so is what the peers use
 from pgdst.server import lease, snapshot_image
 from pgdst.server.address import Server, from_environment

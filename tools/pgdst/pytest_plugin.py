@@ -22,7 +22,8 @@ from pgdst.database.budget import require_connections
 from pgdst.database.pool import Databases
 from pgdst.errors import PgdstError
 from pgdst.manifest import Manifest, from_json
-from pgdst.pytest_shards import DEFAULT_FAULTS, DEFAULT_IMAGE, SHARDS, Hooks, Shards, replay_command
+from pgdst.pytest_shards import SHARDS, Hooks, Shards
+from pgdst.replay import DEFAULT_FAULTS, DEFAULT_IMAGE, where
 from pgdst.server import address, lease
 from pgdst.server.address import Server
 from pgdst.server.guard import GUARD
@@ -219,7 +220,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     if exitstatus or never:
         if never and not exitstatus:
             terminalreporter.write_line(f"failed: never once reached in this run: {', '.join(never)}")
-        terminalreporter.write_line(f"replay: {replay_command(config, run.failed)}")
+        replay = config.stash[SHARDS].replay
+        again = replay.of_all() if run.failed is None else replay.of_one(run.where, run.failed)
+        terminalreporter.write_line(f"replay: {again}")
         return  # a run that was cut short has not reached much, which says nothing
     for line in run.ledger.lines():
         terminalreporter.write_line(f"reached: {line}")
@@ -227,8 +230,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 
 def _never_reached(config: pytest.Config) -> list[str]:
     run = config.stash[SHARDS].sum()
-    if run is None or config.option.pgdst_shard is not None:
-        return []
+    if run is None or not run.is_whole or config.option.pgdst_shard is not None:
+        return []  # a part need not reach everything
     return run.ledger.unreached() if run.ledger.must_reach_everything else []
 
 
@@ -365,7 +368,7 @@ def pytest_runtest_makereport(
         if runs:
             from pgdst.simulation.interleaving import interleaving
 
-            told = f"{interleaving(runs[-1])}\nreplay: {replay_command(item.config)}"
+            told = f"{interleaving(runs[-1])}\nreplay: {item.config.stash[SHARDS].replay.of_one(where(item))}"
             report.sections.append(("interleaving", told))
     if call.excinfo is not None and (error := call.excinfo.value).__class__.__name__ == "NotDeterministicError":
         report.sections.append(("not deterministic", f"both traces: {_keep_traces(item, error)}"))

@@ -9,13 +9,16 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from pgdst.failures import Failure
+from pgdst.replay import SENT, Replay, where
 from pgdst.server.lease import uninterrupted
 from pgdst.simulation.shards import Record, Shard, Sum, seed_of, summed
 
@@ -25,8 +28,6 @@ EXTENSION: Final = "-extension-"  # in the ids of tests that are shards of one
 POLL_SECONDS: Final = 0.05
 # How often a line says how far the run is where it cannot be rewritten.
 LINE_EVERY_SECONDS: Final = 15.0
-DEFAULT_IMAGE: Final = "postgres:16-alpine"
-DEFAULT_FAULTS: Final = "all"
 
 
 class Hooks:
@@ -51,8 +52,11 @@ class Shards:
         self._index: dict[str, int] = {}  # by the items' ids
         self._before: dict[str, range] = {}  # of extensions: the indexes of what decides whether they are needed
         self._selected: set[int] = set()
+        self._tests: dict[str, int] = {}  # how many shards each has, its extensions left out
+        self._in_part: set[str] = set()  # the tests of which some shards were not selected
         self._progress = _Progress(config)
         self._common = _Common.of(config)
+        self.replay = Replay.of(config)
 
     # Which there are.
 
@@ -63,6 +67,7 @@ class Shards:
             return
         name = metafunc.function.__name__
         counts = metafunc.definition.ihook.pytest_pgdst_shards(config=metafunc.config, test=name) or [1]
+        self._tests[metafunc.definition.nodeid] = counts[0]
         if sum(counts) > 1:
             rounds = [extension for extension, count in enumerate(counts) for _ in range(count)]
             parameters = list(enumerate(rounds))
@@ -93,6 +98,8 @@ class Shards:
         self._selected = {self._index[item.nodeid] for item in session.items if item.nodeid in self._index}
         base = [item for item in session.items if item.nodeid in self._index and not _round_of(item)]
         self._progress.expect(len(base))
+        selected = Counter(map(_test_of, base))
+        self._in_part = {test for test, shards in self._tests.items() if selected[test] < shards}
 
     # Who runs them, and what came of them.
 
@@ -126,6 +133,8 @@ class Shards:
     def _is_needed(self, before: range) -> bool:
         """Return whether the shards before an extension have left out anything; wait for those of other processes."""
         wanted = self._selected.intersection(before)
+        if not wanted:  # it was asked for by name
+            return True
         while not wanted <= self._known().keys():
             if self._failed() or self._common.is_broken():
                 return False
@@ -141,10 +150,14 @@ class Shards:
         number, _round = getattr(request, "param", (0, 0))
         test = request.node.originalname or request.node.name
         seed = seed_of(self._config.option.pgdst_seed, test, number)
-        index = self._index[request.node.nodeid]
-        shard = Shard(index, number, seed, lambda wrong: self._tell(index, wrong))
+        shard = self._new(request.node, number, seed)
         request.node.stash[SHARD] = shard
         return shard
+
+    def _new(self, item: pytest.Item, number: int = 0, seed: int = 0) -> Shard:
+        index, place = self._index[item.nodeid], where(item)
+        is_whole = _test_of(item) not in self._in_part
+        return Shard(index, number, seed, lambda wrong: self._tell(index, place, wrong), place, is_whole)
 
     def _keep(self, index: int, wrong: str) -> None:
         """Keep a shard that has failed for the next run, if that was asked for."""
@@ -155,9 +168,9 @@ class Shards:
             )
             failure.keep(option.pgdst_keep_failures)
 
-    def _tell(self, index: int, wrong: str) -> None:
+    def _tell(self, index: int, place: str, wrong: str) -> None:
         """Say at once what has failed, past what pytest captures; a worker's standard error is the user's."""
-        again = replay_command(self._config, index)
+        again = self.replay.of_one(place, index)
         seconds = self._config.option.pgdst_shrink_seconds
         told = f"\nfailed: {wrong}\nreplay: {again}\nMaking the failing example smaller, for {seconds:g} s at most …\n"
         # An interrupt while pytest takes its capture up again would have it swallow all that is said after it.
@@ -172,7 +185,7 @@ class Shards:
         """Send what came of a shard with the report of its test."""
         index = self._index.get(item.nodeid)
         if index is not None and (call.when == "call" or (call.when == "setup" and call.excinfo is not None)):
-            shard = item.stash.get(SHARD, None) or Shard(index, 0, 0)  # its fixtures may have failed
+            shard = item.stash.get(SHARD, None) or self._new(item)  # its fixtures may have failed
             record = shard.as_record(failed=call.excinfo is not None)
             if call.excinfo is not None and call.when == "call":
                 self._keep(index, str(call.excinfo.value))
@@ -204,6 +217,7 @@ class Shards:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker of xdist where the records of all are kept."""
         node.workerinput[PROPERTY] = str(self._common.folder)
+        node.workerinput[SENT] = asdict(self.replay)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:  # noqa: ARG002  xdist's hook
@@ -232,20 +246,9 @@ def records_in(report: pytest.TestReport) -> list[Record]:
     return [value for name, value in found if name == PROPERTY] if of_the_test else []
 
 
-def replay_command(config: pytest.Config, shard: int | None = None) -> str:
-    """Return the make command by which this run, or one shard of it, happens again."""
-    option = config.option
-    shard = option.pgdst_shard if shard is None else shard
-    knobs = [f"SEED={option.pgdst_seed}"]
-    knobs += [f"SHARD={shard}"] if shard is not None else []
-    knobs += [f"PROFILE={option.pgdst_profile}"] if option.pgdst_profile else []
-    knobs += [f"EXAMPLES={option.pgdst_examples}"] if option.pgdst_examples else []
-    knobs += [f"FAULTS={option.pgdst_faults}"] if option.pgdst_faults != DEFAULT_FAULTS else []
-    engine = os.environ.get("PGDST_ENGINE") or option.pgdst_engine
-    image = os.environ.get("PGDST_IMAGE") or DEFAULT_IMAGE
-    knobs += ["ENGINE=embedded"] if engine == "embedded" else [f"IMAGE={image}"] if image != DEFAULT_IMAGE else []
-    knobs += ["EMBEDDED_TCP=1"] if engine == "embedded" and os.environ.get("PGDST_EMBEDDED_TCP") == "1" else []
-    return " ".join(["make test-dst", *knobs])
+def _test_of(item: pytest.Item) -> str:
+    """Return the node id of the test that an item is a shard of."""
+    return item.nodeid.partition("[")[0]
 
 
 def _round_of(item: pytest.Item) -> int:

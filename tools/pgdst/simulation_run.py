@@ -9,6 +9,7 @@ from typing import Final
 from pgdst.errors import ConfigurationError
 from pgdst.installation import CHECKOUT
 from pgdst.project import Project
+from pgdst.replay import LINE
 
 MOST_WORKERS: Final = 8
 FAULTS: Final = ("off", "some", "all")  # the mixes of pgdst.simulation.faults, which takes time to import
@@ -60,9 +61,12 @@ def default_workers() -> int:
     return min(os.cpu_count() or 1, MOST_WORKERS)
 
 
-def environment() -> dict[str, str]:
-    """Return our environment, in which Python hashes alike in every process and finds the kit."""
-    hashes = {**os.environ, "PYTHONHASHSEED": "0"}
+def environment(replay: str | None = None) -> dict[str, str]:
+    """Return our environment, in which Python hashes alike in every process and finds the kit.
+
+    `replay` is the line that makes the run again, up to the number of a shard.
+    """
+    hashes = {**os.environ, "PYTHONHASHSEED": "0", **({LINE: replay} if replay else {})}
     if CHECKOUT is None:
         return hashes
     path = os.pathsep.join(filter(None, [str(CHECKOUT / "tools"), os.environ.get("PYTHONPATH")]))

@@ -5,6 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import installed
 import pytest
 from conftest import KIT, PYTHON, Sandbox
 from tiny_backend import Backend
@@ -310,3 +311,39 @@ def test_every_script_has_help_with_an_example_and_refuses_nonsense(sandbox: San
     assert shown.returncode == 0
     assert "Example: " in shown.stdout
     assert sandbox.script(script, "--no-such-option").returncode == 2
+
+
+def test_a_python_without_the_kit_is_told_what_to_install(sandbox: Sandbox) -> None:
+    """As where PGDST_PYTHON is the backend's own: one line, with the command."""
+    bare = installed.environment(sandbox.scratch / "bare", shares=False).python
+    done = sandbox.with_postgres("--", "true", PGDST_PYTHON=str(bare))
+    assert 1 == done.returncode
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"Error: {bare} lacks what the kit needs (alembic, click, docker,")
+    assert line.endswith(f" Run: {bare} -m pip install {KIT}")
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "text"])
+def test_a_python_that_is_no_program_is_said_to_be_none(sandbox: Sandbox, kind: str) -> None:
+    place = sandbox.scratch / kind
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "text":
+        place.write_text("no program")
+    done = sandbox.with_postgres("--", "true", PGDST_PYTHON=str(place))
+    assert 1 == done.returncode
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"Error: PGDST_PYTHON is '{place}', which is no program.")
+
+
+@pytest.mark.parametrize("snapshot", ["auto", "off"])
+def test_a_kit_without_the_backends_packages_is_told_where_to_install_them(sandbox: Sandbox, snapshot: str) -> None:
+    """One error, with the Python that lacks them."""
+    env = sandbox.root / "migrations" / "env.py"
+    env.write_text("import app_of_theirs.models\n" + env.read_text())
+    done = sandbox.with_postgres("--engine", "embedded", "--snapshot", snapshot, "--", "true")
+    assert 1 == done.returncode
+    error = one_error(done.stderr)
+    assert "No module named 'app_of_theirs'" in error
+    assert f"{PYTHON} has no such package. Install the backend's packages beside the kit" in error
+    assert "PGDST_PYTHON" in error

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import KIT, Sandbox
+from conftest import KIT, PYTHON, Sandbox
 from pgdst.project import Project
 from pgdst.simulation_run import command
 
@@ -82,11 +82,28 @@ def test_a_run_that_passed_prints_what_it_reached(simulation: Path) -> None:
 
 
 def test_a_run_that_failed_prints_one_command_that_makes_it_again(simulation: Path) -> None:
-    """With every knob that was given, and without a ledger that was cut short."""
-    lines = printed(simulation, "--pgdst-seed=7", "--pgdst-profile=unlucky", "--pgdst-examples=3")
-    replays = [line for line in lines if line.startswith("replay: ")]
-    assert ["replay: make test-dst SEED=7 SHARD=0 PROFILE=unlucky EXAMPLES=3"] == replays
+    """With every option that was given and matters, and without a ledger that was cut short."""
+    given = ("--pgdst-seed=7", "--pgdst-profile=unlucky", "--pgdst-examples", "3", "-x", "-n2", "--maxfail", "1", "-vv")
+    lines = printed(simulation, *given, PGDST_FAULTS="some", PGDST_ENGINE="embedded")
+    [replay] = replays(lines)
+    assert replay.startswith(f"cd {simulation.parent} && PGDST_ENGINE=embedded PYTHONPATH={KIT / 'tools'} {PYTHON} ")
+    assert replay.endswith(
+        " -m pytest test_tosses.py::test_tosses --pgdst-seed=7 -p pgdst.pytest_plugin --pgdst-profile=unlucky "
+        "--pgdst-examples 3 --pgdst-faults=some"
+    )
     assert not [line for line in lines if line.startswith("reached: ")]
+
+
+def replays(lines: list[str]) -> list[str]:
+    return [line.removeprefix("replay: ") for line in lines if line.startswith("replay: ")]
+
+
+def pasted(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line in a shell elsewhere that has none of this process's settings."""
+    clean = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return subprocess.run(
+        ["bash", "-c", line], cwd="/", env=clean | environment, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 @pytest.fixture
@@ -121,6 +138,7 @@ def test_a_run_is_the_same_however_many_processes_take_its_shards(
     alone, two, five = (printed(shards, "--pgdst-seed=7", *how, status=status, **said) for how in WORKERS)
     assert told(alone)
     assert told(alone) == told(two) == told(five)
+    assert [bool(status)] == [bool(pasted(line, **said).returncode) for line in replays(alone)] or not replays(alone)
     if passed:
         assert any(line.startswith(f"{passed} passed") for line in five), five
 
@@ -129,13 +147,19 @@ def test_what_no_shard_has_reached_fails_the_run(shards: Path) -> None:
     """Only the sum can be judged."""
     lines = printed(shards, "--pgdst-seed=7", status=1)
     assert "failed: never once reached in this run: catch" in lines
-    assert "replay: make test-dst SEED=7" in lines
+    [replay] = replays(lines)
+    assert replay.endswith(f"{PYTHON} -m pytest --pgdst-seed=7 -p pgdst.pytest_plugin {shards}")
+    assert "failed: never once reached in this run: catch" in pasted(replay).stdout.splitlines()
 
 
 def test_a_shard_that_failed_is_run_alone_by_the_command_that_is_printed(shards: Path) -> None:
     """The first one; it has the trace that it had among all others, and need not reach everything."""
     lines = printed(shards, "--pgdst-seed=7", "--pgdst-trace=whole", status=1, FAILS_IN="2 4")
-    assert "replay: make test-dst SEED=7 SHARD=2" in lines
+    [replay] = replays(lines)
+    assert "'test_tosses.py::test_tosses[2]' --pgdst-seed=7" in replay
+    assert 1 == pasted(replay, FAILS_IN="2").returncode
+    passed = pasted(replay)
+    assert 0 == passed.returncode, passed.stdout
     assert 0 == printed(shards, "--pgdst-seed=7", "--pgdst-shard=2", "--pgdst-trace=alone", status=0).count("failed")
     whole, alone = ((shards.parent / name).read_text().splitlines() for name in ("whole", "alone"))
     assert [whole[2]] == alone
@@ -230,3 +254,45 @@ def test_nothing_is_left_open_that_python_warns_of(sandbox: Sandbox, engine: str
     done = sandbox.test(CAREFUL, "--engine", engine, arguments=strict, PYTHONWARNINGS="default", PYTHONDEVMODE="1")
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "Warning" not in done.stdout + done.stderr
+
+
+def test_an_extension_that_failed_is_run_alone_by_the_line_that_is_printed(shards: Path) -> None:
+    lines = printed(shards, "--pgdst-seed=7", status=1, FAILS_IN="5")
+    [replay] = replays(lines)
+    assert "test_tosses[5-extension-1]" in replay
+    again = pasted(replay, FAILS_IN="5")
+    assert 1 == again.returncode
+    assert replays(again.stdout.splitlines())[0].endswith(replay[replay.index("'test_tosses.py") :])
+
+
+SIMULATED = """
+import os
+
+from pgdst.simulation.strategy import Uniform
+
+
+def test_clients(simulation, pgdst_seed):
+    simulation.spawn("ada", str)
+    simulation.run(Uniform(pgdst_seed))
+    assert "FINE" in os.environ
+"""
+
+
+@pytest.mark.parametrize("engine", ["docker", "embedded"])
+@pytest.mark.parametrize("around", [True, False], ids=["with_postgres", "by_hand"])
+def test_the_line_of_a_test_that_simulates_is_pasted(sandbox: Sandbox, engine: str, around: bool) -> None:
+    """In a foreign backend, whose folder has a blank and a quote, and which has no `make test-dst`."""
+    test = sandbox.root / "tests" / "it's one" / "test_clients.py"
+    test.parent.mkdir()
+    test.write_text(SIMULATED)
+    (sandbox.root / "tests" / "conftest.py").write_text('pytest_plugins = ["pgdst.pytest_plugin"]\n')
+    called: list[str | Path] = [PYTHON, "-m", "pytest", "-q", "--pgdst-seed", "5", test.relative_to(sandbox.root)]
+    knobs = {"PYTHONPATH": str(KIT / "tools"), "PGDST_ENGINE": engine}
+    done = sandbox.with_postgres("--", *called, **knobs) if around else sandbox.run(*called, **knobs)
+    assert 1 == done.returncode, done.stdout + done.stderr
+    [replay] = replays(done.stdout.splitlines())
+    assert ("with_postgres.sh --" in replay) is around
+    failed, passed = (pasted(replay, **sandbox.places(), **said) for said in ({}, {"FINE": "1"}))
+    assert 1 == failed.returncode, replay + failed.stdout + failed.stderr
+    assert replay.endswith(replays(failed.stdout.splitlines())[0])  # that shell is in the folder
+    assert 0 == passed.returncode, passed.stdout + passed.stderr

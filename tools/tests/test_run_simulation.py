@@ -55,6 +55,10 @@ def test_machine(run_shard):
 """
 
 
+# What replays a shard with seed 7, up to its number.
+LINE = f"{PYTHON} {KIT / 'tools' / 'run_simulation.py'} --seed=7 --shard="
+
+
 def kept(sandbox: Sandbox) -> list[Path]:
     return sorted((sandbox.root / ".pgdst" / "failures").glob("*"))
 
@@ -64,7 +68,7 @@ def test_a_shard_that_failed_is_tried_first_until_it_passes(sandbox: Sandbox) ->
     (sandbox.root / "tests" / "conftest.py").write_text(CONFTEST)
     failed = sandbox.script("run_simulation.py", "--seed=7", "--workers=2", FAILS_IN="2")
     assert 1 == failed.returncode, failed.stdout + failed.stderr
-    assert "replay: make test-dst SEED=7 SHARD=2" in failed.stdout
+    assert f"replay: cd {sandbox.root} && {LINE}2" in failed.stdout.splitlines()
     [file] = kept(sandbox)
     assert {"seed": 7, "shard": 2} == {name: json.loads(file.read_text())[name] for name in ("seed", "shard")}
 
@@ -79,6 +83,23 @@ def test_a_shard_that_failed_is_tried_first_until_it_passes(sandbox: Sandbox) ->
     assert "It passes now." in passed.stderr
     assert "seed: 8" in passed.stdout
     assert [] == kept(sandbox)
+
+
+def test_the_line_that_replays_is_of_the_command_that_was_called(sandbox: Sandbox) -> None:
+    """With all that was chosen: make test-dst by its knobs, the script by its options, both pasted here."""
+    (sandbox.root / "tests" / "simulation" / "test_tiny.py").write_text(SIMULATION)
+    (sandbox.root / "tests" / "conftest.py").write_text(CONFTEST)
+    script = (PYTHON, KIT / "tools" / "run_simulation.py")
+    chosen = {"PGDST_SEED": "7", "PGDST_PROFILE": "long one", "PGDST_FAULTS": "off", "PGDST_ENGINE": "embedded"}
+    by_make = sandbox.with_postgres("--", *script, **chosen, PGDST_CALLED_BY="make test-dst", FAILS_IN="2")
+    assert "replay: make test-dst SEED=7 PROFILE='long one' FAULTS=off ENGINE=embedded SHARD=2" in by_make.stdout
+
+    by_hand = sandbox.with_postgres("--", *script, "--backend=.", **chosen, FAILS_IN="2")
+    [line] = re.findall("^replay: (.*)$", by_hand.stdout, re.MULTILINE)
+    assert line.endswith(" --seed=7 '--profile=long one' --faults=off --backend=. --shard=2")
+    again = sandbox.inside(Path("/")).run("bash", "-c", line, FAILS_IN="2")
+    assert 1 == again.returncode
+    assert f"replay: {line}" in again.stdout.splitlines()
 
 
 def test_what_is_no_failure_in_the_folder_is_named(sandbox: Sandbox) -> None:
@@ -99,7 +120,7 @@ def test_a_failure_is_told_before_it_is_made_smaller(sandbox: Sandbox) -> None:
         line = process.stderr.readline()
         assert line, seen
         seen += line
-    assert "failed: the third step is wrong\nreplay: make test-dst SEED=7 SHARD=0\n" in seen
+    assert f"failed: the third step is wrong\nreplay: cd {sandbox.root} && {LINE}0\n" in seen
     os.killpg(process.pid, signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert re.search(r"the third step is wrong\nThe smallest example that failed ends with:\na new example\n", rest)

@@ -4,11 +4,13 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from pgdst import failures, project
+from pgdst import failures, project, replay
 from pgdst.cli import project_options, say, script
 from pgdst.simulation_run import FAULTS, command, default_workers, environment
 
@@ -50,18 +52,29 @@ def main(
     pytest = command(
         found, chosen, profile, examples, [*keeps, *arguments], workers=processes, shard=shard, faults=faults
     )
+    places = [(name.replace("_", "-"), path) for name, path in _given(project.PATHS)]
     if shard is None:
-        _try_what_failed_before(found)
+        _try_what_failed_before(found, places)
     os.chdir(found.backend)
-    os.execve(sys.executable, pytest, environment())  # noqa: S606  # no shell wanted
+    again = replay.of_a_simulation(chosen, profile, examples, faults, places)
+    os.execve(sys.executable, pytest, environment(again))  # noqa: S606  # no shell wanted
 
 
-def _try_what_failed_before(found: project.Project) -> None:
+def _given(names: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Yield those of these options that the command line has, and no variable."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            yield name, context.params[name]
+
+
+def _try_what_failed_before(found: project.Project, places: Sequence[tuple[str, Path]]) -> None:
     """Run the shards that have failed in earlier runs, and exit where one of them fails still."""
     for file, one in failures.kept(found.root):
         say(f"Shard {one.shard} of seed {one.seed} failed before and is tried first: {one.wrong.splitlines()[0]}")
         again = command(found, one.seed, one.profile, one.examples, [], shard=one.shard, faults=one.faults)
-        status = subprocess.run(again, cwd=found.backend, env=environment(), check=False).returncode
+        line = replay.of_a_simulation(one.seed, one.profile, one.examples, one.faults, places)
+        status = subprocess.run(again, cwd=found.backend, env=environment(line), check=False).returncode
         if status:
             say(f"It fails still. Remove {file} to leave it out.")
             sys.exit(status)

@@ -4,11 +4,13 @@ import asyncio
 import io
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -227,11 +229,23 @@ def _named_failure(what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         place = _revision_in(error)
         reason = _autocommit(error) or str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-        if cure := extensions.lacking(reason):
+        if cure := extensions.lacking(reason) or _lacking_module(error):
             reason = f"{reason.partition(chr(10))[0]}. {cure}"
         known = isinstance(error, CommandError)
         cause = reason if known else f"{type(getattr(error, 'orig', None) or error).__name__}: {reason}"
         raise MigrationError(f"{what}{place}: {cause}") from error
+
+
+def _lacking_module(error: BaseException) -> str:
+    """Return what to do where a package was imported that this Python does not have, or an empty string."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name or find_spec(error.name.partition(".")[0]):
+        return ""
+    python = shlex.quote(sys.executable)
+    return (
+        f"{sys.executable} has no such package. Install the backend's packages beside the kit "
+        f"({python} -m pip install ...), or name by PGDST_PYTHON the Python that has both. Of a package in the "
+        "backend's own folders, name the folder: prepend_sys_path in alembic.ini"
+    )
 
 
 def _autocommit(error: BaseException) -> str:

@@ -25,13 +25,15 @@ class Shard:
     """One shard, and what came of it.
 
     `index` is its place in the whole run, from 0, by which SHARD= calls it; `number` its place among its test's. `tell`
-    says at once what has failed.
+    says at once what has failed. `where` is its test, and `is_whole` tells whether all shards of that are in the run.
     """
 
     index: int
     number: int
     seed: int
     tell: Callable[[str], object] = lambda _wrong: None
+    where: str = ""
+    is_whole: bool = True
     trace: Trace = field(default_factory=Trace)
     ledger: Ledger = field(default_factory=Ledger)
     examples: int = 0
@@ -45,6 +47,8 @@ class Shard:
             "examples": self.examples,
             "ledger": self.ledger.as_record(),
             "failed": failed,
+            "where": self.where,
+            "is_whole": self.is_whole,
         }
 
 
@@ -57,6 +61,8 @@ class Sum:
     examples: int
     ledger: Ledger
     failed: int | None  # the index of the first that failed
+    where: str  # its test
+    is_whole: bool  # no shard of a test was left out
 
 
 def summed(records: Mapping[int, Record]) -> Sum:
@@ -69,4 +75,6 @@ def summed(records: Mapping[int, Record]) -> Sum:
     hashes = [record["hash"] for record in ordered]
     whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     lines, examples = (sum(record[name] for record in ordered) for name in ("lines", "examples"))
-    return Sum(whole, lines, examples, ledger, failed)
+    where = "" if failed is None else records[failed]["where"]
+    is_whole = all(record["is_whole"] for record in records.values())
+    return Sum(whole, lines, examples, ledger, failed, where, is_whole)

@@ -1,0 +1,177 @@
+"""The line that makes a run, or one test of it, happen again when it is pasted into a shell.
+
+`make test-dst SEED=…` where that target was called, a command of the kit where one was, else pytest with a node id.
+"""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pgdst import project
+from pgdst.errors import PgdstError
+from pgdst.installation import CHECKOUT, WITH_POSTGRES, spelled
+
+if TYPE_CHECKING:
+    import pytest  # the command that calls it need not
+
+DEFAULT_IMAGE: Final = "postgres:16-alpine"
+DEFAULT_FAULTS: Final = "all"
+_DEFAULTS: Final = {("PGDST_IMAGE", DEFAULT_IMAGE), ("PGDST_EMBEDDED_TCP", "0")}
+# Set by `make test-dst`, which runs no other command between.
+MAKE: Final = "PGDST_CALLED_BY"
+# Set for pytest by the command that runs a simulation: the whole line, which ends where a shard's number is to follow.
+LINE: Final = "PGDST_REPLAY"
+SENT: Final = "pgdst-replay"
+# Options of pytest that say who runs the tests, which of them, and what is printed. Those of the first with a value.
+_CHOOSING: Final = frozenset({"-k", "-m", "--deselect", "--ignore", "--ignore-glob", "--pgdst-shard"})
+_VALUED: Final = frozenset(
+    {"-n", "--numprocesses", "--maxprocesses", "--dist", "--tx", "--maxschedchunk", "--maxfail", "--durations"}
+    | {"--junitxml", "--junit-xml", "--basetemp", "--pgdst-seed", "--hypothesis-seed", "--pgdst-trace"}
+    | {"--pgdst-keep-failures", "--pgdst-shrink-seconds"}
+)
+_FLAGS: Final = re.compile(r"-[xqvs]+|--exitfirst|--quiet|--verbose|--pgdst-own-servers")
+_CHOOSING_FLAGS: Final = re.compile(r"--lf|--ff|--nf|--sw|--last-failed|--failed-first|--new-first|--stepwise")
+
+
+def of_a_simulation(
+    seed: int,
+    profile: str | None,
+    examples: int | None,
+    faults: str | None,
+    places: Sequence[tuple[str, Path]],
+) -> str:
+    """Return the line of a simulation that this process is about to run, for `LINE`.
+
+    `places` are what the command line said of where the backend is.
+    """
+    chosen: list[tuple[str, object]] = [("seed", seed), ("profile", profile), ("examples", examples)]
+    chosen += [("faults", faults if faults != DEFAULT_FAULTS else None)]
+    if called := os.environ.get(MAKE):
+        knobs = [f"{name.upper()}={shlex.quote(str(value))}" for name, value in chosen if value is not None]
+        return " ".join([called, *knobs, *_server_knobs(), "SHARD="])
+    options = [f"--{name}={value}" for name, value in [*chosen, *places] if value is not None]
+    return " ".join([*_before(Path.cwd()), spelled("run-simulation"), shlex.join(options), "--shard="])
+
+
+def _server_knobs() -> Iterator[str]:
+    engine, image = os.environ.get("PGDST_ENGINE"), os.environ.get("PGDST_IMAGE")
+    if engine == "embedded":
+        yield "ENGINE=embedded"
+        if os.environ.get("PGDST_EMBEDDED_TCP") == "1":
+            yield "EMBEDDED_TCP=1"
+    elif image and image != DEFAULT_IMAGE:
+        yield f"IMAGE={shlex.quote(image)}"
+
+
+def _before(folder: Path, engine: str | None = None) -> Iterator[str]:
+    """Yield what stands before a command: its folder, variables, and with_postgres.sh where it is called by that."""
+    is_within = bool(os.environ.get("PGDST_RUN_ID"))
+    shell = Path(os.environ.get("PWD") or "/")  # of with_postgres.sh, which may have been called from anywhere
+    if is_within or not (shell.exists() and shell.samefile(folder)):
+        yield f"cd {shlex.quote(str(folder))} &&"
+    engine = os.environ.get("PGDST_SERVER_ENGINE") if is_within else engine or os.environ.get("PGDST_ENGINE")
+    names = ["PGDST_EMBEDDED_TCP"] if engine == "embedded" else ["PGDST_IMAGE"]
+    names += ["PGDST_PYTHON"] if is_within else []
+    said = [("PGDST_ENGINE", "embedded")] if engine == "embedded" else []
+    said += [(name, os.environ.get(name, "")) for name in [*names, "PYTHONHASHSEED", "PYTHONPATH"]]
+    for name, value in [*said, *(_places() if is_within else ())]:
+        if value and (name, value) not in _DEFAULTS:
+            yield f"{name}={shlex.quote(value)}"
+    if is_within:
+        yield f"{spelled('with-postgres') if CHECKOUT is None else shlex.quote(str(WITH_POSTGRES))} --"
+
+
+def _places() -> Iterator[tuple[str, str]]:
+    """Yield the variables that name the backend where the folder that we are in would lead to another, or to none."""
+    names = [f"PGDST_{name.upper()}" for name in project.PATHS]
+    said = {name: os.environ.get(name, "") for name in names}
+    try:
+        found = project.load().environment()
+    except PgdstError:
+        found = {}
+    if not said.items() <= found.items():
+        yield from said.items()
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How this run of pytest can be had again; made where pytest was called, and sent to the workers of xdist."""
+
+    line: str | None  # of the command that called pytest
+    before: str  # the arguments
+    folder: str  # in which it was called
+    seed: int
+    options: tuple[str, ...]  # that matter to a single test
+    arguments: tuple[str, ...]  # that matter to the whole run
+
+    @classmethod
+    def of(cls, config: "pytest.Config") -> "Replay":
+        """Return that of the run that this process is part of."""
+        if hasattr(config, "workerinput"):
+            return cls(**config.workerinput[SENT])
+        called = config.invocation_params
+        given = [str(argument) for argument in called.args]
+        option: Any = config.option
+        asked = [str(path) for path in option.file_or_dir or ()]
+        faults = [f"--pgdst-faults={option.pgdst_faults}"] if option.pgdst_faults != DEFAULT_FAULTS else []
+        whole = list(_without(given, _VALUED, _FLAGS))
+        alone = list(_without(whole, _VALUED | _CHOOSING, _CHOOSING_FLAGS))
+        for path in asked:
+            if path in alone:
+                alone.remove(path)
+        # What an environment variable has said is not among the arguments.
+        return cls(
+            os.environ.get(LINE),
+            " ".join([*_before(called.dir, option.pgdst_engine), _pytest()]),
+            str(called.dir),
+            option.pgdst_seed,
+            tuple(alone + [one for one in faults if one not in alone]),
+            tuple(whole + [one for one in faults if one not in whole]),
+        )
+
+    def of_all(self) -> str:
+        """Return the line for the whole run."""
+        if self.line:
+            return self.line.rpartition(" ")[0]
+        return f"{self.before} {shlex.join([f'--pgdst-seed={self.seed}', *self.arguments])}"
+
+    def of_one(self, where: str, shard: int | None = None) -> str:
+        """Return the line for one test, by its path, `::` and what follows in its node id; and by its shard, if any."""
+        if self.line:
+            return self.of_all() if shard is None else f"{self.line}{shard}"
+        path, _, rest = where.partition("::")
+        if path.startswith(f"{self.folder}{os.sep}"):
+            path = path[len(self.folder) + 1 :]
+        return f"{self.before} {shlex.join([f'{path}::{rest}', f'--pgdst-seed={self.seed}', *self.options])}"
+
+
+def where(item: "pytest.Item") -> str:
+    """Return the absolute path of a test's file, and what follows it in the node id."""
+    return f"{item.path}::{item.nodeid.partition('::')[2]}"
+
+
+def _without(arguments: Sequence[str], valued: frozenset[str], flags: re.Pattern[str]) -> Iterator[str]:
+    """Yield arguments but for some options, with the values of those that have some."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in valued:
+            next(rest, None)
+        elif (
+            argument.partition("=")[0] not in valued
+            and not (argument[:2] in valued and argument[1:2] != "-")  # such as -n2
+            and not flags.fullmatch(argument)
+        ):
+            yield argument
+
+
+def _pytest() -> str:
+    """Return pytest as it was called: `python -m pytest` has the folder on its search path, `pytest` has not."""
+    called = Path(sys.argv[0])
+    if called.name in {"pytest", "py.test"}:
+        return shlex.quote(sys.argv[0])
+    return shlex.join([sys.executable, "-m", "pytest"])
