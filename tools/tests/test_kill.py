@@ -25,12 +25,14 @@ VICTIMS = {
     "holder": "holder.py",
     "supervisor": "supervisor.py",
 }
-DOCKER_ROUNDS = 50
-EMBEDDED_ROUNDS = 15
+# A storm of 500 by hand: KILLS=250 .venv/bin/python -m pytest tools/tests/test_kill.py
+DOCKER_ROUNDS = int(os.environ.get("KILLS", "50"))
+EMBEDDED_ROUNDS = int(os.environ.get("KILLS", "15"))
 LANES = 4  # runs at a time: most of a run is waiting
 RUN_ENDS_WITHIN_SECONDS = 60
 KEEPERS = ("holder.py", "supervisor.py", "postgres")  # they end after the run, and because of its end
 RUN_SECONDS = 1.0
+LEFT_SECONDS = 20.0  # at most; on a busy machine the daemon takes its time
 ALL = "all"  # the whole process group
 
 
@@ -71,10 +73,10 @@ def lanes(tmp_path: Path, new_sandbox: Callable[[Path | None], Sandbox]) -> list
 def test_sigkill_to_any_process_at_any_moment_leaves_nothing(
     lanes: list[Sandbox], engine: str, victims: list[str], rounds: int
 ) -> None:
-    """Two seconds after a run's last process has ended, its container, volumes and processes are gone.
+    """Soon after a run's last process has ended, its container, volumes and processes are gone.
 
-    Its folder too, but where it was killed in the very moment of its making or of its removal: the next start has
-    removed it.
+    Its folder too, but where it was killed in the very moment of its making or of its removal, and a container that
+    was not started yet: the next start has removed them.
     """
     plan = [(victims[number % len(victims)], random.Random(f"{engine}{number}")) for number in range(rounds)]
 
@@ -103,10 +105,10 @@ def kill_one(sandbox: Sandbox, engine: str, victim: str, moment: random.Random) 
         with suppress(psutil.NoSuchProcess):
             one.kill()
     wait_for_the_end(sandbox)
-    left = sandbox.machine.left_after()
-    if set(left) == {"folders"}:
+    left = sandbox.machine.left_after(LEFT_SECONDS)
+    if set(left) <= {"folders", "containers"}:
         sandbox.run("make", "test-dst", f"ENGINE={engine}")
-        left = sandbox.machine.left_after()
+        left = sandbox.machine.left_after(LEFT_SECONDS)
     talk = process.communicate(timeout=10)
     assert not left, f"SIGKILL to {victim} after {delay:.3f} s left {left}\n{talk[0]}\n{talk[1]}"
     return victim

@@ -77,6 +77,15 @@ class Guard:
             if not self._ours:
                 self._resources.close()
 
+    @contextmanager
+    def also(self, place: Place) -> Iterator[None]:
+        """Allow in this block what leads to another place, of the kit's own making, such as a proxy before the server."""
+        self._others.append(place)
+        try:
+            yield
+        finally:
+            self._others.remove(place)
+
     def check(self, host: str | None, port: str | int | None, addresses: str | None = None) -> None:
         """Return where a connection leads to an allowed server, or is none, which is for the driver to say.
 

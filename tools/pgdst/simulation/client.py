@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pgdst.simulation.clock import SimulatedClock
     from pgdst.simulation.connection import Gated
     from pgdst.simulation.faults import Fault
+    from pgdst.simulation.gate.session import Session
 
 BEGINS = "begins"
 CHECKOUT = "checks a connection out"
@@ -46,12 +47,23 @@ class AtGate:
     what: str
     in_pipeline: bool = False
 
+    def go_on(self, client: "Client") -> None:
+        """Let the client go on from here."""
+        client.wake()
+
 
 @dataclass(frozen=True)
 class Blocked:
     """In a statement that waits for a lock, as Postgres has proved: behind these backends."""
 
     backends: frozenset[int]
+
+    def go_on(self, client: "Client") -> None:
+        """Let the client go on when its wait is over: by itself, or by its session on the wire."""
+        if client.session is None:
+            client.wake()
+        else:
+            client.session.wait_is_over()
 
 
 @dataclass(frozen=True)
@@ -67,10 +79,17 @@ class Waiting:
     until: timedelta | None
     is_sleep: bool
 
+    def go_on(self, client: "Client") -> None:
+        """Let the client go on from here."""
+        client.wake()
+
 
 @dataclass(frozen=True)
 class Ended:
     """Returned or raised."""
+
+    def go_on(self, client: "Client") -> None:
+        """Do nothing: it cannot go on."""
 
 
 Pause = AtGate | Blocked | Waiting | Ended
@@ -97,7 +116,7 @@ class Turns(Protocol):
     def opened(self, client: "Client", connection: "Gated") -> None:
         """Note that the client has opened a connection."""
 
-    def strike(self, client: "Client", fault: "Fault", connection: "Gated") -> None:
+    def strike(self, client: "Client", fault: "Fault", backend: int) -> None:
         """Do what a fault does to a backend, or to the whole server, and return when it is done."""
 
     def no_connection_left(self) -> AbstractContextManager[None]:
@@ -140,10 +159,18 @@ class Outcome:
 class Client:
     """A named callable, or coroutine function, in a thread of its own."""
 
-    def __init__(self, name: str, function: Callable[[], Any], turns: Turns) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[], Any],
+        turns: Turns,
+        in_a_loop: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run,
+    ) -> None:
         self.name = name
+        self._in_a_loop = in_a_loop
         self.pause: Pause | None = AtGate(BEGINS)  # None while it has the turn
-        self.connection: Gated | None = None  # that it used last
+        self.backend: int | None = None  # the process of the connection that it used last
+        self.session: Session | None = None  # on the wire, while a statement of its is under way there
         self.fault: Fault | None = None  # that strikes it when it goes on
         self.outcome = Outcome()
         self._function = function
@@ -157,7 +184,12 @@ class Client:
 
     def give_turn(self) -> None:
         """Let it go on."""
-        self.pause = None
+        pause, self.pause = self.pause, None
+        assert pause is not None
+        pause.go_on(self)
+
+    def wake(self) -> None:
+        """Let its thread go on, which waits for its turn."""
         self._turn.give()
 
     def abandon(self) -> None:
@@ -194,7 +226,7 @@ class Client:
 
     def suffers(self, fault: "Fault", connection: "Gated") -> None:
         """Have done what a fault does to the backend of its connection, or to the whole server."""
-        self._turns.strike(self, fault, connection)
+        self._turns.strike(self, fault, connection.standing.backend)
 
     @contextmanager
     def no_connection_left(self) -> Iterator[None]:
@@ -208,14 +240,9 @@ class Client:
 
     def uses(self, connection: "Gated") -> None:
         """Note which connection it sends something through."""
-        self.connection = connection
+        self.backend = connection.standing.backend
         connection.standing.is_a_clients = True
         self._turns.uses(self, connection.standing.backend)
-
-    @property
-    def backend(self) -> int | None:
-        """The process of the connection that it used last."""
-        return self.connection.standing.backend if self.connection is not None else None
 
     def asks_whether_blocked(self) -> Blocked | None:
         """Ask Postgres whether its statement waits for a lock, and behind whom."""
@@ -285,7 +312,7 @@ class Client:
                 self._require_going_on()
                 value = self._function()
                 if inspect.iscoroutine(value):
-                    value = asyncio.run(value)
+                    value = self._in_a_loop(value)
                 self.outcome.value = value
             except BaseException as error:  # whatever it is, it is the client's outcome
                 self.outcome.error = error

@@ -15,6 +15,7 @@ from psycopg.pq import ConnStatus, PipelineStatus, TransactionStatus
 
 from pgdst.simulation.client import AtGate, Blocked, Client, current_client
 from pgdst.simulation.faults import CUT, RAISED, Fault
+from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.statement import digest, outcome, statement
 from pgdst.simulation.striking import bury, raise_in_transaction, statement_that_raises, stop_sending, wait_for_answer
 
@@ -342,6 +343,7 @@ class Connections:
     """The connections of attached engines, by the processes that serve them."""
 
     def __init__(self) -> None:
+        self.proxy: Proxy | None = None  # through which others go
         self._open: dict[int, Gated] = {}
         self._databases: set[str] = set()
 
@@ -352,13 +354,15 @@ class Connections:
 
     def databases(self) -> list[str]:
         """Return the names of the databases that they have led to."""
-        return sorted(self._databases)
+        return sorted(self._databases | (self.proxy.databases() if self.proxy is not None else set()))
 
     def died(self, backend: int, *, unheard: bool) -> None:
         """Settle what is left of a connection whose process has ended; `unheard`: its client hears nothing more of it.
 
         Raises: InconclusiveError.
         """
+        if self.proxy is not None:
+            self.proxy.died(backend, unheard=unheard)
         connection = self._open.pop(backend, None)
         if connection is not None and not connection.standing.is_dead:
             connection.standing.is_dead = True
@@ -384,6 +388,8 @@ class Connections:
         """Do so for all of them, when the server has crashed. Raises: InconclusiveError."""
         for backend in list(self._open):
             self.died(backend, unheard=False)
+        if self.proxy is not None:
+            self.proxy.all_died()
 
     def take_closed(self) -> list[int]:
         """Return the processes of those that were closed since this was asked last."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
+InALoop = Callable[[Coroutine[Any, Any, Any]], Any]
 
 # Where the pool may not open another connection, who comes first is a choice.
 _CHECKOUT = AtGate(CHECKOUT)
@@ -55,7 +56,7 @@ def listeners(engine: "Engine | AsyncEngine") -> int:
     return sum(len(list(one)) for one in (found.connect, found.first_connect, found.checkout))
 
 
-def fill(engine: "Engine | AsyncEngine", connections: int) -> None:
+def fill(engine: "Engine | AsyncEngine", connections: int, in_a_loop: "InALoop | None" = None) -> None:
     """Open so many connections, or as many as the pool keeps, which has none."""
     wanted = _wanted(_pool_of(engine), connections)
     if isinstance(engine, Engine):
@@ -63,7 +64,7 @@ def fill(engine: "Engine | AsyncEngine", connections: int) -> None:
         for connection in opened:
             connection.close()
     else:
-        _in_a_loop(_fill_async(engine, wanted))
+        (in_a_loop or _in_a_loop)(_fill_async(engine, wanted))
 
 
 def idle(engine: "Engine | AsyncEngine") -> list[Idle]:
@@ -102,15 +103,15 @@ async def _fill_async(engine: "AsyncEngine", wanted: int) -> None:
         await connection.close()
 
 
-def dispose(engine: "Engine | AsyncEngine") -> None:
+def dispose(engine: "Engine | AsyncEngine", in_a_loop: "InALoop | None" = None) -> None:
     """Close all connections of the engine that nobody uses."""
     if isinstance(engine, Engine):
         engine.dispose()
     else:
-        _in_a_loop(engine.dispose())
+        (in_a_loop or _in_a_loop)(engine.dispose())
 
 
-def warm_up(engine: "Engine | AsyncEngine") -> object:
+def warm_up(engine: "Engine | AsyncEngine", in_a_loop: "InALoop | None" = None) -> object:
     """Let SQLAlchemy ask what it asks once an engine, which is no part of a run, and close all connections.
 
     Return the driver's connection by which it was asked.
@@ -120,7 +121,7 @@ def warm_up(engine: "Engine | AsyncEngine") -> object:
             used = connection.connection.driver_connection
         engine.dispose()
         return used
-    return _in_a_loop(_warm_up_async(engine))
+    return (in_a_loop or _in_a_loop)(_warm_up_async(engine))
 
 
 async def _warm_up_async(engine: "AsyncEngine") -> object:

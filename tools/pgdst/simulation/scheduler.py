@@ -5,10 +5,11 @@ sends next. A statement that waits for a lock ends its step there; its backend i
 before the schedule lets it, when the lock has been released.
 """
 
+import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -18,8 +19,10 @@ from pgdst.server import full_disk
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Pause, Waiting
 from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.connection import Connections, Gated
+from pgdst.simulation.connection import ASK_AFTER_SECONDS, ASK_AT_LEAST_EVERY_SECONDS, Connections, Gated
 from pgdst.simulation.faults import CUT, FREEZE, JUMP, Fault, Faults, possible_at
+from pgdst.simulation.gate.proxy import Proxy
+from pgdst.simulation.gate.session import AtWire, Session
 from pgdst.simulation.parking import Parking
 from pgdst.simulation.result import Result, Step
 from pgdst.simulation.strategy import ChoicePoint, Schedule, Strategy
@@ -47,7 +50,13 @@ class Scheduler:
         clock: SimulatedClock,
         stall_seconds: float,
         deadline_seconds: float,
+        proxy: Proxy | None = None,
+        in_a_loop: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run,
     ) -> None:
+        self._in_a_loop = in_a_loop
+        self.turn: Client | None = None  # who has it
+        self.number = 0  # of the step
+        self._proxy = proxy
         self._backends = backends
         self._connections = connections
         self._strategy = strategy
@@ -60,7 +69,6 @@ class Scheduler:
         self._deadline_seconds = deadline_seconds
         self._clients: dict[str, Client] = {}
         self._turn_is_back = threading.Semaphore(0)
-        self._number = 0
         self._victim: Client | None = None
         self._last: Client | None = None
         self._schedule: list[str] = []
@@ -74,7 +82,7 @@ class Scheduler:
 
     def spawn(self, name: str, function: Callable[[], Any]) -> None:
         """Add a client."""
-        self._clients[name] = Client(name, function, self)
+        self._clients[name] = Client(name, function, self, self._in_a_loop)
 
     def run(self) -> Result:
         """Let the clients go on, one at a time, until all have ended.
@@ -100,6 +108,8 @@ class Scheduler:
     def take_back(self, client: Client, pause: Pause) -> None:
         """Note that the client has stopped at this pause."""
         client.pause = pause
+        if self._proxy is not None:
+            self._proxy.wake()
         self._turn_is_back.release()
 
     def whether_blocked(self, client: Client) -> Blocked | None:
@@ -117,6 +127,7 @@ class Scheduler:
     def uses(self, client: Client, backend: int) -> None:
         """Note that this backend works for the client now: a pool lends one to several in the course of a run."""
         self._users[backend] = client.name
+        client.backend = backend
 
     def note_answer(self, client: Client, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
@@ -138,9 +149,8 @@ class Scheduler:
             parking.hold_if_placed(connection.standing.backend)
         self._note(client, "connect", "done")
 
-    def strike(self, client: Client, fault: Fault, connection: Gated) -> None:
-        """Do what a fault does to a connection's backend, or to the whole server, and return when it is done."""
-        backend = connection.standing.backend
+    def strike(self, client: Client, fault: Fault, backend: int) -> None:
+        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
         if fault is Fault.CRASH:
             if self._is_over:
                 raise InconclusiveError("The run is over.")
@@ -173,6 +183,18 @@ class Scheduler:
         self._connections.forget(backend)
         self._note(client, "close", "done")
 
+    # What the proxy calls, where drivers go through one: in the scheduler's thread, which relays.
+
+    def stop(self, client: Client, pause: Pause) -> None:
+        """Note that the client has stopped at this pause."""
+        client.pause = pause
+
+    def opened_session(self, client: Client, session: Session) -> None:
+        """Note that the client has opened a connection."""
+        for parking in self._parkings.values():
+            parking.hold_if_placed(session.backend)
+        self._note(client, "connect", "done")
+
     def _wait_until_gone(self, backend: int, what: str) -> None:
         if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
             raise InconclusiveError(f"The backend {what}.")
@@ -200,6 +222,8 @@ class Scheduler:
 
     def _go_on(self) -> bool:
         """Let one client take a step; return whether any can take another."""
+        if self._proxy is not None:
+            self._proxy.pump(0)  # what came out of turn is refused
         if self._refused is not None:
             raise self._refused
         if all(isinstance(client.pause, Ended) for client in self._clients.values()):
@@ -253,15 +277,15 @@ class Scheduler:
     def _note_choice(self, candidates: Sequence[Client], chosen: Client) -> None:
         """Put into the trace who could have taken the step, and what can strike who does."""
         able = ", ".join([f"{client.name} at {_short(client.pause)}" for client in candidates])
-        self.result.trace.append(f"{self._number + 1} can be of {able}; possible faults: {_in_words(chosen.pause)}")
+        self.result.trace.append(f"{self.number + 1} can be of {able}; possible faults: {_in_words(chosen.pause)}")
 
     def _step(self, client: Client) -> None:
         """Give the client the turn and take it back. Raises: InconclusiveError."""
-        self._number += 1
+        self.number += 1
         pause = client.pause
-        client.fault = self._faults.strike(self._number, possible_at(pause)) if self._faults else None
+        client.fault = self._faults.strike(self.number, possible_at(pause)) if self._faults else None
         if client.fault is not None:
-            self._struck[self._number] = client.fault
+            self._struck[self.number] = client.fault
             self._note(client, "fault", client.fault)
         if client.fault in (Fault.CLOCK, Fault.CLOCK_BACK):
             move = self._clock.advance if client.take_fault() is Fault.CLOCK else self._clock.set_back
@@ -274,8 +298,16 @@ class Scheduler:
             self._doing[client.name] = pause.what
             if pause.what == BEGINS:
                 self._note(client, BEGINS, "")
-        client.give_turn()
-        self._take_turn_back(client)
+        self._give_turn(client)
+
+    def _give_turn(self, client: Client) -> None:
+        """Let the client go on, and return when it has stopped again. Raises: InconclusiveError."""
+        self.turn = client
+        try:
+            client.give_turn()
+            self._take_turn_back(client)
+        finally:
+            self.turn = None
 
     def _let_go(self, client: Client, pause: Blocked) -> None:
         assert client.backend is not None
@@ -310,10 +342,7 @@ class Scheduler:
 
     def _take_turn_back(self, client: Client) -> None:
         since = time.monotonic()
-        while True:
-            patience = min(since + self._stall_seconds, self._ends_at) - time.monotonic()
-            if self._turn_is_back.acquire(timeout=max(0.0, patience)):
-                return
+        while not self._turn_is_back_within(client, min(since + self._stall_seconds, self._ends_at)):
             if time.monotonic() >= self._ends_at:
                 self._give_up(f"The run has not ended within {self._deadline_seconds:g} s")
             moved = time.monotonic() if client.is_the_kits_turn else client.has_gone_on_since
@@ -321,6 +350,28 @@ class Scheduler:
                 said = f"{client.name} has neither sent anything nor waited for a lock"
                 self._give_up(f"For {self._stall_seconds:g} s {said}")
             since = moved
+
+    def _turn_is_back_within(self, client: Client, deadline: float) -> bool:
+        if self._proxy is None:
+            return self._turn_is_back.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        return self._relay_until_it_stops(self._proxy, client, deadline)
+
+    def _relay_until_it_stops(self, proxy: Proxy, client: Client, deadline: float) -> bool:
+        """Relay until the client has stopped, or it is too late; ask whether it waits for a lock where it says nothing."""
+        patience = ASK_AFTER_SECONDS
+        while client.pause is None:
+            is_asked = client.session is not None and client.session.may_wait
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            if not proxy.pump(min(left, patience) if is_asked else left) and is_asked:
+                client.pause = self.whether_blocked(client)
+                patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
+            if self._refused is not None:
+                raise self._refused
+        if not isinstance(client.pause, AtWire | Blocked):
+            proxy.pump(0)  # what it has closed before it stopped
+        return True
 
     def _settle(self, client: Client) -> None:
         """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""
@@ -346,8 +397,7 @@ class Scheduler:
                 return waits_for
             self._victim = client
             self._backends.thaw(client.backend)
-            client.give_turn()
-            self._take_turn_back(client)
+            self._give_turn(client)
             self._victim = None
         return None
 
@@ -369,7 +419,7 @@ class Scheduler:
         return "waits for " + ", ".join(sorted({self._users.get(backend, "somebody else") for backend in blockers}))
 
     def _note(self, client: Client, what: str, answer: str) -> None:
-        step = Step(self._number, client.name, what, answer, self._preempts)
+        step = Step(self.number, client.name, what, answer, self._preempts)
         self.result.steps.append(step)
         self.result.trace.append(str(step))
 
@@ -396,6 +446,8 @@ class Scheduler:
     def _abandon(self) -> None:
         """Let every client end by an error: no statement of theirs goes on, and none of their backends is left."""
         self._is_over = True
+        if self._proxy is not None:
+            self._proxy.abandon()
         self._backends.terminate(client.backend for client in self._clients.values() if client.backend is not None)
         self._backends.thaw_all()
         for client in self._clients.values():

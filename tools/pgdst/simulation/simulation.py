@@ -1,8 +1,10 @@
 """A simulation: engines whose connections have a gate, named clients, and runs of them under strategies."""
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +12,17 @@ from psycopg.pq.abc import PGconn
 from sqlalchemy import Engine, NullPool, QueuePool, event
 
 from pgdst.errors import ConfigurationError, ForeignServerError, InconclusiveError
+from pgdst.server.guard import GUARD, Place
 from pgdst.simulation import pool
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import current_client
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.connection import Connections, Gated, GatedAsyncConnection, GatedConnection
 from pgdst.simulation.faults import Faults
+from pgdst.simulation.gate import drivers
+from pgdst.simulation.gate.attached import AttachedEngine
+from pgdst.simulation.gate.loop import Loop
+from pgdst.simulation.gate.proxy import PORT, Proxy
 from pgdst.simulation.parking import SETTING, Parking, parking_of
 from pgdst.simulation.renewal import Idle, Sessions, is_prepared
 from pgdst.simulation.result import Result
@@ -33,7 +40,8 @@ class Simulation:
     """Clients of one database or more, let run one at a time.
 
     A run begins with as many idle connections as it has clients, but with `connections` at least: where runs of one
-    simulation have few clients and then many, those of the one are not closed for the other. `stall_seconds` is how
+    simulation have few clients and then many, those of the one are not closed for the other. `on_the_wire` lets psycopg
+    too go through the proxy, as all other drivers do. `stall_seconds` is how
     long a client may go on without sending anything or waiting for a lock, and `deadline_seconds` how long a run may
     last, both in real time: where one passes, the run is inconclusive.
     """
@@ -45,6 +53,7 @@ class Simulation:
         clock: SimulatedClock | None = None,
         inside_statements: bool = False,
         connections: int = 0,
+        on_the_wire: bool = False,
         stall_seconds: float = STALL_SECONDS,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
@@ -53,9 +62,13 @@ class Simulation:
         self._backends = backends
         self._inside_statements = inside_statements
         self._connections = connections
+        self._is_on_the_wire = on_the_wire
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
         self._attached: list[_Attached] = []
+        self._through_proxy: list[AttachedEngine] = []
+        self._resources = ExitStack()
+        self._loop: Loop | None = None
         self._sessions = Connections()
         self._clients: dict[str, Callable[[], Any]] = {}
         self._running: Scheduler | None = None
@@ -69,11 +82,47 @@ class Simulation:
         Raises: ConfigurationError, where it is not on psycopg 3, or its connections can't have a gate each;
         ForeignServerError, where it leads to another server.
         """
+        synchronous = _synchronous(engine)
+        if self._is_on_the_wire or synchronous.dialect.driver not in ("psycopg", "psycopg_async"):
+            gate = self._proxy()
+            self._through_proxy.append(
+                AttachedEngine(engine, synchronous, gate, self.clock, self._refuse_others, self._in_a_loop())
+            )
+            return
         attached = _Attached(engine, self._backends, self._sessions, self.clock, self._refuse_others)
         if self._inside_statements:
             others = {one.parking.database: one.parking for one in self._attached if one.parking is not None}
             attached.park(others)
         self._attached.append(attached)
+
+    def url(self, driver: str = "", *, database: str | None = None, tcp: bool = False) -> str:
+        """Return the URL by which any driver, of this process or another, comes to the gate.
+
+        `driver` is SQLAlchemy's name of one (`postgresql+asyncpg://…`), `tcp` asks for a port on 127.0.0.1 instead of
+        the directory of a Unix socket. What arrives there in a run belongs to the client that has the turn.
+        """
+        proxy = self._proxy()
+        place = replace(self._backends.server, host=str(proxy.folder), port=PORT)
+        if tcp:
+            place = replace(place, host="127.0.0.1", port=proxy.port())
+        url = place.with_database(database or place.database).url
+        return url.replace("postgresql+psycopg://", f"postgresql{driver and '+'}{driver}://", 1)
+
+    def _in_a_loop(self) -> pool.InALoop:
+        """Return what runs a coroutine in the loop of all clients, which is there from when it is first needed."""
+        if self._loop is None:
+            self._loop = Loop()
+            self._resources.callback(self._loop.close)
+        return self._loop.run
+
+    def _proxy(self) -> Proxy:
+        """Return the proxy, which is there from when it is first needed."""
+        if self._sessions.proxy is None:
+            proxy = Proxy(self._backends.server)
+            self._resources.callback(proxy.close)
+            self._resources.enter_context(GUARD.also(Place(str(proxy.folder), PORT)))
+            self._sessions.proxy = proxy
+        return self._sessions.proxy
 
     def spawn(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         """Add a client to the next run: a function, or a coroutine function, which is called with the arguments.
@@ -106,6 +155,8 @@ class Simulation:
             clock=self.clock,
             stall_seconds=self._stall_seconds,
             deadline_seconds=self._deadline_seconds,
+            proxy=self._sessions.proxy,
+            in_a_loop=asyncio.run if self._sessions.proxy is None else self._in_a_loop(),
         )
         for name, function in clients.items():
             scheduler.spawn(name, function)
@@ -116,6 +167,9 @@ class Simulation:
                     held.enter_context(parking.holding())
                 self._running = scheduler
                 held.callback(self._ended)
+                if self._sessions.proxy is not None:
+                    self._sessions.proxy.begin(scheduler)
+                    held.callback(self._sessions.proxy.end)
                 self.last = scheduler.run()
             if self.last.schedule.faults:
                 self._dispose()  # of connections that may be dead: the next run begins with new ones
@@ -127,6 +181,7 @@ class Simulation:
     def _begin(self, connections: int) -> None:
         """Have so many idle connections in each engine's pool, as new ones, and nobody else's of the run before."""
         self._end_what_was_left()
+        self._fill_through_proxy(connections)
         pools = [attached for attached in self._attached if attached.has_pool]
         if not all(one.is_whole(connections) for one in pools) or not self._idle.are_renewed(_idle_of(pools)):
             for one in pools:
@@ -134,6 +189,19 @@ class Simulation:
             self._idle = Sessions(_idle_of(pools))
         for one in pools:
             one.sort(self._idle.places)
+
+    def _fill_through_proxy(self, connections: int) -> None:
+        """Have new connections in the pools of engines that go through the proxy, and nothing else of the run before."""
+        if (proxy := self._sessions.proxy) is None:
+            return
+        for one in self._through_proxy:
+            one.dispose()
+        proxy.close_what_clients_left()
+        for backend in proxy.take_closed():
+            require_gone(self._backends, backend, "whose connection was closed")
+        for one in self._through_proxy:
+            if one.has_pool:
+                one.fill(connections)
 
     def _end_what_was_left(self) -> None:
         """End the sessions that clients have left open, as when Python closes them is up to its collector."""
@@ -154,13 +222,16 @@ class Simulation:
             self._running.require_no_other()
 
     def _dispose(self) -> None:
-        for attached in self._attached:
+        for attached in (*self._attached, *self._through_proxy):
             attached.dispose()
 
     def close(self) -> None:
         """Close the engines' connections and give them back their own."""
-        while self._attached:
-            self._attached.pop().close()
+        for attached in (self._attached, self._through_proxy):
+            while attached:
+                attached.pop().close()
+        self._resources.close()
+        self._sessions.proxy = self._loop = None
 
 
 def _synchronous(engine: Any) -> Engine:
@@ -170,10 +241,10 @@ def _synchronous(engine: Any) -> Engine:
         found = found._proxied
     if not isinstance(found, Engine):
         raise ConfigurationError(f"What is attached is an engine, found {type(engine).__name__}. Give create_engine's.")
-    if found.dialect.driver not in ("psycopg", "psycopg_async"):
+    if found.dialect.name != "postgresql" or found.dialect.driver not in drivers.KNOWN:
         raise ConfigurationError(
             f"The engine uses {found.dialect.name}+{found.dialect.driver}, which has no gate. "
-            "Make it with postgresql+psycopg://"
+            f"Make it with postgresql+ and one of {', '.join(drivers.KNOWN)}."
         )
     if not isinstance(found.pool, QueuePool | NullPool):
         raise ConfigurationError(
@@ -214,6 +285,7 @@ class _Attached:
         self._sessions = sessions
         self._refuse_others = refuse_others
         self._resources = ExitStack()
+        self._loop: Loop | None = None
         pool.dispose(engine)
         self._listen("do_connect", self._connect_async if self._synchronous.dialect.is_async else self._connect)
         # A client may dispose of the engine, which has another pool then.

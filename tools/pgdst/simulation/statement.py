@@ -21,7 +21,7 @@ def statement(query: Query, params: Params | Sequence[Params] | None, connection
     else:
         text = query.decode() if isinstance(query, bytes) else str(query)
     one_line = " ".join(text.split())
-    return _cut(f"{one_line} {_values(params)}" if params else one_line)
+    return cut(f"{one_line} {_values(params)}" if params else one_line)
 
 
 def outcome(cursor: Any) -> str:
@@ -58,7 +58,8 @@ def _values(params: Params | Sequence[Params]) -> str:
     return _ADDRESS.sub("", text)
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Return a text, or its beginning and a hash of the whole where it is longer than LONGEST."""
     if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]}… {hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:16]}"

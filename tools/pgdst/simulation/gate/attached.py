@@ -1,0 +1,133 @@
+"""SQLAlchemy engines whose connections go through the proxy."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine, event
+
+from pgdst.errors import ConfigurationError, ForeignServerError
+from pgdst.server.guard import Place
+from pgdst.simulation import pool
+from pgdst.simulation.client import AbandonedError, current_client
+from pgdst.simulation.clock import SimulatedClock
+from pgdst.simulation.gate import drivers
+from pgdst.simulation.gate.proxy import Proxy
+from pgdst.simulation.gate.session import Session
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+class AttachedEngine:
+    """An engine that is led to the proxy, from its next connection on.
+
+    Whose a connection is, the pool says: it is lent to whoever took it out, and to nobody else until it is back.
+    """
+
+    def __init__(
+        self,
+        engine: "Engine | AsyncEngine",
+        synchronous: Engine,
+        proxy: Proxy,
+        clock: SimulatedClock,
+        refuse_others: Callable[[], None],
+        in_a_loop: pool.InALoop,
+    ) -> None:
+        self._in_a_loop = in_a_loop
+        self.engine = engine
+        self._synchronous = synchronous
+        self._driver = synchronous.dialect.driver
+        self._proxy = proxy
+        self._refuse_others = refuse_others
+        self._recycle = synchronous.pool._recycle
+        self._resources = ExitStack()
+        self._has_gates = False
+        self._sessions: WeakKeyDictionary[Any, Session | None] = WeakKeyDictionary()  # by the pool's records
+        self._require_ours()
+        pool.dispose(engine, in_a_loop)
+        self._listen("do_connect", self._connects)
+        self._listen("connect", self._connected)
+        self._listen("checkout", self._lends)
+        self._listen("checkin", self._takes_back)
+        # A client may dispose of the engine, which has another pool then.
+        self._listen("engine_disposed", lambda disposed: pool.own_waits(disposed, clock))
+        try:
+            self._require_gates()
+        except BaseException:
+            self.close()
+            raise
+
+    def _listen(self, name: str, function: Callable[..., Any]) -> None:
+        event.listen(self._synchronous, name, function)
+        self._resources.callback(event.remove, self._synchronous, name, function)
+
+    def _require_ours(self) -> None:
+        """Return only where the engine's URL leads to the server of the run. Raises: ForeignServerError."""
+        _, options = self._synchronous.dialect.create_connect_args(self._synchronous.url)
+        host, port = options.get("host"), options.get("port")
+        host = host[0] if isinstance(host, list) else host
+        port = port[0] if isinstance(port, list) else port
+        server = self._proxy.server
+        if not host or not Place(str(host), int(port or 5432)).is_same(Place(server.host, server.port)):
+            raise ForeignServerError(
+                f"The engine leads to {host}:{port}, and the run's server is at {server.host}:{server.port}. "
+                "Make it from the URL of a database that pgdst lends."
+            )
+
+    def _require_gates(self) -> None:
+        pool.warm_up(self.engine, self._in_a_loop)
+        if not self._has_gates:
+            raise ConfigurationError(
+                "The engine makes its connections itself, by a `creator`, so they have no gate. Make it from a URL."
+            )
+
+    def _connects(self, _dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        client = current_client()
+        if client is None:
+            self._refuse_others()
+        elif client.is_abandoned:
+            raise AbandonedError
+        drivers.lead(self._driver, self._proxy, options)
+        if self._driver.startswith("psycopg") and self._driver != "psycopg2":
+            options["prepare_threshold"] = None
+
+    def _connected(self, _connection: Any, record: Any) -> None:
+        """Find the session of a new connection, while its driver still tells which process serves it."""
+        session = self._proxy.session_of(drivers.backend_of(self._driver, record.driver_connection))
+        self._has_gates = session is not None
+        self._sessions[record] = session
+
+    def _lends(self, _connection: Any, record: Any, _fairy: Any) -> None:
+        client = current_client()
+        if client is None:
+            self._refuse_others()
+        elif client.is_abandoned:
+            raise AbandonedError
+        if (session := self._sessions.get(record)) is not None:
+            session.lend(client)
+
+    def _takes_back(self, _connection: Any, record: Any) -> None:
+        if (session := self._sessions.get(record)) is not None:
+            session.lend(None)
+
+    @property
+    def has_pool(self) -> bool:
+        """Return whether the engine keeps connections."""
+        return pool.has_pool(self.engine)
+
+    def fill(self, connections: int) -> None:
+        """Open so many connections anew."""
+        self.dispose()
+        pool.fill(self.engine, connections, self._in_a_loop)
+
+    def dispose(self) -> None:
+        """Close all connections that nobody uses."""
+        pool.dispose(self.engine, self._in_a_loop)
+
+    def close(self) -> None:
+        """Close all connections that nobody uses; new ones have no gate."""
+        self._resources.close()
+        self._synchronous.pool._recycle = self._recycle
+        pool.dispose(self.engine, self._in_a_loop)

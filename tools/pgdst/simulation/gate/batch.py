@@ -1,0 +1,111 @@
+"""What a driver sends up to the message that wants an answer, and what it asks for, in words."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pgdst.simulation.gate import protocol
+from pgdst.simulation.gate.protocol import Message
+from pgdst.simulation.statement import cut
+
+# Those that want an answer: a simple query, Sync, Flush, a function call. Terminate ends all.
+ENDS: Final = b"QSHFX"
+RUNS: Final = b"QEF"
+TERMINATE: Final = b"X"
+# What drivers send by themselves, and nobody else can see: no lock, no snapshot. No step, or the steps would depend on
+# how much a connection has been used.
+_UNSEEN: Final = re.compile(r"\s*(BEGIN|START\s+TRANSACTION|DEALLOCATE)\b[^;]*;?\s*", re.IGNORECASE)
+_COMMIT: Final = re.compile(r"(COMMIT|END)( WORK| TRANSACTION)?", re.IGNORECASE)
+_ROLLBACK: Final = re.compile(r"(ROLLBACK|ABORT)( WORK| TRANSACTION)?", re.IGNORECASE)
+# Names that drivers count up in a process, or make of an address.
+_COUNTED: Final = re.compile(r"__asyncpg_[a-z]+_[0-9a-f]+__|\bc_[0-9a-f]{6,}_[0-9a-f]+\b|\bpg8000_\w+\b")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Messages that are sent together, and what they come to."""
+
+    messages: tuple[Message, ...]
+    what: str = ""
+    is_unseen: bool = False  # it begins a transaction or forgets a statement, and does nothing else
+
+    @property
+    def kinds(self) -> bytes:
+        """The kinds of the messages."""
+        return b"".join(message.kind for message in self.messages)
+
+    @property
+    def raw(self) -> bytes:
+        """The messages as they are sent."""
+        return b"".join(message.raw for message in self.messages)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it executes something, and does not only prepare or close."""
+        return any(kind in self.kinds for kind in RUNS)
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether it executes several statements."""
+        return self.kinds.count(b"E") > 1
+
+    def counted(self, kinds: bytes) -> int:
+        """Return how many messages are of these kinds."""
+        return sum(map(self.kinds.count, (kinds[number : number + 1] for number in range(len(kinds)))))
+
+
+@dataclass
+class Statements:
+    """What a session has prepared, by the names that its driver gave."""
+
+    texts: dict[bytes, str] = field(default_factory=dict)
+    types: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
+    portals: dict[bytes, str] = field(default_factory=dict)
+    described: bytes = b""  # whose types the next ParameterDescription has
+
+    def batch(self, messages: tuple[Message, ...], name: Callable[[str], str]) -> Batch:
+        """Return what messages come to; `name` replaces a name that a driver has counted up.
+
+        Raises: ProtocolError.
+        """
+        runs = any(message.kind in RUNS for message in messages)
+        said = [text for message in messages if (text := self._said(message, runs=runs))]
+        seen = [text for text in said if not _UNSEEN.fullmatch(text)]
+        is_unseen = bool(said) and not seen
+        first, *more = seen or said or ["sync"]
+        text = _in_one_word(" ".join(first.split()).rstrip("; "))
+        text = _COUNTED.sub(lambda found: name(found[0]), text)
+        return Batch(messages, cut(f"{text} and {len(more)} more" if more else text), is_unseen)
+
+    def _said(self, message: Message, *, runs: bool) -> str | None:
+        """Return what a message executes, or prepares where nothing is executed; remember it."""
+        kind, body = message.kind, message.body
+        if kind == b"Q":
+            return protocol.words(body, 1)[0][0].decode(errors="replace")
+        if kind == b"P":
+            found = protocol.parse(body)
+            self.texts[found.name], self.types[found.name] = found.text, found.types
+            return None if runs else found.text
+        if kind == b"B":
+            bound = protocol.bind(body)
+            values = protocol.values_in_words(bound.values, self.types.get(bound.statement, ()))
+            self.portals[bound.portal] = f"{self.texts.get(bound.statement, '?')} {values}".strip()
+        elif kind == b"E":
+            return self.portals.get(protocol.words(body, 1)[0][0], "?")
+        elif kind == b"D" and body[:1] == b"S":
+            self.described = protocol.words(body[1:], 1)[0][0]
+        elif kind == b"F":
+            return "a function call"
+        return None
+
+    def note_types(self, body: bytes) -> None:
+        """Note what a ParameterDescription says. Raises: ProtocolError."""
+        self.types[self.described] = protocol.types(body)
+
+
+def _in_one_word(text: str) -> str:
+    """Return COMMIT and ROLLBACK as one word each, however they are spelled."""
+    if _COMMIT.fullmatch(text):
+        return "COMMIT"
+    return "ROLLBACK" if _ROLLBACK.fullmatch(text) else text

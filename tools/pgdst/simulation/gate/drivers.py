@@ -1,0 +1,50 @@
+"""What the gate has to know of a driver: how it is led to the proxy, and which process serves one of its connections."""
+
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
+
+from pgdst.errors import ConfigurationError
+from pgdst.simulation.gate.proxy import PORT, Proxy
+
+_SOCKET: Final = f".s.PGSQL.{PORT}"
+
+
+def _by_host(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
+    options["host"], options["port"] = str(proxy.folder), PORT
+
+
+def _by_socket(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
+    options["unix_sock"] = str(proxy.folder / _SOCKET)
+    options.pop("host", None)
+    options.pop("port", None)
+
+
+# By SQLAlchemy's names of drivers: how the options of a connection are made to lead to the proxy, and the process.
+_Lead = Callable[[Proxy, MutableMapping[str, Any]], None]
+_DRIVERS: Final[dict[str, tuple[_Lead, Callable[[Any], int]]]] = {
+    "psycopg": (_by_host, lambda connection: int(connection.info.backend_pid)),
+    "psycopg_async": (_by_host, lambda connection: int(connection.info.backend_pid)),
+    "psycopg2": (_by_host, lambda connection: int(connection.get_backend_pid())),
+    "asyncpg": (_by_host, lambda connection: int(connection.get_server_pid())),
+    "pg8000": (_by_socket, lambda connection: int.from_bytes(connection._backend_key_data[:4])),
+}
+KNOWN: Final = tuple(_DRIVERS)
+
+
+def lead(driver: str, proxy: Proxy, options: MutableMapping[str, Any]) -> None:
+    """Let the options of a new connection lead to the proxy. Raises: ConfigurationError."""
+    _known(driver)[0](proxy, options)
+
+
+def backend_of(driver: str, connection: Any) -> int:
+    """Return the process that serves a connection of the driver's. Raises: ConfigurationError."""
+    return _known(driver)[1](connection)
+
+
+def _known(driver: str) -> tuple[_Lead, Callable[[Any], int]]:
+    try:
+        return _DRIVERS[driver]
+    except KeyError:
+        raise ConfigurationError(
+            f"The engine uses the driver {driver}, which is not known here. Known are {', '.join(KNOWN)}."
+        ) from None

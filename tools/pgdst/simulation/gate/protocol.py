@@ -1,0 +1,278 @@
+"""The frontend/backend protocol 3.0, as far as the gate needs it: bytes in, messages out. Nothing here touches a socket.
+
+Source: PostgreSQL 16, chapter 55, "Frontend/Backend Protocol".
+"""
+
+import struct
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pgdst.errors import PgdstError
+
+# The codes of a first packet, which has no kind: protocol 3, and requests that are none of it.
+PROTOCOL_3: Final = 3
+CANCEL, SSL, GSS = 80877102, 80877103, 80877104
+# Postgres takes no longer first packet, and no longer message.
+LONGEST_START: Final = 10_000
+LONGEST: Final = 2**30 - 1
+_HEAD: Final = 5  # of a message: its kind, and its length with itself
+
+
+class ProtocolError(PgdstError):
+    """What a peer has sent is not the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message: its kind, a letter, and what follows its length."""
+
+    kind: bytes
+    body: bytes
+
+    @property
+    def raw(self) -> bytes:
+        """The message as it is sent."""
+        return self.kind + struct.pack("!i", len(self.body) + 4) + self.body
+
+
+class Messages:
+    """Whole messages out of a stream of bytes, in order. An iteration ends where the next one is not whole yet."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes that have arrived."""
+        self._bytes += data
+
+    def __iter__(self) -> Iterator[Message]:
+        """Take messages out. Raises: ProtocolError."""
+        while (message := self.take()) is not None:
+            yield message
+
+    def take(self) -> Message | None:
+        """Take the next message out if it is whole. Raises: ProtocolError."""
+        box = self._bytes
+        if len(box) < _HEAD:
+            return None
+        length = int.from_bytes(box[1:_HEAD], signed=True)
+        if not 4 <= length <= LONGEST:
+            raise ProtocolError(f"a message of kind {bytes(box[:1])!r} is said to have {length} bytes")
+        if len(box) < 1 + length:
+            return None
+        message = Message(bytes(box[:1]), bytes(box[_HEAD : 1 + length]))
+        del box[: 1 + length]
+        return message
+
+    def begins_with(self, kind: bytes) -> bool:
+        """Tell whether the next message is of this kind."""
+        return self._bytes[:1] == kind
+
+    def take_start(self) -> bytes | None:
+        """Take out the body of a first packet, which has no kind, if it is whole. Raises: ProtocolError."""
+        box = self._bytes
+        if len(box) < 4:
+            return None
+        length = int.from_bytes(box[:4], signed=True)
+        if not 8 <= length <= LONGEST_START:
+            raise ProtocolError(f"a first packet is said to have {length} bytes")
+        if len(box) < length:
+            return None
+        body = bytes(box[4:length])
+        del box[:length]
+        return body
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left, not even a part of a message."""
+        return not self._bytes
+
+
+# What a driver sends.
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A first packet: what it asks for, and the settings of a session, or the rest of a request."""
+
+    code: int
+    settings: dict[str, str]
+    rest: bytes
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it begins a session of protocol 3."""
+        return self.code >> 16 == PROTOCOL_3
+
+
+def parse_start(body: bytes) -> Start:
+    """Return what a first packet asks for. Raises: ProtocolError."""
+    code = int.from_bytes(body[:4])
+    rest = body[4:]
+    if code >> 16 != PROTOCOL_3:
+        return Start(code, {}, rest)
+    words = rest.split(b"\0")
+    if len(words) < 2 or words[-2:] != [b"", b""] or len(words) % 2:
+        raise ProtocolError("the settings of a session are no pairs")
+    pairs = [word.decode(errors="surrogateescape") for word in words[:-2]]
+    return Start(code, dict(zip(pairs[::2], pairs[1::2], strict=True)), b"")
+
+
+def start(code: int, settings: dict[str, str]) -> bytes:
+    """Return a first packet that begins a session."""
+    pairs = b"".join(f"{name}\0{value}\0".encode(errors="surrogateescape") for name, value in settings.items())
+    return struct.pack("!ii", len(pairs) + 9, code) + pairs + b"\0"
+
+
+def request(code: int, rest: bytes) -> bytes:
+    """Return a first packet that begins no session, such as one that cancels what another does."""
+    return struct.pack("!ii", len(rest) + 8, code) + rest
+
+
+def query(text: str) -> bytes:
+    """Return a simple query."""
+    return Message(b"Q", text.encode() + b"\0").raw
+
+
+def words(body: bytes, count: int) -> tuple[list[bytes], bytes]:
+    """Return so many strings, each ended by a zero, and what follows them. Raises: ProtocolError."""
+    *found, rest = body.split(b"\0", count)
+    if len(found) != count:
+        raise ProtocolError("a string in a message has no end")
+    return found, rest
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """A statement that is prepared: its name, its text, and the types of its parameters as far as they are named."""
+
+    name: bytes
+    text: str
+    types: tuple[int, ...]
+
+
+def parse(body: bytes) -> Parse:
+    """Return what Parse says. Raises: ProtocolError."""
+    (name, text), rest = words(body, 2)
+    fields = _Fields(rest)
+    return Parse(name, text.decode(errors="replace"), tuple(fields.take("I") for _ in range(fields.count())))
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A portal that is made of a statement: their names, and the parameters with whether each is binary."""
+
+    portal: bytes
+    statement: bytes
+    values: tuple[tuple[bytes | None, bool], ...]
+
+
+def bind(body: bytes) -> Bind:
+    """Return what Bind says. Raises: ProtocolError."""
+    (portal, statement), rest = words(body, 2)
+    fields = _Fields(rest)
+    formats = [fields.take("h") for _ in range(fields.count())]
+    values = [fields.value() for _ in range(fields.count())]
+    if len(formats) > 1 and len(formats) != len(values):
+        raise ProtocolError(f"{len(values)} parameters have {len(formats)} formats")
+    each = formats * len(values) if len(formats) == 1 else formats or [0] * len(values)
+    return Bind(portal, statement, tuple(zip(values, map(bool, each), strict=True)))
+
+
+class _Fields:
+    """Numbers and values in a message, one after another. Raises: ProtocolError, where it is too short."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body, self._at = body, 0
+
+    def take(self, kind: str) -> int:
+        try:
+            (found,) = struct.unpack_from(f"!{kind}", self._body, self._at)
+        except struct.error as error:
+            raise ProtocolError("a message ends too soon") from error
+        self._at += struct.calcsize(f"!{kind}")
+        return int(found)
+
+    def count(self) -> int:
+        """Return how many follow: 16 bits, without a sign, as drivers send up to 65,535 parameters."""
+        return self.take("H")
+
+    def value(self) -> bytes | None:
+        length = self.take("i")
+        if length < 0:
+            return None
+        found = self._body[self._at : self._at + length]
+        if len(found) < length:
+            raise ProtocolError("a value ends too soon")
+        self._at += length
+        return found
+
+
+# What a server says.
+
+
+def types(body: bytes) -> tuple[int, ...]:
+    """Return the types of a statement's parameters, as ParameterDescription has them. Raises: ProtocolError."""
+    fields = _Fields(body)
+    return tuple(fields.take("I") for _ in range(fields.count()))
+
+
+def error_fields(body: bytes) -> dict[str, str]:
+    """Return the fields of an error or notice by their letters, such as `C` for the SQLSTATE."""
+    return {
+        field[:1].decode(errors="replace"): field[1:].decode(errors="replace") for field in body.split(b"\0") if field
+    }
+
+
+def row(body: bytes) -> list[bytes | None]:
+    """Return the values of a row. Raises: ProtocolError."""
+    fields = _Fields(body)
+    return [fields.value() for _ in range(fields.count())]
+
+
+def error(state: str, text: str) -> bytes:
+    """Return an error that ends a session, as Postgres would send it."""
+    fields = {"S": "FATAL", "V": "FATAL", "C": state, "M": text}
+    return Message(b"E", b"".join(f"{name}{value}\0".encode() for name, value in fields.items()) + b"\0").raw
+
+
+# Parameters in words.
+
+_NUMBERS: Final = {16: "?", 20: "q", 21: "h", 23: "i", 26: "I", 700: "f", 701: "d"}
+_TEXTS: Final = {18, 19, 25, 114, 1042, 1043, 705, 0}
+_UUID: Final = 2950
+_JSONB: Final = 3802
+
+
+def values_in_words(values: Iterable[tuple[bytes | None, bool]], kinds: Sequence[int]) -> str:
+    """Return parameters as a list: texts as they are, binary values of types that every catalogue has, else hexadecimal.
+
+    `kinds` are the object ids of their types, as far as they are known.
+    """
+    said = []
+    for number, (value, is_binary) in enumerate(values):
+        kind = kinds[number] if number < len(kinds) else 0
+        said.append("NULL" if value is None else _value(value, kind) if is_binary else _text(value))
+    return f"[{', '.join(said)}]" if said else ""
+
+
+def _text(value: bytes) -> str:
+    return repr(value.decode(errors="backslashreplace"))
+
+
+def _value(value: bytes, kind: int) -> str:
+    number = _NUMBERS.get(kind)
+    if number is not None and len(value) == struct.calcsize(f"!{number}"):
+        return str(struct.unpack(f"!{number}", value)[0])
+    if kind == _UUID and len(value) == 16:
+        return str(uuid.UUID(bytes=value))
+    if kind == _JSONB and value[:1] == b"\1":
+        return _text(value[1:])
+    if kind in _TEXTS:
+        try:
+            return repr(value.decode())
+        except UnicodeDecodeError:
+            pass
+    return f"0x{value.hex()}"

@@ -1,0 +1,303 @@
+"""Where drivers connect to: a socket that relays to the run's server, at which a simulation stops its clients."""
+
+import selectors
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from pgdst.errors import ConfigurationError, PgdstError
+from pgdst.server import lease
+from pgdst.server.address import Server
+from pgdst.simulation.client import Client, Pause
+from pgdst.simulation.faults import Fault
+from pgdst.simulation.gate.session import Session
+
+PORT: Final = 5432  # in the name of the socket
+_LONGEST_PATH: Final = 100  # bytes; the system's limit is 108, on a Mac 104
+_WAITING: Final = 128
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+class Run(Protocol):
+    """What the proxy needs of a run, which relays by itself where it waits for a client."""
+
+    turn: Client | None
+    number: int  # of the step
+
+    def stop(self, client: Client, pause: Pause) -> None:
+        """Note that the client has stopped at this pause."""
+
+    def refuse(self, why: str) -> PgdstError:
+        """End the run, which says nothing."""
+
+    def uses(self, client: Client, backend: int) -> None:
+        """Note that a backend works for the client now."""
+
+    def note_answer(self, client: Client, what: str, answer: str) -> None:
+        """Put what a statement came to into the trace."""
+
+    def note_wait(self, client: Client, what: str, blocker: int) -> None:
+        """Put into the trace for whom the victim of a deadlock has waited."""
+
+    def opened_session(self, client: Client, session: Session) -> None:
+        """Note that the client has opened a connection."""
+
+    def strike(self, client: Client, fault: Fault, backend: int) -> None:
+        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
+
+    def closed(self, client: Client, backend: int) -> None:
+        """Return once the backend of a connection that the client has closed has ended."""
+
+    def full_disk(self) -> str:
+        """Return the path of a file, as the server knows it, which the server finds no room to write."""
+
+    def no_connection_left(self) -> AbstractContextManager[None]:
+        """Take all connections that the server has left, for a block."""
+
+
+class Proxy:
+    """A listening Unix socket in a folder of its own, and where it is wanted a port on 127.0.0.1.
+
+    Between runs a thread of its own relays; in a run the scheduler does, where it waits. So it has one thread at a time.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.run: Run | None = None
+        self._selector = selectors.DefaultSelector()
+        self._readers: dict[socket.socket, Callable[[], None]] = {}
+        self._writers: dict[socket.socket, Callable[[], None]] = {}
+        self._sessions: set[Session] = set()
+        self._by_backend: dict[int, Session] = {}
+        self._names: dict[str, int] = {}
+        self._heard: list[Session] = []
+        self._closed: list[int] = []  # processes
+        self._accepted = 0
+        self._lease, self._descriptor = lease.new()
+        self._listeners: list[socket.socket] = []
+        self._port: int | None = None
+        try:
+            self._listen(self._socket_at(self.folder / f".s.PGSQL.{PORT}"))
+        except BaseException:
+            lease.release(self._lease, self._descriptor)
+            raise
+        self._woken, self._wakes = socket.socketpair()
+        self._wakes.setblocking(False)
+        self.watch(self._woken, self._take_wake_up)
+        self._is_closed = False
+        self._lock = threading.Lock()
+        self._is_free = threading.Event()
+        self._is_free.set()
+        self._thread = threading.Thread(target=self._relay, name="pgdst-gate", daemon=True)
+        self._thread.start()
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the socket."""
+        return self._lease.directory
+
+    def port(self) -> int:
+        """Return a port on 127.0.0.1, for what cannot use a Unix socket."""
+        if self._port is None:
+            listener = socket.create_server(("127.0.0.1", 0), backlog=_WAITING)
+            self._port = int(listener.getsockname()[1])
+            self._listen(listener)
+            self.wake()
+        return self._port
+
+    def _socket_at(self, path: Path) -> socket.socket:
+        if len(str(path).encode()) > _LONGEST_PATH:
+            raise ConfigurationError(f"The path of a socket would be too long: {path}. Set TMPDIR to a shorter one.")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen(_WAITING)
+        return listener
+
+    def _listen(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        self._listeners.append(listener)
+        self.watch(listener, lambda: self._accept(listener))
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            front, _ = listener.accept()
+        except OSError:  # who wanted to connect has thought better of it
+            return
+        if front.family == socket.AF_INET:
+            front.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._accepted += 1
+        self._sessions.add(Session(self, front, self._accepted))
+
+    def to_server(self) -> socket.socket:
+        """Connect to the server. Raises: OSError."""
+        if self.server.host.startswith("/"):
+            back = socket.socket(socket.AF_UNIX)
+            back.connect(f"{self.server.host}/.s.PGSQL.{self.server.port}")
+        else:
+            back = socket.create_connection((self.server.host, self.server.port), timeout=10)
+            back.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        back.setblocking(False)
+        return back
+
+    # What sessions tell.
+
+    @property
+    def run_of_now(self) -> Run:
+        """The run that is under way."""
+        assert self.run is not None
+        return self.run
+
+    def name(self, counted: str) -> str:
+        """Return a name for one that a driver has counted up, by its place in the run."""
+        return f"name{self._names.setdefault(counted, len(self._names))}"
+
+    def known(self, session: Session) -> None:
+        """Note which process serves a session."""
+        self._by_backend[session.backend] = session
+
+    def gone(self, session: Session) -> None:
+        """Forget a session that was closed."""
+        self._sessions.discard(session)
+        if session.backend:
+            self._closed.append(session.backend)
+        if self._by_backend.get(session.backend) is session:
+            del self._by_backend[session.backend]
+
+    def session_of(self, backend: int) -> Session | None:
+        """Return the session that a process serves, if it goes through here."""
+        return self._by_backend.get(backend)
+
+    # Relaying.
+
+    def watch(self, source: socket.socket, read: Callable[[], None]) -> None:
+        """Call `read` when there is something to be read."""
+        self._readers[source] = read
+        self._selector.register(source, _READ)
+
+    def watch_to_write(self, target: socket.socket, write: Callable[[], None]) -> None:
+        """Call `write` once when something can be written."""
+        self._writers[target] = write
+        if target in self._readers:
+            self._selector.modify(target, _READ | _WRITE)
+
+    def forget(self, source: socket.socket) -> None:
+        """Watch it no more."""
+        self._writers.pop(source, None)
+        if self._readers.pop(source, None) is not None:
+            self._selector.unregister(source)
+
+    def pump(self, seconds: float | None) -> bool:
+        """Relay what there is, or comes within so long; return whether there was anything."""
+        ready = self._selector.select(seconds)
+        self._heard.clear()
+        for key, events in ready:
+            source: Any = key.fileobj
+            if events & _WRITE and source in self._writers:
+                write = self._writers.pop(source)
+                if source in self._readers:
+                    self._selector.modify(source, _READ)
+                write()
+            if events & _READ and source in self._readers:
+                self._readers[source]()
+        # Who closes a connection has done so before it says something on another: it has asked for no answer.
+        for session in sorted(self._heard, key=lambda one: (not one.is_left, one.number)):
+            session.go_through()
+        return bool(ready)
+
+    def heard(self, session: Session) -> None:
+        """Have a session go through what its driver has said, when all that has arrived was read."""
+        self._heard.append(session)
+
+    def wake(self) -> None:
+        """Let `pump` return, in whatever thread it waits."""
+        try:
+            self._wakes.send(b"!")
+        except BlockingIOError:  # it is woken already
+            pass
+
+    def _take_wake_up(self) -> None:
+        self._woken.recv(4096)
+
+    def _relay(self) -> None:
+        while self._is_free.wait() and not self._is_closed:
+            with self._lock:
+                if self._is_free.is_set():
+                    self.pump(None)
+
+    def begin(self, run: Run) -> None:
+        """Leave the relaying to a run."""
+        self._is_free.clear()
+        self.wake()
+        self._lock.acquire()
+        self.pump(0)  # what was said before the run is no part of it
+        self._names.clear()
+        self.run = run
+
+    def end(self) -> None:
+        """Relay again by itself: the run has ended. Who waits at a gate, which nobody opens any more, is let go."""
+        if self.run is None:
+            return
+        self.run = None
+        for session in list(self._sessions):
+            session.run_has_ended()
+        self._lock.release()
+        self._is_free.set()
+
+    def abandon(self) -> None:
+        """End a run that has no result: its clients' connections are closed."""
+        self.run = None
+        for session in list(self._sessions):
+            if session.is_a_clients or session.lent_to is not None:
+                session.close()
+
+    def databases(self) -> set[str]:
+        """Return the names of the databases that sessions are in."""
+        return {session.database for session in self._sessions if session.is_open}
+
+    def died(self, backend: int, *, unheard: bool) -> None:
+        """Settle what is left of a session whose process has ended; `unheard`: its driver hears nothing more of it."""
+        if (session := self.session_of(backend)) is not None:
+            session.bury(unheard=unheard)
+
+    def all_died(self) -> None:
+        """Do so for all of them, when the server has crashed."""
+        for session in list(self._by_backend.values()):
+            session.bury(unheard=False)
+
+    def close_what_clients_left(self) -> None:
+        """Close the sessions that clients of a run have used and that are still open; to be called between runs."""
+        with self._quiet():
+            for session in list(self._sessions):
+                if session.is_a_clients:
+                    session.close()
+
+    def take_closed(self) -> list[int]:
+        """Return the processes of the sessions that were closed since this was asked last."""
+        with self._quiet():
+            self.pump(0)
+            closed, self._closed = self._closed, []
+        return closed
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Let nobody relay in this block."""
+        self._is_free.clear()
+        self.wake()
+        with self._lock:
+            yield
+        self._is_free.set()
+
+    def close(self) -> None:
+        """Close all connections, and listen no more."""
+        self._is_closed = True
+        self.wake()
+        self._thread.join()
+        for session in list(self._sessions):
+            session.close()
+        for one in (*self._listeners, self._woken, self._wakes):
+            one.close()
+        self._selector.close()
+        lease.release(self._lease, self._descriptor)

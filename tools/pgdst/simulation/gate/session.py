@@ -1,0 +1,578 @@
+"""A driver's connection to the proxy, and the server's session behind it.
+
+What state it is in is the run's own knowledge: nothing sent, at the gate, sent, answered, in a transaction, dead. What
+a driver or a socket knows at that moment decides nothing.
+"""
+
+import hashlib
+import re
+import socket
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pgdst.simulation.client import AtGate, Client
+from pgdst.simulation.faults import RAISED, Fault
+from pgdst.simulation.gate import protocol
+from pgdst.simulation.gate.batch import ENDS, TERMINATE, Batch, Statements
+from pgdst.simulation.gate.protocol import Message, Messages, ProtocolError
+from pgdst.simulation.striking import statement_that_raises
+
+if TYPE_CHECKING:
+    from pgdst.simulation.gate.proxy import Proxy
+
+# Settings that a run needs, whatever the driver: how a prepared statement is planned depends on no history.
+_SETTINGS: Final = {"plan_cache_mode": "force_custom_plan"}
+_IDLE: Final = b"I"
+_CHUNK: Final = 262_144
+# So much of an answer is kept until it is whole; a longer one streams from then on.
+_MOST_KEPT: Final = 64 * 2**20
+# Answers to a message each, where a driver has asked by Flush and no ReadyForQuery ends them.
+_REPLIES: Final = b"123TnCIs"
+_WANT_REPLIES: Final = b"PBCDE"
+_END_OF_COPY: Final = b"cf"
+_BLOCKED_BY: Final = re.compile(r"blocked by process (\d+)")
+
+
+@dataclass(frozen=True)
+class AtWire(AtGate):
+    """Before what has arrived on a session."""
+
+    session: "Session | None" = field(default=None, compare=False, repr=False)
+
+    def go_on(self, client: Client) -> None:
+        """Send what is at the gate."""
+        assert self.session is not None
+        self.session.go_on(client)
+
+
+@dataclass
+class _Answer:
+    """What the server has said since it was asked, as far as the trace tells it."""
+
+    tag: str = ""
+    state: str = ""
+    waited_for: int | None = None
+    rows: "hashlib._Hash | None" = None
+
+    def in_words(self) -> str:
+        """Return it for the trace: SQLSTATE, or the tag with a hash of the rows."""
+        if self.state:
+            return self.state
+        digest = f" #{self.rows.hexdigest()[:8]}" if self.rows is not None else ""
+        return f"{self.tag or 'done'}{digest}"
+
+
+class Session:
+    """One connection of a driver's, and the server's side of it. All of it runs in the thread that relays."""
+
+    def __init__(self, proxy: "Proxy", front: socket.socket, number: int) -> None:
+        self.number = number
+        self.backend = 0  # the server's process
+        self.database = ""
+        self.is_open = False  # the server has said that it is ready for the first query
+        self.is_dead = False  # the server's side has ended
+        self.is_closed = False
+        self.lent_to: Client | None = None  # by a pool that says so
+        self._proxy = proxy
+        self._front = front
+        self._back: socket.socket | None = None
+        self._from_front, self._from_back = Messages(), Messages()
+        self._to_front, self._to_back = bytearray(), bytearray()
+        self._collected: list[Message] = []
+        self._statements = Statements()
+        self._status = _IDLE
+        self._at_gate: Batch | None = None
+        self._start: protocol.Start | None = None
+        self._owed = 0  # ReadyForQuery
+        self._replies = 0  # answers to single messages
+        self._copies = b""  # the kinds of message that end the data of a COPY, while it lasts
+        self._kept = bytearray()  # of the answer
+        self._answer = _Answer()
+        self._doing: Batch | None = None
+        self._user: Client | None = None  # whose statement is under way, or was last
+        self._granted = 0  # the step in which it may execute what it has prepared
+        self._drops = self._raises = False  # faults under way
+        self._has_hung_up = False
+        self.is_a_clients = False  # a client of a run has used it
+        self._held = ExitStack()
+        front.setblocking(False)
+        proxy.watch(front, self._read_front)
+
+    def __str__(self) -> str:
+        """Return its database and number in the run."""
+        return f"connection {self.number}"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the server has been asked for something, and has not answered yet."""
+        return self._owed + self._replies > 0 and not self._copies
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether what the server was asked for may wait for a lock."""
+        return self.is_open and self.is_awaited
+
+    # From the driver.
+
+    def _read_front(self) -> None:
+        data = _received(self._front)
+        if data is None:
+            return
+        self._has_hung_up = not data
+        self._from_front.feed(data)
+        self._proxy.heard(self)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the driver has closed the connection, or is about to, and has nothing before that to say."""
+        return self._has_hung_up or (self.is_open and self._from_front.begins_with(TERMINATE))
+
+    def go_through(self) -> None:
+        """Take what has arrived whole, as long as nothing is under way. A peer that breaks the protocol is let go."""
+        try:
+            while not self.is_closed and self._take_one():
+                pass
+            if self._has_hung_up:
+                self.close(by_driver=True)
+        except (ProtocolError, ValueError) as error:
+            self._say(protocol.error("08P01", f"pgdst: {error}"))
+            self.close()
+
+    def _take_one(self) -> bool:
+        if not self.is_open:
+            return self._take_start()
+        if self._copies:
+            return self._take_data()
+        if self._at_gate is not None or self._owed or self._replies:
+            return False
+        message = self._from_front.take()
+        if message is None:
+            return False
+        self._collected.append(message)
+        if message.kind in ENDS:
+            collected, self._collected = tuple(self._collected), []
+            self._arrived(collected)
+        return True
+
+    def _take_start(self) -> bool:
+        if self._back is not None:  # the password, or what an authentication says else
+            message = self._from_front.take()
+            if message is not None:
+                self._send(message.raw)
+            return message is not None
+        body = self._from_front.take_start() if self._start is None else None
+        if body is None:
+            return False
+        asked = protocol.parse_start(body)
+        if asked.code in (protocol.SSL, protocol.GSS):
+            self._say(b"N")
+            return True
+        if asked.code != protocol.CANCEL and not asked.is_session:
+            raise ProtocolError(f"protocol {asked.code >> 16}.{asked.code & 0xFFFF} is not spoken here, but 3.0")
+        if asked.settings.get("replication", "off") not in ("off", "false", "no", "0"):
+            raise ProtocolError("replication does not go through a simulation")
+        self._start = asked
+        self.database = asked.settings.get("database") or asked.settings.get("user", "")
+        self._stop_or_go(Batch((), "cancel" if asked.code == protocol.CANCEL else "connect"))
+        return False
+
+    def _take_data(self) -> bool:
+        """Pass on what a COPY takes from the driver, as it comes."""
+        message = self._from_front.take()
+        if message is None:
+            return False
+        if message.kind in self._copies:
+            self._copies = b""
+        self._send(message.raw)
+        return True
+
+    def _arrived(self, messages: tuple[Message, ...]) -> None:
+        if messages[-1].kind == TERMINATE:
+            self.close(by_driver=True)
+            return
+        self._stop_or_go(self._statements.batch(messages, self._proxy.name))
+
+    def _stop_or_go(self, batch: Batch) -> None:
+        """Let it pass, or stop its client at the gate."""
+        run = self._proxy.run
+        if run is None:
+            self._begin(batch)
+            return
+        client = self._whose(batch)
+        if client is None:
+            return  # the run is refused
+        if self.is_open and self._passes(batch, client):
+            if batch.runs and not batch.is_unseen:
+                self._doing, self._granted = batch, 0
+            self._is_used_by(client)
+            self._forward(batch)
+            return
+        self._at_gate = batch
+        run.stop(client, AtWire(batch.what, in_pipeline=batch.is_pipeline, session=self))
+
+    def _passes(self, batch: Batch, client: Client) -> bool:
+        """Return whether its client was let go on for it: there is one stop from Parse to the Execute after it."""
+        if batch.is_unseen or not (batch.runs or b"P" in batch.kinds):
+            return True
+        return self._user is client and self._granted == self._proxy.run_of_now.number
+
+    def _whose(self, batch: Batch) -> Client | None:
+        """Return the client whose it is: who has the turn, where it is no other's. Else refuse the run."""
+        run = self._proxy.run_of_now
+        turn = run.turn
+        known = self.lent_to or (self._user if self._status != _IDLE else None)
+        if turn is None or turn.pause is not None or known not in (None, turn):
+            whose = known or turn
+            name = f"the client {whose.name}" if whose else "nobody"
+            beside = f", while {turn.name} has the turn" if turn is not None and turn is not whose else ""
+            at = f", which is at {whose.pause}" if whose is not None and whose.pause is not None else ""
+            run.refuse(
+                f"{batch.what} came on a connection of {name}{at}{beside}. Spawn a client for each flow of control: "
+                "tasks and threads of one client cannot be scheduled."
+            )
+            return None
+        return turn
+
+    # To the server.
+
+    def go_on(self, client: Client) -> None:
+        """Send what is at the gate: its client has the turn."""
+        batch, self._at_gate = self._at_gate, None
+        assert batch is not None
+        run = self._proxy.run_of_now
+        self._user = client
+        if not self.is_open:
+            if batch.what == "connect" and client.take_fault() is Fault.TOO_MANY:
+                self._held.enter_context(run.no_connection_left())
+            client.session = self
+            self._begin(batch)
+            return
+        self._is_used_by(client)
+        self._doing, self._granted = batch, 0 if batch.runs else run.number
+        fault = client.take_fault()
+        if fault is not None and self._suffers(client, batch, fault):
+            return
+        self._forward(batch)
+
+    def _is_used_by(self, client: Client) -> None:
+        self._user, client.session = client, self
+        self.is_a_clients = True
+        self._proxy.run_of_now.uses(client, self.backend)
+
+    def _suffers(self, client: Client, batch: Batch, fault: Fault) -> bool:
+        """Do what a fault does; return whether nothing is left to be sent."""
+        run = self._proxy.run_of_now
+        if self.is_dead and fault is not Fault.CRASH:
+            return False
+        if fault in RAISED:
+            self._raise(batch, statement_that_raises(fault, run.full_disk()))
+            return True
+        if fault in (Fault.LOST, Fault.COMMIT_UNDONE):
+            self._lose(fault)
+            return True
+        if fault is Fault.COMMIT_DONE:
+            self._drops = True
+            return False
+        run.strike(client, fault, self.backend)
+        return False
+
+    def _begin(self, batch: Batch) -> None:
+        """Send it, be it the first packet."""
+        if self.is_open:
+            self._doing = batch
+            self._forward(batch)
+            return
+        assert self._start is not None
+        try:
+            self._back = self._proxy.to_server()
+        except OSError as error:
+            self._say(protocol.error("08001", f"pgdst: the run's server cannot be reached: {error}"))
+            self.close()
+            return
+        self._proxy.watch(self._back, self._read_back)
+        if self._start.code == protocol.CANCEL:
+            self._send(protocol.request(protocol.CANCEL, self._start.rest))
+            return
+        self._owed = 1
+        self._send(protocol.start(self._start.code, {**self._start.settings, **_SETTINGS}))
+
+    def _forward(self, batch: Batch) -> None:
+        if self.is_dead:
+            self.close()
+            return
+        self._owed = batch.counted(b"QSF")
+        self._replies = 0 if self._owed else batch.counted(_WANT_REPLIES)
+        self._send(batch.raw)
+        if not self._owed and not self._replies:
+            self._answered()
+
+    def _raise(self, batch: Batch, statement: str) -> None:
+        """Let the server raise an error in place of the batch, which ends as the batch would: by Sync or Flush."""
+        flushes = batch.kinds.endswith(b"H")
+        each = [statement] if statement.startswith("DO") else statement.split("; ")
+        raw = b""
+        for one in each:
+            raw += Message(b"P", b"\0" + one.encode() + b"\0\0\0").raw
+            raw += Message(b"B", bytes(8)).raw + Message(b"E", bytes(5)).raw
+        raw += Message(b"H" if flushes else b"S", b"").raw
+        self._raises, self._owed = True, int(not flushes)
+        self._replies = 3 * len(each) if flushes else 0
+        if batch.what == "COMMIT":
+            raw, self._owed = raw + protocol.query("ROLLBACK"), self._owed + 1
+        self._send(raw)
+
+    def _send(self, raw: bytes) -> None:
+        """Send to the server as far as it takes it; the rest when it does."""
+        self._to_back += raw
+        self._flush_back()
+
+    def _flush_back(self) -> None:
+        if self._back is not None and not _sent(self._back, self._to_back):
+            self._proxy.watch_to_write(self._back, self._flush_back)
+
+    # From the server.
+
+    def _read_back(self) -> None:
+        assert self._back is not None
+        data = _received(self._back)
+        if data is None:
+            return
+        if data:
+            self._from_back.feed(data)
+            if not self._is_out_of_turn():
+                self.take_answer()
+            return
+        self._proxy.forget(self._back)
+        self.is_dead = True
+        run = self._proxy.run
+        if run is None or not self.is_open or (self.is_awaited and not self._is_out_of_turn()):
+            self.take_answer()
+            self.close()
+        # Else its driver finds out when it next asks for something: not sooner, as that would depend on time.
+
+    def _is_out_of_turn(self) -> bool:
+        """Return whether it is answered while another has the turn, as when a crash ends a wait for a lock."""
+        run = self._proxy.run
+        return run is not None and self._user is not None and self._user is not run.turn
+
+    def wait_is_over(self) -> None:
+        """Take what has arrived while another had the turn."""
+        self.take_answer()
+        if self.is_dead and self.is_awaited:
+            self.close()
+
+    def take_answer(self) -> None:
+        """See how far the answer is; when it is whole, the driver gets it."""
+        try:
+            for message in self._from_back:
+                self._hear(message)
+                if self.is_closed:
+                    return
+        except ProtocolError:
+            self.close()
+            return
+        run = self._proxy.run
+        if run is None or not self.is_open or self._copies or len(self._kept) > _MOST_KEPT:
+            self._pass_on()
+        if self._copies:
+            self.go_through()  # some send the data before they are asked for it
+
+    def _hear(self, message: Message) -> None:
+        was_asked = self._owed + self._replies > 0
+        kind = message.kind
+        if not self._raises or kind in b"EZ":
+            self._kept += message.raw
+        if kind == b"Z":
+            self._owed -= 1
+            self._status = message.body
+            if not self.is_open:
+                self._opened()
+                return
+        elif not self.is_open:
+            self._hear_at_start(message)
+        elif kind in _REPLIES:
+            self._hear_reply(message)
+        elif kind == b"E":
+            self._hear_error(message.body)
+        elif kind == b"D":
+            self._answer.rows = self._answer.rows or hashlib.sha256()
+            self._answer.rows.update(message.body)
+        elif kind == b"t":
+            self._statements.note_types(message.body)
+        elif kind == b"G":
+            self._copies = _END_OF_COPY if self._doing is None or b"Q" in self._doing.kinds else b"S"
+        if was_asked and self._owed <= 0 and self._replies <= 0:
+            self._answered()
+
+    def _hear_at_start(self, message: Message) -> None:
+        """Hear what comes before the first query: each at once, as an authentication is a conversation."""
+        if message.kind == b"K":
+            self.backend = int.from_bytes(message.body[:4])
+            self._proxy.known(self)
+        elif message.kind == b"E":
+            self._answer.state = protocol.error_fields(message.body).get("C", "")
+        self._pass_on()
+
+    def _hear_reply(self, message: Message) -> None:
+        self._replies -= self._replies > 0
+        if message.kind == b"C":
+            self._answer.tag = protocol.words(message.body, 1)[0][0].decode(errors="replace")
+        elif message.kind == b"s":
+            self._answer.tag = "more to come"
+
+    def _hear_error(self, body: bytes) -> None:
+        fields = protocol.error_fields(body)
+        self._answer.state = fields.get("C", "")
+        if self._answer.state == "40P01" and (found := _BLOCKED_BY.search(fields.get("D", ""))):
+            self._answer.waited_for = int(found[1])
+        self._replies = 0
+
+    def _answered(self) -> None:
+        self._owed = self._replies = 0
+        self._copies = b""
+        if self._drops:
+            self._lose(Fault.COMMIT_DONE)
+            return
+        self._raises = False
+        run, doing = self._proxy.run, self._doing
+        if run is not None and doing is not None and (doing.runs or self._answer.state):
+            self._note(self._answer.in_words())
+            self._granted = 0
+        self._pass_on()
+        self.go_through()
+
+    def _note(self, words: str) -> None:
+        run, client = self._proxy.run, self._user
+        answer, self._answer, doing = self._answer, _Answer(), self._doing
+        self._doing = None
+        if run is None or client is None or doing is None:
+            return
+        client.session = None
+        if answer.waited_for is not None:
+            run.note_wait(client, doing.what, answer.waited_for)
+        run.note_answer(client, doing.what, words)
+
+    def _opened(self) -> None:
+        self.is_open = True
+        self._owed = 0
+        self._held.close()
+        run, client = self._proxy.run, self._user
+        if run is not None and client is not None:
+            client.session = None
+            self.is_a_clients = True
+            run.uses(client, self.backend)
+            run.opened_session(client, self)
+        self._pass_on()
+        self.go_through()
+
+    # To the driver.
+
+    def _pass_on(self) -> None:
+        kept, self._kept = bytes(self._kept), bytearray()
+        self._say(kept)
+
+    def _say(self, data: bytes) -> None:
+        self._to_front += data
+        self._flush_front()
+
+    def _flush_front(self) -> None:
+        if not self.is_closed and not _sent(self._front, self._to_front):
+            self._proxy.watch_to_write(self._front, self._flush_front)
+
+    # The end.
+
+    def _lose(self, fault: Fault) -> None:
+        """Break the connection; its driver learns of it when the server's side has ended."""
+        client, run = self._user, self._proxy.run_of_now
+        assert client is not None
+        self._close_back()
+        run.strike(client, fault, self.backend)
+        self._kept.clear()
+        self._note("connection lost")
+        self.close()
+
+    def lend(self, client: Client | None) -> None:
+        """Note who has taken the connection out of a pool, or, with None, that it is back, or that nobody's client has."""
+        self.lent_to = client
+
+    def run_has_ended(self) -> None:
+        """Belong to no run any more. Who waits at a gate, which nobody opens now, is let go."""
+        if self._at_gate is not None or self._collected:
+            self.close()
+        if self._user is not None:
+            self._user.session = None
+        self._user = None
+        self._granted = 0
+        if not self.is_awaited and not self.is_closed:
+            self._pass_on()
+
+    def bury(self, *, unheard: bool) -> None:
+        """Bring it to a state that changes no more by itself: its process has ended. What it said last has arrived."""
+        if self._back is None:
+            self.is_dead = True
+            return
+        self._back.setblocking(True)
+        self._back.settimeout(10)
+        with suppress(OSError):
+            while data := self._back.recv(_CHUNK):
+                if not unheard:
+                    self._from_back.feed(data)
+        self._close_back()
+
+    def _close_back(self) -> None:
+        self.is_dead = True
+        if self._back is not None:
+            self._proxy.forget(self._back)
+            self._back.close()
+            self._back = None
+
+    def close(self, *, by_driver: bool = False) -> None:
+        """Close both sides. Nobody waits for an answer to this, so it is no stop; but its locks are gone afterwards."""
+        if self.is_closed:
+            return
+        self._held.close()
+        run, was_open = self._proxy.run, self.is_open and not self.is_dead
+        if not by_driver:
+            with suppress(ProtocolError):
+                for message in self._from_back:  # last words
+                    self._hear_last(message)
+            if self._doing is not None:
+                self._note(self._answer.state or "connection lost")
+            self._pass_on()
+        elif self._user is not None and self._user.session is self:
+            self._user.session = None
+        self.is_closed = True
+        self._proxy.forget(self._front)
+        self._front.close()
+        self._close_back()
+        self._proxy.gone(self)
+        if by_driver and was_open and run is not None and run.turn is not None and self._user is not None:
+            run.closed(run.turn, self.backend)
+
+    def _hear_last(self, message: Message) -> None:
+        self._kept += message.raw
+        if message.kind == b"E":
+            self._answer.state = protocol.error_fields(message.body).get("C", "")
+
+
+def _received(source: socket.socket) -> bytes | None:
+    """Return what has arrived, nothing at the end, or None where there is nothing yet."""
+    try:
+        return source.recv(_CHUNK)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def _sent(target: socket.socket, data: bytearray) -> bool:
+    """Send as much as the other side takes, and take it off; return whether nothing is left. Nobody may hear it."""
+    try:
+        while data:
+            del data[: target.send(data)]
+    except BlockingIOError:
+        return False
+    except OSError:
+        data.clear()
+    return True
