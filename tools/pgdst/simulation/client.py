@@ -152,8 +152,13 @@ class Outcome:
         """Return it in words that the seed alone determines: no messages, which name processes and addresses."""
         if self.error is None:
             return "returned"
-        state = getattr(self.error, "sqlstate", None) or getattr(getattr(self.error, "orig", None), "sqlstate", None)
+        state = _sqlstate(self.error) or _sqlstate(getattr(self.error, "orig", None))
         return f"raised {type(self.error).__name__}" + (f" {state}" if state else "")
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    """Return an error's SQLSTATE, as psycopg and asyncpg call it, or psycopg2."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
 class Client:
