@@ -79,7 +79,7 @@ class Guard:
 
     @contextmanager
     def also(self, place: Place) -> Iterator[None]:
-        """Allow in this block what leads to another place, of the kit's own making, such as a proxy before the server."""
+        """Allow in this block what leads to another place, of the kit's own: a proxy before the server."""
         self._others.append(place)
         try:
             yield

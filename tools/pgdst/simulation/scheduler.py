@@ -357,7 +357,7 @@ class Scheduler:
         return self._relay_until_it_stops(self._proxy, client, deadline)
 
     def _relay_until_it_stops(self, proxy: Proxy, client: Client, deadline: float) -> bool:
-        """Relay until the client has stopped, or it is too late; ask whether it waits for a lock where it says nothing."""
+        """Relay until the client has stopped, or it is too late; ask whether it waits where nothing is answered."""
         patience = ASK_AFTER_SECONDS
         while client.pause is None:
             is_asked = client.session is not None and client.session.may_wait

@@ -85,6 +85,8 @@ class Simulation:
         synchronous = _synchronous(engine)
         if self._is_on_the_wire or synchronous.dialect.driver not in ("psycopg", "psycopg_async"):
             gate = self._proxy()
+            if self._inside_statements:
+                self._park(gate, synchronous.url.database or "")
             self._through_proxy.append(
                 AttachedEngine(engine, synchronous, gate, self.clock, self._refuse_others, self._in_a_loop())
             )
@@ -94,6 +96,12 @@ class Simulation:
             others = {one.parking.database: one.parking for one in self._attached if one.parking is not None}
             attached.park(others)
         self._attached.append(attached)
+
+    def _park(self, proxy: Proxy, database: str) -> None:
+        """Have places in a database where statements can be stopped, for what goes through the proxy."""
+        if database not in proxy.parkings:
+            server = self._backends.server.with_database(database)
+            proxy.parkings[database] = self._resources.enter_context(parking_of(server, self._backends))
 
     def url(self, driver: str = "", *, database: str | None = None, tcp: bool = False) -> str:
         """Return the URL by which any driver, of this process or another, comes to the gate.
@@ -120,6 +128,7 @@ class Simulation:
         if self._sessions.proxy is None:
             proxy = Proxy(self._backends.server)
             self._resources.callback(proxy.close)
+            self._resources.enter_context(drivers.cancelling_without_the_lock(proxy))
             self._resources.enter_context(GUARD.also(Place(str(proxy.folder), PORT)))
             self._sessions.proxy = proxy
         return self._sessions.proxy
@@ -146,6 +155,8 @@ class Simulation:
             raise ConfigurationError("This simulation is in the middle of a run. Begin another one when it has ended.")
         clients, self._clients = self._clients, {}
         parkings = list({id(one.parking): one.parking for one in self._attached if one.parking is not None}.values())
+        if self._sessions.proxy is not None:
+            parkings += self._sessions.proxy.parkings.values()
         scheduler = Scheduler(
             self._backends,
             strategy,
@@ -191,7 +202,7 @@ class Simulation:
             one.sort(self._idle.places)
 
     def _fill_through_proxy(self, connections: int) -> None:
-        """Have new connections in the pools of engines that go through the proxy, and nothing else of the run before."""
+        """Have new connections in the pools of engines that go through the proxy, and none of the run before."""
         if (proxy := self._sessions.proxy) is None:
             return
         for one in self._through_proxy:
@@ -222,14 +233,17 @@ class Simulation:
             self._running.require_no_other()
 
     def _dispose(self) -> None:
-        for attached in (*self._attached, *self._through_proxy):
+        for attached in self._attached:
             attached.dispose()
+        for led in self._through_proxy:
+            led.dispose()
 
     def close(self) -> None:
         """Close the engines' connections and give them back their own."""
-        for attached in (self._attached, self._through_proxy):
-            while attached:
-                attached.pop().close()
+        while self._attached:
+            self._attached.pop().close()
+        while self._through_proxy:
+            self._through_proxy.pop().close()
         self._resources.close()
         self._sessions.proxy = self._loop = None
 

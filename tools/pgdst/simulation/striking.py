@@ -19,7 +19,7 @@ from pgdst.simulation.faults import RAISED, Fault
 
 _ANSWER_SECONDS = 10.0
 _CHUNK = 65536
-_ABORTED = "25P02"  # what is said of everything in a transaction that an error has aborted before
+ABORTED = "25P02"  # what is said of everything in a transaction that an error has aborted before
 
 
 def stop_sending(connection: Any) -> None:
@@ -112,7 +112,7 @@ def raise_in_transaction(connection: Any, fault: Fault, statement: str, *, at_co
     if at_commit:
         pgconn.exec_(b"ROLLBACK")
     state, said = RAISED[fault], result.get_error_message()
-    if (result.error_field(DiagnosticField.SQLSTATE) or b"").decode() not in (state, _ABORTED):
+    if (result.error_field(DiagnosticField.SQLSTATE) or b"").decode() not in (state, ABORTED):
         raise InconclusiveError(
             f"The server was to raise {state} for the fault {fault}, but said: {said.strip() or 'that all is well'}. "
             "Let the engine log in as the kit's own user, and start the server anew if another version of the kit has."

@@ -1,4 +1,4 @@
-"""The frontend/backend protocol 3.0, as far as the gate needs it: bytes in, messages out. Nothing here touches a socket.
+"""The frontend/backend protocol 3.0, as far as the gate needs it: bytes in, messages out. No socket is touched here.
 
 Source: PostgreSQL 16, chapter 55, "Frontend/Backend Protocol".
 """
@@ -247,7 +247,7 @@ _JSONB: Final = 3802
 
 
 def values_in_words(values: Iterable[tuple[bytes | None, bool]], kinds: Sequence[int]) -> str:
-    """Return parameters as a list: texts as they are, binary values of types that every catalogue has, else hexadecimal.
+    """Return parameters as a list: texts, binary values of types that every catalogue has, else hexadecimal.
 
     `kinds` are the object ids of their types, as far as they are known.
     """

@@ -4,7 +4,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -13,7 +13,9 @@ from pgdst.server import lease
 from pgdst.server.address import Server
 from pgdst.simulation.client import Client, Pause
 from pgdst.simulation.faults import Fault
+from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.session import Session
+from pgdst.simulation.parking import Parking
 
 PORT: Final = 5432  # in the name of the socket
 _LONGEST_PATH: Final = 100  # bytes; the system's limit is 108, on a Mac 104
@@ -61,12 +63,13 @@ class Run(Protocol):
 class Proxy:
     """A listening Unix socket in a folder of its own, and where it is wanted a port on 127.0.0.1.
 
-    Between runs a thread of its own relays; in a run the scheduler does, where it waits. So it has one thread at a time.
+    Between runs a thread of its own relays; in a run the scheduler does, where it waits: one thread at a time.
     """
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.run: Run | None = None
+        self.parkings: dict[str, Parking] = {}  # by the names of databases
         self._selector = selectors.DefaultSelector()
         self._readers: dict[socket.socket, Callable[[], None]] = {}
         self._writers: dict[socket.socket, Callable[[], None]] = {}
@@ -170,6 +173,18 @@ class Proxy:
         """Return the session that a process serves, if it goes through here."""
         return self._by_backend.get(backend)
 
+    def cancel(self, backend: int) -> bool:
+        """Cancel what a session does, in any thread but the one that relays; return whether it goes through here."""
+        session = self.session_of(backend)
+        if session is None:
+            return False
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(self.folder / f".s.PGSQL.{PORT}"))
+            peer.sendall(protocol.request(protocol.CANCEL, session.key))
+            while peer.recv(1):  # until the server has taken it
+                pass
+        return True
+
     # Relaying.
 
     def watch(self, source: socket.socket, read: Callable[[], None]) -> None:
@@ -213,10 +228,8 @@ class Proxy:
 
     def wake(self) -> None:
         """Let `pump` return, in whatever thread it waits."""
-        try:
+        with suppress(BlockingIOError):  # it is woken already
             self._wakes.send(b"!")
-        except BlockingIOError:  # it is woken already
-            pass
 
     def _take_wake_up(self) -> None:
         self._woken.recv(4096)
@@ -237,9 +250,7 @@ class Proxy:
         self.run = run
 
     def end(self) -> None:
-        """Relay again by itself: the run has ended. Who waits at a gate, which nobody opens any more, is let go."""
-        if self.run is None:
-            return
+        """Relay again by itself, after `begin`: the run has ended. Who waits at a gate that nobody opens is let go."""
         self.run = None
         for session in list(self._sessions):
             session.run_has_ended()

@@ -16,7 +16,8 @@ from pgdst.simulation.faults import RAISED, Fault
 from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.batch import ENDS, TERMINATE, Batch, Statements
 from pgdst.simulation.gate.protocol import Message, Messages, ProtocolError
-from pgdst.simulation.striking import statement_that_raises
+from pgdst.simulation.parking import SETTING, Parking
+from pgdst.simulation.striking import ABORTED, statement_that_raises
 
 if TYPE_CHECKING:
     from pgdst.simulation.gate.proxy import Proxy
@@ -52,6 +53,7 @@ class _Answer:
 
     tag: str = ""
     state: str = ""
+    said: str = ""  # with it
     waited_for: int | None = None
     rows: "hashlib._Hash | None" = None
 
@@ -69,6 +71,7 @@ class Session:
     def __init__(self, proxy: "Proxy", front: socket.socket, number: int) -> None:
         self.number = number
         self.backend = 0  # the server's process
+        self.key = b""  # it, and the secret by which what it does can be cancelled
         self.database = ""
         self.is_open = False  # the server has said that it is ready for the first query
         self.is_dead = False  # the server's side has ended
@@ -86,16 +89,20 @@ class Session:
         self._start: protocol.Start | None = None
         self._owed = 0  # ReadyForQuery
         self._replies = 0  # answers to single messages
+        self._passes_over = False  # the server does so, as there was an error and no Sync since
         self._copies = b""  # the kinds of message that end the data of a COPY, while it lasts
         self._kept = bytearray()  # of the answer
         self._answer = _Answer()
         self._doing: Batch | None = None
         self._user: Client | None = None  # whose statement is under way, or was last
         self._granted = 0  # the step in which it may execute what it has prepared
-        self._drops = self._raises = False  # faults under way
+        self._drops = False  # the answer is lost
+        self._raises: Fault | None = None  # in place of the batch
         self._has_hung_up = False
         self.is_a_clients = False  # a client of a run has used it
         self._held = ExitStack()
+        self._parking: Parking | None = None  # in which it has a place
+        self._place = 0
         front.setblocking(False)
         proxy.watch(front, self._read_front)
 
@@ -266,7 +273,7 @@ class Session:
         if self.is_dead and fault is not Fault.CRASH:
             return False
         if fault in RAISED:
-            self._raise(batch, statement_that_raises(fault, run.full_disk()))
+            self._raise(batch, fault, statement_that_raises(fault, run.full_disk()))
             return True
         if fault in (Fault.LOST, Fault.COMMIT_UNDONE):
             self._lose(fault)
@@ -295,19 +302,23 @@ class Session:
             self._send(protocol.request(protocol.CANCEL, self._start.rest))
             return
         self._owed = 1
-        self._send(protocol.start(self._start.code, {**self._start.settings, **_SETTINGS}))
+        self._parking = self._proxy.parkings.get(self.database)
+        place = {} if self._parking is None else {SETTING: str(self._parking.new_place())}
+        self._place = int(place.get(SETTING, 0))
+        self._send(protocol.start(self._start.code, {**self._start.settings, **_SETTINGS, **place}))
 
     def _forward(self, batch: Batch) -> None:
         if self.is_dead:
             self.close()
             return
-        self._owed = batch.counted(b"QSF")
-        self._replies = 0 if self._owed else batch.counted(_WANT_REPLIES)
+        # After an error, the server passes over everything up to the next Sync.
+        self._owed = batch.counted(b"S" if self._passes_over else b"QSF")
+        self._replies = 0 if self._owed or self._passes_over else batch.counted(_WANT_REPLIES)
         self._send(batch.raw)
         if not self._owed and not self._replies:
             self._answered()
 
-    def _raise(self, batch: Batch, statement: str) -> None:
+    def _raise(self, batch: Batch, fault: Fault, statement: str) -> None:
         """Let the server raise an error in place of the batch, which ends as the batch would: by Sync or Flush."""
         flushes = batch.kinds.endswith(b"H")
         each = [statement] if statement.startswith("DO") else statement.split("; ")
@@ -316,7 +327,7 @@ class Session:
             raw += Message(b"P", b"\0" + one.encode() + b"\0\0\0").raw
             raw += Message(b"B", bytes(8)).raw + Message(b"E", bytes(5)).raw
         raw += Message(b"H" if flushes else b"S", b"").raw
-        self._raises, self._owed = True, int(not flushes)
+        self._raises, self._owed = fault, int(not flushes)
         self._replies = 3 * len(each) if flushes else 0
         if batch.what == "COMMIT":
             raw, self._owed = raw + protocol.query("ROLLBACK"), self._owed + 1
@@ -386,47 +397,55 @@ class Session:
         if kind == b"Z":
             self._owed -= 1
             self._status = message.body
+            self._passes_over = False
             if not self.is_open:
                 self._opened()
                 return
         elif not self.is_open:
             self._hear_at_start(message)
-        elif kind in _REPLIES:
-            self._hear_reply(message)
-        elif kind == b"E":
-            self._hear_error(message.body)
-        elif kind == b"D":
-            self._answer.rows = self._answer.rows or hashlib.sha256()
-            self._answer.rows.update(message.body)
-        elif kind == b"t":
-            self._statements.note_types(message.body)
-        elif kind == b"G":
-            self._copies = _END_OF_COPY if self._doing is None or b"Q" in self._doing.kinds else b"S"
+        else:
+            self._hear_part(kind, message.body)
         if was_asked and self._owed <= 0 and self._replies <= 0:
             self._answered()
+
+    def _hear_part(self, kind: bytes, body: bytes) -> None:
+        if kind in _REPLIES:
+            self._hear_reply(kind, body)
+        elif kind == b"E":
+            self._hear_error(body)
+        elif kind == b"D":
+            self._answer.rows = self._answer.rows or hashlib.sha256()
+            self._answer.rows.update(body)
+        elif kind == b"t":
+            self._statements.note_types(body)
+        elif kind == b"G":
+            self._copies = _END_OF_COPY if self._doing is None or b"Q" in self._doing.kinds else b"S"
 
     def _hear_at_start(self, message: Message) -> None:
         """Hear what comes before the first query: each at once, as an authentication is a conversation."""
         if message.kind == b"K":
-            self.backend = int.from_bytes(message.body[:4])
+            self.backend, self.key = int.from_bytes(message.body[:4]), message.body
             self._proxy.known(self)
+            if self._parking is not None:
+                self._parking.assign(self._place, self.backend)
         elif message.kind == b"E":
             self._answer.state = protocol.error_fields(message.body).get("C", "")
         self._pass_on()
 
-    def _hear_reply(self, message: Message) -> None:
+    def _hear_reply(self, kind: bytes, body: bytes) -> None:
         self._replies -= self._replies > 0
-        if message.kind == b"C":
-            self._answer.tag = protocol.words(message.body, 1)[0][0].decode(errors="replace")
-        elif message.kind == b"s":
+        if kind == b"C":
+            self._answer.tag = protocol.words(body, 1)[0][0].decode(errors="replace")
+        elif kind == b"s":
             self._answer.tag = "more to come"
 
     def _hear_error(self, body: bytes) -> None:
         fields = protocol.error_fields(body)
-        self._answer.state = fields.get("C", "")
+        self._answer.state, self._answer.said = fields.get("C", ""), fields.get("M", "")
         if self._answer.state == "40P01" and (found := _BLOCKED_BY.search(fields.get("D", ""))):
             self._answer.waited_for = int(found[1])
         self._replies = 0
+        self._passes_over = self._doing is None or b"Q" not in self._doing.kinds
 
     def _answered(self) -> None:
         self._owed = self._replies = 0
@@ -434,13 +453,23 @@ class Session:
         if self._drops:
             self._lose(Fault.COMMIT_DONE)
             return
-        self._raises = False
+        self._require_raised()
         run, doing = self._proxy.run, self._doing
         if run is not None and doing is not None and (doing.runs or self._answer.state):
             self._note(self._answer.in_words())
             self._granted = 0
         self._pass_on()
         self.go_through()
+
+    def _require_raised(self) -> None:
+        """Refuse the run where the server raised something else than the fault."""
+        fault, self._raises = self._raises, None
+        if fault is not None and self._answer.state not in (RAISED[fault], ABORTED):
+            self._proxy.run_of_now.refuse(
+                f"The server was to raise {RAISED[fault]} for the fault {fault}, but said: "
+                f"{self._answer.said or 'that all is well'}. Let the engine log in as the kit's own user, and start the "
+                "server anew if another version of the kit has."
+            )
 
     def _note(self, words: str) -> None:
         run, client = self._proxy.run, self._user
@@ -493,7 +522,7 @@ class Session:
         self.close()
 
     def lend(self, client: Client | None) -> None:
-        """Note who has taken the connection out of a pool, or, with None, that it is back, or that nobody's client has."""
+        """Note which client has taken the connection out of its pool; None: it is back, or nobody's client has."""
         self.lent_to = client
 
     def run_has_ended(self) -> None:
