@@ -24,6 +24,11 @@ POINTS: Final = (
     "simulation.connection:_Exchange.ready",
     "simulation.connection:raise_in_transaction",
     "simulation.renewal:_in_all",
+    "simulation.gate.proxy:Proxy.pump",
+    "simulation.gate.proxy:Proxy.to_server",
+    "simulation.gate.session:_received",
+    "simulation.gate.session:_sent",
+    "simulation.gate.session:Session.bury",
     # What the observer asks and does.
     "simulation.backends:Backends.blockers",
     "simulation.backends:Backends.cancel",

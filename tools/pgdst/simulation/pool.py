@@ -1,7 +1,7 @@
 """SQLAlchemy's pool, whose waits for a connection belong to the schedule."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -73,10 +73,16 @@ def idle(engine: "Engine | AsyncEngine") -> list[Idle]:
     return [Idle(record.driver_connection, record.info) for record in records]
 
 
-def sort(engine: "Engine | AsyncEngine", places: Mapping[int, int]) -> None:
-    """Let idle connections be handed out in the order of the places of their processes."""
+def records(engine: "Engine | AsyncEngine") -> list[Any]:
+    """Return what the pool has of each connection that nobody uses."""
+    found: list[Any] = _pool_of(engine)._pool.idle()
+    return found
+
+
+def sort(engine: "Engine | AsyncEngine", place: Callable[[Any], int]) -> None:
+    """Let idle connections be handed out in the order of their places."""
     waiting = _pool_of(engine)._pool
-    records = sorted(waiting.idle(), key=lambda one: places[one.driver_connection.standing.backend])
+    records = sorted(waiting.idle(), key=place)
     for _ in records:
         waiting.get_nowait()
     for record in records:

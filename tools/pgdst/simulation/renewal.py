@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
+from psycopg._connection_base import BaseConnection
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from pgdst.simulation.connection import Gated
+from pgdst.simulation.gate.session import Session
 
 # Temporary tables, advisory locks, settings, prepared statements, cursors, LISTEN, what sequences have given out.
 _RENEW: Final = b"DISCARD ALL"
@@ -36,8 +38,9 @@ Rows = list[list[bytes | None]]
 class Idle:
     """A connection that a pool has, and what its users keep beside it (SQLAlchemy's `connection.info`)."""
 
-    connection: Gated
+    connection: Gated | Session
     info: Mapping[Any, Any]
+    drivers: Any = None  # the driver's own, where the connection is the proxy's
 
 
 class Sessions:
@@ -62,7 +65,7 @@ class Sessions:
         return self._new is not None and self._new == _state(idle)
 
 
-def is_prepared(connection: Gated) -> bool:
+def is_prepared(connection: Gated | Session) -> bool:
     """Return whether somebody has set something in a session that was new; afterwards it is no more.
 
     An engine whose application does so, in an event, needs new connections for each run.
@@ -83,17 +86,24 @@ def _state(idle: Sequence[Idle]) -> dict[int, tuple[object, ...]] | None:
     except psycopg.OperationalError:
         return None
     return {
-        one.connection.standing.backend: (rows, _python_state(one.connection), dict(one.info))
+        backend_of(one.connection): (rows, _python_state(one.drivers or one.connection), dict(one.info))
         for one, rows in zip(idle, left, strict=True)
     }
 
 
-def _python_state(connection: Gated) -> dict[str, object]:
+def backend_of(connection: Gated | Session) -> int:
+    """Return the process that serves a connection."""
+    return connection.backend if isinstance(connection, Session) else connection.standing.backend
+
+
+def _python_state(connection: Any) -> dict[str, object]:
+    if not isinstance(connection, BaseConnection):  # it shows nothing
+        return {}
     found = {name: value for name, value in vars(connection).items() if name not in _PASSING}
     return {name: tuple(value) if isinstance(value, list | deque) else value for name, value in found.items()}
 
 
-def _places_of(connections: Sequence[Gated]) -> dict[int, int]:
+def _places_of(connections: Sequence[Gated | Session]) -> dict[int, int]:
     if not connections:
         return {}
     _in_all(connections, b"BEGIN")
@@ -102,11 +112,14 @@ def _places_of(connections: Sequence[Gated]) -> dict[int, int]:
     return {int(pid or b"0"): place for place, [pid] in enumerate(rows)}
 
 
-def _in_all(connections: Sequence[Gated], query: bytes) -> list[Rows]:
+def _in_all(connections: Sequence[Gated | Session], query: bytes) -> list[Rows]:
     """Execute a statement in all sessions at once, and return the rows of each. Raises: psycopg.OperationalError."""
     for connection in connections:
-        connection.pgconn.send_query(query)
-    return [_rows(_result(connection.pgconn)) for connection in connections]
+        if isinstance(connection, Session):
+            connection.ask(query)
+        else:
+            connection.pgconn.send_query(query)
+    return [one.rows() if isinstance(one, Session) else _rows(_result(one.pgconn)) for one in connections]
 
 
 def _result(pgconn: PGconn) -> PGresult:

@@ -57,6 +57,7 @@ class Scheduler:
         self.turn: Client | None = None  # who has it
         self.number = 0  # of the step
         self._proxy = proxy
+        self._leaving: list[Pause] = []
         self._backends = backends
         self._connections = connections
         self._strategy = strategy
@@ -188,6 +189,10 @@ class Scheduler:
     def stop(self, client: Client, pause: Pause) -> None:
         """Note that the client has stopped at this pause."""
         client.pause = pause
+
+    def leaves(self, pause: Pause) -> None:
+        """Note that who has the turn has closed a connection: a step of its own before what it comes to next."""
+        self._leaving.append(pause)
 
     def opened_session(self, client: Client, session: Session) -> None:
         """Note that the client has opened a connection."""
@@ -371,6 +376,10 @@ class Scheduler:
                 raise self._refused
         if not isinstance(client.pause, AtWire | Blocked):
             proxy.pump(0)  # what it has closed before it stopped
+        if self._leaving:
+            leaving, self._leaving = self._leaving, []
+            behind = [*leaving, client.pause, *client.later]
+            client.pause, client.later = behind[0], behind[1:]
         return True
 
     def _settle(self, client: Client) -> None:

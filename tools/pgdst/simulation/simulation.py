@@ -4,9 +4,9 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from psycopg.pq.abc import PGconn
 from sqlalchemy import Engine, NullPool, QueuePool, event
@@ -73,6 +73,7 @@ class Simulation:
         self._clients: dict[str, Callable[[], Any]] = {}
         self._running: Scheduler | None = None
         self._idle = Sessions(())
+        self._led = Sessions(())  # of engines that go through the proxy
 
     def attach(self, engine: "Engine | AsyncEngine") -> None:
         """Give the engine's connections a gate, from the next one on; those that are open are closed.
@@ -109,12 +110,11 @@ class Simulation:
         `driver` is SQLAlchemy's name of one (`postgresql+asyncpg://…`), `tcp` asks for a port on 127.0.0.1 instead of
         the directory of a Unix socket. What arrives there in a run belongs to the client that has the turn.
         """
-        proxy = self._proxy()
-        place = replace(self._backends.server, host=str(proxy.folder), port=PORT)
-        if tcp:
-            place = replace(place, host="127.0.0.1", port=proxy.port())
-        url = place.with_database(database or place.database).url
-        return url.replace("postgresql+psycopg://", f"postgresql{driver and '+'}{driver}://", 1)
+        proxy, server = self._proxy(), self._backends.server
+        name = quote(database or server.database, safe="")
+        place = f"127.0.0.1:{proxy.port()}/{name}" if tcp else f"/{name}?host={quote(str(proxy.folder))}&port={PORT}"
+        login = f"{quote(server.user, safe='')}:{quote(server.password, safe='')}"
+        return f"postgresql{driver and '+'}{driver}://{login}@{place}"
 
     def _in_a_loop(self) -> pool.InALoop:
         """Return what runs a coroutine in the loop of all clients, which is there from when it is first needed."""
@@ -205,18 +205,30 @@ class Simulation:
         """Have new connections in the pools of engines that go through the proxy, and none of the run before."""
         if (proxy := self._sessions.proxy) is None:
             return
-        for one in self._through_proxy:
-            one.dispose()
-        proxy.close_what_clients_left()
-        for backend in proxy.take_closed():
-            require_gone(self._backends, backend, "whose connection was closed")
-        for one in self._through_proxy:
-            if one.has_pool:
+        pools = [one for one in self._through_proxy if one.has_pool]
+        idle = [found for one in pools for found in one.idle()]
+        held: set[object] = {found.connection for found in idle}
+        was_left = proxy.close_what_clients_left(held)
+        is_as_new = not was_left and all(one.is_whole(connections) for one in pools)
+        if is_as_new:
+            with proxy.quiet():
+                is_as_new = self._led.are_renewed(idle)
+        if not is_as_new:
+            for one in self._through_proxy:
+                one.dispose()
+            for backend in proxy.take_closed():
+                require_gone(self._backends, backend, "whose connection was closed")
+            for one in pools:
                 one.fill(connections)
+            with proxy.quiet():
+                self._led = Sessions([found for one in pools for found in one.idle()])
+        for one in pools:
+            one.sort(self._led.places)
 
     def _end_what_was_left(self) -> None:
         """End the sessions that clients have left open, as when Python closes them is up to its collector."""
-        left = self._sessions.left_by_clients([one.connection for one in _idle_of(self._attached)])
+        held = [one.connection for one in _idle_of(self._attached) if isinstance(one.connection, Gated)]
+        left = self._sessions.left_by_clients(held)
         if left:
             self._backends.terminate(left)
             for backend in left:
@@ -353,7 +365,7 @@ class _Attached:
 
     def sort(self, places: Mapping[int, int]) -> None:
         """Let connections be handed out in the order of the places of their processes."""
-        pool.sort(self.engine, places)
+        pool.sort(self.engine, lambda record: places[record.driver_connection.standing.backend])
 
     def dispose(self) -> None:
         """Close all connections that nobody uses, and return when their sessions have ended; new ones have a gate."""

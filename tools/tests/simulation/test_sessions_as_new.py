@@ -10,6 +10,7 @@ from lab import Lab, lab, sql
 from pgdst.errors import InconclusiveError
 from pgdst.simulation import striking
 from pgdst.simulation.backends import Backends
+from pgdst.simulation.renewal import backend_of
 from pgdst.simulation.strategy import Schedule, Uniform
 from psycopg.rows import dict_row
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -205,7 +206,7 @@ def test_connections_that_are_as_new_stay(made: Lab) -> None:
 
     for _ in range(3):
         made.run({"ada": look, "bob": look}, Uniform(1))
-        seen.append({idle.connection.standing.backend for idle in made.simulation._attached[0].idle()})
+        seen.append({backend_of(idle.connection) for idle in made.simulation._attached[0].idle()})
     assert [seen[0]] * 3 == seen
 
 

@@ -1,8 +1,9 @@
 """SQLAlchemy engines whose connections go through the proxy."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
@@ -15,9 +16,13 @@ from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.gate import drivers
 from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.session import Session
+from pgdst.simulation.renewal import Idle, is_prepared
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+_RENEWABLE: Final = ("psycopg", "psycopg_async", "psycopg2")
 
 
 class AttachedEngine:
@@ -44,13 +49,16 @@ class AttachedEngine:
         self._recycle = synchronous.pool._recycle
         self._resources = ExitStack()
         self._has_gates = False
-        self._sessions: WeakKeyDictionary[Any, Session | None] = WeakKeyDictionary()  # by the pool's records
+        self._listeners: int | None = None  # how many there were when it was looked what they do
+        self._is_prepared = False
+        self._sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()  # by the pool's records
         self._require_ours()
         pool.dispose(engine, in_a_loop)
         self._listen("do_connect", self._connects)
         self._listen("connect", self._connected)
         self._listen("checkout", self._lends)
         self._listen("checkin", self._takes_back)
+        self._listen("detach", self._takes_back)
         # A client may dispose of the engine, which has another pool then.
         self._listen("engine_disposed", lambda disposed: pool.own_waits(disposed, clock))
         try:
@@ -97,7 +105,8 @@ class AttachedEngine:
         """Find the session of a new connection, while its driver still tells which process serves it."""
         session = self._proxy.session_of(drivers.backend_of(self._driver, record.driver_connection))
         self._has_gates = session is not None
-        self._sessions[record] = session
+        if session is not None:
+            self._sessions[record] = session
 
     def _lends(self, _connection: Any, record: Any, _fairy: Any) -> None:
         client = current_client()
@@ -106,7 +115,8 @@ class AttachedEngine:
         elif client.is_abandoned:
             raise AbandonedError
         if (session := self._sessions.get(record)) is not None:
-            session.lend(client)
+            loop = asyncio.get_running_loop() if self._synchronous.dialect.is_async else None
+            session.lend(client, loop)
 
     def _takes_back(self, _connection: Any, record: Any) -> None:
         if (session := self._sessions.get(record)) is not None:
@@ -117,10 +127,43 @@ class AttachedEngine:
         """Return whether the engine keeps connections."""
         return pool.has_pool(self.engine)
 
+    @property
+    def keeps_connections(self) -> bool:
+        """Whether its connections can be as new for the next run.
+
+        Those of a driver that asks the server for types when it first meets them can't: it would not ask again.
+        """
+        return self._driver in _RENEWABLE and not self._is_prepared
+
+    def idle(self) -> list[Idle]:
+        """Return the sessions that nobody uses, as the pool has them."""
+        if not self.has_pool:
+            return []
+        records = [one for one in pool.records(self.engine) if one.dbapi_connection is not None]
+        return [
+            Idle(session, record.info, record.driver_connection)
+            for record in records
+            if (session := self._sessions.get(record)) is not None
+        ]
+
+    def is_whole(self, connections: int) -> bool:
+        """Return whether the pool has so many idle connections, which may be used again."""
+        return self.keeps_connections and pool.is_whole(self.engine, connections)
+
     def fill(self, connections: int) -> None:
         """Open so many connections anew."""
         self.dispose()
+        if self._driver in _RENEWABLE and self._listeners != pool.listeners(self.engine):
+            self._listeners = pool.listeners(self.engine)
+            pool.fill(self.engine, 1, self._in_a_loop)
+            with self._proxy.quiet():
+                self._is_prepared = is_prepared(self.idle()[0].connection)
+            self.dispose()
         pool.fill(self.engine, connections, self._in_a_loop)
+
+    def sort(self, places: Mapping[int, int]) -> None:
+        """Let connections be handed out in the order of the places of their processes."""
+        pool.sort(self.engine, lambda record: places[self._sessions[record].backend])
 
     def dispose(self) -> None:
         """Close all connections that nobody uses."""

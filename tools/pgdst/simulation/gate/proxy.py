@@ -3,7 +3,7 @@
 import selectors
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -31,6 +31,9 @@ class Run(Protocol):
 
     def stop(self, client: Client, pause: Pause) -> None:
         """Note that the client has stopped at this pause."""
+
+    def leaves(self, pause: Pause) -> None:
+        """Note that who has the turn has closed a connection: a step of its own before what it comes to next."""
 
     def refuse(self, why: str) -> PgdstError:
         """End the run, which says nothing."""
@@ -72,6 +75,7 @@ class Proxy:
         self.parkings: dict[str, Parking] = {}  # by the names of databases
         self._selector = selectors.DefaultSelector()
         self._readers: dict[socket.socket, Callable[[], None]] = {}
+        self._fronts: set[socket.socket] = set()
         self._writers: dict[socket.socket, Callable[[], None]] = {}
         self._sessions: set[Session] = set()
         self._by_backend: dict[int, Session] = {}
@@ -132,6 +136,7 @@ class Proxy:
         if front.family == socket.AF_INET:
             front.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._accepted += 1
+        self._fronts.add(front)
         self._sessions.add(Session(self, front, self._accepted))
 
     def to_server(self) -> socket.socket:
@@ -201,13 +206,13 @@ class Proxy:
     def forget(self, source: socket.socket) -> None:
         """Watch it no more."""
         self._writers.pop(source, None)
+        self._fronts.discard(source)
         if self._readers.pop(source, None) is not None:
             self._selector.unregister(source)
 
     def pump(self, seconds: float | None) -> bool:
         """Relay what there is, or comes within so long; return whether there was anything."""
         ready = self._selector.select(seconds)
-        self._heard.clear()
         for key, events in ready:
             source: Any = key.fileobj
             if events & _WRITE and source in self._writers:
@@ -218,9 +223,18 @@ class Proxy:
             if events & _READ and source in self._readers:
                 self._readers[source]()
         # Who closes a connection has done so before it says something on another: it has asked for no answer.
-        for session in sorted(self._heard, key=lambda one: (not one.is_left, one.number)):
-            session.go_through()
+        while self._heard:
+            heard, self._heard = self._heard, []
+            for session in sorted(heard, key=lambda one: (not one.is_left, one.number)):
+                session.go_through()
         return bool(ready)
+
+    def hear_more(self) -> None:
+        """Read what drivers have said meanwhile, to go through it when what is being gone through is done."""
+        for key, events in self._selector.select(0):
+            source: Any = key.fileobj
+            if events & _READ and source in self._fronts:
+                self._readers[source]()
 
     def heard(self, session: Session) -> None:
         """Have a session go through what its driver has said, when all that has arrived was read."""
@@ -228,7 +242,7 @@ class Proxy:
 
     def wake(self) -> None:
         """Let `pump` return, in whatever thread it waits."""
-        with suppress(BlockingIOError):  # it is woken already
+        with suppress(OSError):  # it is woken already; or it is closed, and who was abandoned comes to its end
             self._wakes.send(b"!")
 
     def _take_wake_up(self) -> None:
@@ -278,22 +292,26 @@ class Proxy:
         for session in list(self._by_backend.values()):
             session.bury(unheard=False)
 
-    def close_what_clients_left(self) -> None:
-        """Close the sessions that clients of a run have used and that are still open; to be called between runs."""
-        with self._quiet():
-            for session in list(self._sessions):
-                if session.is_a_clients:
-                    session.close()
+    def close_what_clients_left(self, idle: Container[object]) -> bool:
+        """Close what clients of a run have used and neither closed nor given back; return whether there was any.
+
+        To be called between runs.
+        """
+        with self.quiet():
+            left = [one for one in self._sessions if one.is_a_clients and one not in idle]
+            for session in left:
+                session.close()
+        return bool(left)
 
     def take_closed(self) -> list[int]:
         """Return the processes of the sessions that were closed since this was asked last."""
-        with self._quiet():
+        with self.quiet():
             self.pump(0)
             closed, self._closed = self._closed, []
         return closed
 
     @contextmanager
-    def _quiet(self) -> Iterator[None]:
+    def quiet(self) -> Iterator[None]:
         """Let nobody relay in this block."""
         self._is_free.clear()
         self.wake()

@@ -4,12 +4,16 @@ What state it is in is the run's own knowledge: nothing sent, at the gate, sent,
 a driver or a socket knows at that moment decides nothing.
 """
 
+import asyncio
 import hashlib
 import re
 import socket
+import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+import psycopg
 
 from pgdst.simulation.client import AtGate, Client
 from pgdst.simulation.faults import RAISED, Fault
@@ -25,7 +29,9 @@ if TYPE_CHECKING:
 # Settings that a run needs, whatever the driver: how a prepared statement is planned depends on no history.
 _SETTINGS: Final = {"plan_cache_mode": "force_custom_plan"}
 _IDLE: Final = b"I"
+_LOOP_SECONDS: Final = 1.0  # a loop that somebody blocks is waited for no longer
 _CHUNK: Final = 262_144
+_ANSWER_SECONDS: Final = 10
 # So much of an answer is kept until it is whole; a longer one streams from then on.
 _MOST_KEPT: Final = 64 * 2**20
 # Answers to a message each, where a driver has asked by Flush and no ReadyForQuery ends them.
@@ -33,6 +39,12 @@ _REPLIES: Final = b"123TnCIs"
 _WANT_REPLIES: Final = b"PBCDE"
 _END_OF_COPY: Final = b"cf"
 _BLOCKED_BY: Final = re.compile(r"blocked by process (\d+)")
+
+
+# What is no message.
+_CONNECTS: Final = Batch((), "connect")
+_CANCELS: Final = Batch((), "cancel")
+_CLOSES: Final = Batch((), "close")
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,8 @@ class AtWire(AtGate):
         """Send what is at the gate."""
         assert self.session is not None
         self.session.go_on(client)
+        if self.what == _CLOSES.what:
+            client.pause = client.later.pop(0)  # its own flow of control has come there before
 
 
 @dataclass
@@ -103,6 +117,7 @@ class Session:
         self._held = ExitStack()
         self._parking: Parking | None = None  # in which it has a place
         self._place = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         front.setblocking(False)
         proxy.watch(front, self._read_front)
 
@@ -140,8 +155,8 @@ class Session:
         try:
             while not self.is_closed and self._take_one():
                 pass
-            if self._has_hung_up:
-                self.close(by_driver=True)
+            if self._has_hung_up and not self.is_closed:
+                self._is_left_alone()
         except (ProtocolError, ValueError) as error:
             self._say(protocol.error("08P01", f"pgdst: {error}"))
             self.close()
@@ -181,7 +196,7 @@ class Session:
             raise ProtocolError("replication does not go through a simulation")
         self._start = asked
         self.database = asked.settings.get("database") or asked.settings.get("user", "")
-        self._stop_or_go(Batch((), "cancel" if asked.code == protocol.CANCEL else "connect"))
+        self._stop_or_go(_CANCELS if asked.code == protocol.CANCEL else _CONNECTS)
         return False
 
     def _take_data(self) -> bool:
@@ -196,7 +211,7 @@ class Session:
 
     def _arrived(self, messages: tuple[Message, ...]) -> None:
         if messages[-1].kind == TERMINATE:
-            self.close(by_driver=True)
+            self._is_left_alone()
             return
         self._stop_or_go(self._statements.batch(messages, self._proxy.name))
 
@@ -206,6 +221,7 @@ class Session:
         if run is None:
             self._begin(batch)
             return
+        self._wait_for_the_loop()
         client = self._whose(batch)
         if client is None:
             return  # the run is refused
@@ -218,6 +234,17 @@ class Session:
         self._at_gate = batch
         run.stop(client, AtWire(batch.what, in_pipeline=batch.is_pipeline, session=self))
 
+    def _wait_for_the_loop(self) -> None:
+        """Have the client's event loop do all that it can: what another task of its has to say is said now."""
+        if self._loop is not None:
+            try:
+                done = threading.Event()
+                self._loop.call_soon_threadsafe(self._loop.call_soon, done.set)
+                done.wait(_LOOP_SECONDS)
+            except RuntimeError:  # it is closed
+                self._loop = None
+            self._proxy.hear_more()
+
     def _passes(self, batch: Batch, client: Client) -> bool:
         """Return whether its client was let go on for it: there is one stop from Parse to the Execute after it."""
         if batch.is_unseen or not (batch.runs or b"P" in batch.kinds):
@@ -228,18 +255,39 @@ class Session:
         """Return the client whose it is: who has the turn, where it is no other's. Else refuse the run."""
         run = self._proxy.run_of_now
         turn = run.turn
-        known = self.lent_to or (self._user if self._status != _IDLE else None)
-        if turn is None or turn.pause is not None or known not in (None, turn):
-            whose = known or turn
-            name = f"the client {whose.name}" if whose else "nobody"
-            beside = f", while {turn.name} has the turn" if turn is not None and turn is not whose else ""
-            at = f", which is at {whose.pause}" if whose is not None and whose.pause is not None else ""
-            run.refuse(
-                f"{batch.what} came on a connection of {name}{at}{beside}. Spawn a client for each flow of control: "
-                "tasks and threads of one client cannot be scheduled."
-            )
+        known = self.lent_to or (self._user if self._status != _IDLE else None) or self._cancels_for()
+        is_elsewhere = turn is not None and turn.session not in (None, self) and turn.session.is_awaited
+        if turn is None or turn.pause is not None or known not in (None, turn) or is_elsewhere:
+            run.refuse(self._refusal(batch, known or turn, turn))
             return None
         return turn
+
+    def _refusal(self, batch: Batch, whose: Client | None, turn: Client | None) -> str:
+        if whose is None:
+            return f"Nobody had the turn when somebody who is no client sent {batch.what}. Spawn a client for it."
+        if batch is _CANCELS:
+            return (
+                f"The client {whose.name} cancelled a statement out of its turn, as a time-out in real time does. "
+                "Leave out the time-out, or what else cancels it."
+            )
+        at = whose.pause or (f"{whose.session.doing}" if whose.session is not None else "what its code does")
+        beside = f" while {turn.name} has the turn" if turn is not None and turn is not whose else ""
+        return (
+            f"The client {whose.name} is at two places at once{beside}: {batch.what} beside {at}. "
+            "Spawn a client for each flow of control; tasks and threads of one client cannot be scheduled."
+        )
+
+    @property
+    def doing(self) -> str:
+        """What is under way, in words."""
+        return self._doing.what if self._doing is not None else "nothing"
+
+    def _cancels_for(self) -> Client | None:
+        """Return the client whose statement this is to cancel, if it is such a request."""
+        if self._start is None or self._start.code != protocol.CANCEL:
+            return None
+        target = self._proxy.session_of(int.from_bytes(self._start.rest[:4]))
+        return None if target is None else target.lent_to or target._user
 
     # To the server.
 
@@ -248,9 +296,12 @@ class Session:
         batch, self._at_gate = self._at_gate, None
         assert batch is not None
         run = self._proxy.run_of_now
+        if batch is _CLOSES:
+            self.close(by_driver=True)
+            return
         self._user = client
         if not self.is_open:
-            if batch.what == "connect" and client.take_fault() is Fault.TOO_MANY:
+            if batch is _CONNECTS and client.take_fault() is Fault.TOO_MANY:
                 self._held.enter_context(run.no_connection_left())
             client.session = self
             self._begin(batch)
@@ -467,8 +518,8 @@ class Session:
         if fault is not None and self._answer.state not in (RAISED[fault], ABORTED):
             self._proxy.run_of_now.refuse(
                 f"The server was to raise {RAISED[fault]} for the fault {fault}, but said: "
-                f"{self._answer.said or 'that all is well'}. Let the engine log in as the kit's own user, and start the "
-                "server anew if another version of the kit has."
+                f"{self._answer.said or 'that all is well'}. Let the engine log in as the kit's own user, and start "
+                "the server anew if another version of the kit has."
             )
 
     def _note(self, words: str) -> None:
@@ -509,6 +560,43 @@ class Session:
         if not self.is_closed and not _sent(self._front, self._to_front):
             self._proxy.watch_to_write(self._front, self._flush_front)
 
+    # Between runs.
+
+    def ask(self, query: bytes) -> None:
+        """Ask the server something of the kit's own, which the driver does not see; nobody relays meanwhile."""
+        assert self._back is not None
+        self._back.settimeout(_ANSWER_SECONDS)
+        try:
+            self._back.sendall(protocol.query(query.decode()))
+        except OSError as error:
+            raise psycopg.OperationalError(str(error)) from error
+
+    def rows(self) -> list[list[bytes | None]]:
+        """Return the rows that were answered. Raises: psycopg.OperationalError."""
+        assert self._back is not None
+        found, said = [], ""
+        try:
+            while True:
+                for message in self._from_back:
+                    if message.kind == b"D":
+                        found.append(protocol.row(message.body))
+                    elif message.kind == b"E":
+                        said = protocol.error_fields(message.body).get("M", "an error")
+                    elif message.kind == b"S":  # the driver has to know it, too
+                        self._kept += message.raw
+                    elif message.kind == b"Z":
+                        if said:
+                            raise psycopg.OperationalError(said)
+                        return found
+                data = self._back.recv(_CHUNK)
+                if not data:
+                    raise psycopg.OperationalError("the session has ended")
+                self._from_back.feed(data)
+        except OSError as error:
+            raise psycopg.OperationalError(str(error)) from error
+        finally:
+            self._back.setblocking(False)
+
     # The end.
 
     def _lose(self, fault: Fault) -> None:
@@ -521,9 +609,12 @@ class Session:
         self._note("connection lost")
         self.close()
 
-    def lend(self, client: Client | None) -> None:
-        """Note which client has taken the connection out of its pool; None: it is back, or nobody's client has."""
-        self.lent_to = client
+    def lend(self, client: Client | None, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Note which client has taken the connection out of its pool; None: it is back, or nobody's client has.
+
+        `loop` is the event loop in which it is used, if it is used in one.
+        """
+        self.lent_to, self._loop = client, loop
 
     def run_has_ended(self) -> None:
         """Belong to no run any more. Who waits at a gate, which nobody opens now, is let go."""
@@ -542,7 +633,7 @@ class Session:
             self.is_dead = True
             return
         self._back.setblocking(True)
-        self._back.settimeout(10)
+        self._back.settimeout(_ANSWER_SECONDS)
         with suppress(OSError):
             while data := self._back.recv(_CHUNK):
                 if not unheard:
@@ -557,7 +648,7 @@ class Session:
             self._back = None
 
     def close(self, *, by_driver: bool = False) -> None:
-        """Close both sides. Nobody waits for an answer to this, so it is no stop; but its locks are gone afterwards."""
+        """Close both sides. When its driver has closed it in a run, its locks are gone afterwards."""
         if self.is_closed:
             return
         self._held.close()
@@ -576,8 +667,19 @@ class Session:
         self._front.close()
         self._close_back()
         self._proxy.gone(self)
-        if by_driver and was_open and run is not None and run.turn is not None and self._user is not None:
+        if by_driver and was_open and run is not None and run.turn is not None:
             run.closed(run.turn, self.backend)
+
+    def _is_left_alone(self) -> None:
+        """Close it, its driver being gone: a step of a run, as locks may be released, before the client's next."""
+        run = self._proxy.run
+        if run is None or run.turn is None or not self.is_open or self.is_dead or self.is_awaited:
+            self.close(by_driver=True)
+        elif self._at_gate is None:
+            self._proxy.forget(self._front)
+            self._front.close()
+            self._at_gate = _CLOSES
+            run.leaves(AtWire(_CLOSES.what, session=self))
 
     def _hear_last(self, message: Message) -> None:
         self._kept += message.raw
