@@ -10,17 +10,9 @@ from psycopg._connection_base import BaseConnection
 from pgdst.errors import ConfigurationError
 from pgdst.simulation.gate.proxy import PORT, Proxy
 
-_SOCKET: Final = f".s.PGSQL.{PORT}"
-
 
 def _by_host(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
     options["host"], options["port"] = str(proxy.folder), PORT
-
-
-def _by_socket(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
-    options["unix_sock"] = str(proxy.folder / _SOCKET)
-    options.pop("host", None)
-    options.pop("port", None)
 
 
 def _of_psycopg2(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
@@ -42,7 +34,6 @@ _DRIVERS: Final[dict[str, tuple[_Lead, Callable[[Any], int]]]] = {
     "psycopg_async": (_by_host, lambda connection: int(connection.info.backend_pid)),
     "psycopg2": (_of_psycopg2, lambda connection: int(connection.get_backend_pid())),
     "asyncpg": (_by_host, lambda connection: int(connection.get_server_pid())),
-    "pg8000": (_by_socket, lambda connection: int.from_bytes(connection._backend_key_data[:4])),
 }
 KNOWN: Final = tuple(_DRIVERS)
 
