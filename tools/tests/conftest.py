@@ -18,6 +18,7 @@ import shop
 import timed_schema
 import tiny_backend
 from developers import Developers, listening
+from lab import GATE
 from machine import MARK, Machine
 from pgdst import project
 from pgdst.database import sql_determinism
@@ -255,6 +256,15 @@ def backends(race_server: Server) -> Iterator[Backends]:
     """Its backends."""
     with backends_of(race_server) as found:
         yield found
+
+
+@pytest.fixture(
+    scope="session",
+    params=[GATE, *(pytest.param(name, marks=pytest.mark.long) for name in ("psycopg", "psycopg2", "asyncpg"))],
+)
+def driver(request: pytest.FixtureRequest) -> str:
+    """What the engine of a lab is on."""
+    return str(request.param)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from typing import Any, LiteralString
 
 import psycopg
@@ -15,7 +17,11 @@ from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Exhaustive, Strategy
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import await_only, greenlet_spawn
 
+# psycopg with a gate of its own; all other names are of drivers that come to the proxy.
+GATE = "psycopg's gate"
 Clients = Mapping[str, Callable[[], Any]]
 
 
@@ -36,6 +42,21 @@ class Lab:
     engine: Engine
     simulation: Simulation
     prepare: LiteralString
+    driver: str = GATE
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the engine is the synchronous side of one for coroutines: its clients are coroutines then."""
+        return self.driver == "asyncpg"
+
+    def new_engine(self, **options: Any) -> Engine:
+        """Attach another engine on the same driver, and return it."""
+        return _attach(self.simulation, self.server, self.driver, **options)
+
+    def sleep(self, duration: timedelta) -> None:
+        """Sleep by the simulated clock, as a client."""
+        clock = self.simulation.clock
+        await_only(clock.sleep_async(duration)) if self.is_async else clock.sleep(duration)
 
     def run(self, clients: Clients, strategy: Strategy, faults: Faults | None = None) -> Result:
         """Run the clients on the database as it was prepared."""
@@ -45,7 +66,7 @@ class Lab:
     def run_on(self, clients: Clients, strategy: Strategy, faults: Faults | None = None) -> Result:
         """Run the clients on the database as the run before has left it."""
         for name, client in clients.items():
-            self.simulation.spawn(name, client)
+            self.simulation.spawn(name, partial(greenlet_spawn, client) if self.is_async else client)
         result = self.simulation.run(strategy, faults)
         if Fault.CRASH in result.schedule.faults.values():
             self.observer.close()
@@ -76,22 +97,35 @@ class Lab:
 
 
 @contextmanager
-def lab(backends: Backends, schema: LiteralString, prepare: LiteralString, **options: Any) -> Iterator[Lab]:
-    """Yield a lab with this schema; the options are the simulation's. Its database is gone afterwards."""
+def lab(
+    backends: Backends, schema: LiteralString, prepare: LiteralString, driver: str = GATE, **options: Any
+) -> Iterator[Lab]:
+    """Yield a lab with this schema, and an engine on this driver; the options are the simulation's.
+
+    Its database is gone afterwards.
+    """
     name = f"lab_{secrets.token_hex(4)}"
     _maintain(backends, f"CREATE DATABASE {name}")
     try:
         server = backends.server.with_database(name)
-        with closing(Simulation(backends, **options)) as simulation:
-            made = Lab(server, server.connect(), create_engine(server.url), simulation, prepare)
+        with closing(Simulation(backends, on_the_wire=driver != GATE, **options)) as simulation:
+            with closing(server.connect()) as connection:
+                connection.execute(schema)
+            engine = _attach(simulation, server, driver)
+            made = Lab(server, server.connect(), engine, simulation, prepare, driver)
             try:
-                made.observer.execute(schema)
-                simulation.attach(made.engine)
                 yield made
             finally:
                 made.observer.close()
     finally:
         _maintain(backends, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _attach(simulation: Simulation, server: Server, driver: str, **options: Any) -> Engine:
+    url = server.url if driver == GATE else server.url.replace("+psycopg", f"+{driver}", 1)
+    engine = create_async_engine(url, **options) if driver == "asyncpg" else create_engine(url, **options)
+    simulation.attach(engine)
+    return engine if isinstance(engine, Engine) else engine.sync_engine
 
 
 def _maintain(backends: Backends, statement: str) -> None:
@@ -109,7 +143,12 @@ def sqlstates(result: Result) -> set[str | None]:
     """Return the errors of the database that clients have ended with. Raises: one that is not the database's."""
     found: set[str | None] = set()
     for error in result.errors.values():
-        if not isinstance(error, DBAPIError) or not isinstance(error.orig, psycopg.Error):
+        if not isinstance(error, DBAPIError):
             raise error
-        found.add(error.orig.sqlstate)
+        found.add(sqlstate(error))
     return found
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """Return the SQLSTATE, as psycopg and asyncpg call it, or psycopg2."""
+    return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)

@@ -61,6 +61,18 @@ def test_db_up_twice_at_once_makes_one_database(dev: Sandbox) -> None:
     assert done[0].stdout == done[1].stdout
 
 
+@pytest.mark.long
+def test_db_up_eight_times_at_once_makes_one_database_every_time(dev: Sandbox) -> None:
+    """25 times on each engine; all are told of the same one, which answers."""
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(25):
+            done = list(pool.map(lambda _: dev.script("db_up.py"), range(8)))
+            assert [0] * 8 == [one.returncode for one in done], [one.stderr for one in done]
+            [url] = {one.stdout for one in done}
+            assert [(0,)] == query(url, "SELECT count(*) FROM things")
+            assert 0 == dev.script("db_down.py").returncode
+
+
 def test_db_down_says_what_it_removed_and_nothing_is_success(dev: Sandbox) -> None:
     """Once it names the database, then there is none."""
     dev.script("db_up.py")

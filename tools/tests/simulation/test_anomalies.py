@@ -177,8 +177,8 @@ ANOMALIES = (
 
 
 @pytest.fixture(scope="module")
-def hermitage(backends: Backends) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE) as made:
+def hermitage(backends: Backends, driver: str) -> Iterator[Lab]:
+    with lab(backends, SCHEMA, PREPARE, driver) as made:
         yield made
 
 

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, LiteralString
 
 import pytest
-from lab import Lab, lab, sql
+from lab import Lab, lab, sql, sqlstate
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.result import Result
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")
 
@@ -121,8 +121,9 @@ def book_a_room(made: Lab, name: str, is_right: bool) -> None:
     during = "[9, 11)" if name == "ada" else "[10, 12)"
     table = "exclusive_bookings" if is_right else "bookings"
     with made.engine.begin() as connection:
-        if sql(connection, f"SELECT FROM {table} WHERE during && :during ::int4range", during=during).rowcount == 0:
-            sql(connection, f"INSERT INTO {table} VALUES (:during)", during=during)
+        span = "CAST(CAST(:during AS text) AS int4range)"  # as text for each driver
+        if sql(connection, f"SELECT FROM {table} WHERE during && {span}", during=during).rowcount == 0:
+            sql(connection, f"INSERT INTO {table} VALUES ({span})", during=during)
 
 
 def claim_a_world(made: Lab, _name: str, is_right: bool) -> None:
@@ -172,8 +173,8 @@ def deposit_and_send_a_mail(made: Lab, _name: str, is_right: bool) -> int:
                 balance = sql(connection, "SELECT balance FROM accounts WHERE id = 1").scalar_one()
                 mails += not is_right
                 sql(connection, "UPDATE accounts SET balance = :new WHERE id = 1", new=balance + 1)
-        except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != "40001":
+        except DBAPIError as error:
+            if sqlstate(error) != "40001":
                 raise
         else:
             return mails + is_right
@@ -204,7 +205,7 @@ def write_with_a_lease(made: Lab, _name: str, is_right: bool) -> None:
         token = sql(connection, take, now=now, ends=now + timedelta(seconds=30)).scalar()
     if token is None:
         return
-    clock.sleep(timedelta(minutes=1))
+    made.sleep(timedelta(minutes=1))
     with made.engine.begin() as connection:
         fence = "WHERE token = :token" if is_right else ""
         sql(connection, f"UPDATE leases SET written_by = :token {fence}", token=token)
@@ -251,8 +252,8 @@ BUGS = {
 
 
 @pytest.fixture(scope="module")
-def made(backends: Backends) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE) as found:
+def made(backends: Backends, driver: str) -> Iterator[Lab]:
+    with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 
 

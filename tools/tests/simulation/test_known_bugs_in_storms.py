@@ -258,8 +258,8 @@ BUGS: dict[str, tuple[Make, Sequence[Fault]]] = {
 
 
 @pytest.fixture(scope="module")
-def made(backends: Backends) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE) as found:
+def made(backends: Backends, driver: str) -> Iterator[Lab]:
+    with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 
 

@@ -24,16 +24,16 @@ SEEDS = range(20)
 
 
 @pytest.fixture(scope="module")
-def between(backends: Backends) -> Iterator[Lab]:
+def between(backends: Backends, driver: str) -> Iterator[Lab]:
     """A lab whose schedules stop between statements only."""
-    with lab(backends, SCHEMA, PREPARE) as found:
+    with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def inside(backends: Backends) -> Iterator[Lab]:
+def inside(backends: Backends, driver: str) -> Iterator[Lab]:
     """A lab whose schedules stop inside statements too."""
-    with lab(backends, SCHEMA, PREPARE, inside_statements=True) as found:
+    with lab(backends, SCHEMA, PREPARE, driver, inside_statements=True) as found:
         yield found
 
 

@@ -9,7 +9,6 @@ from lab import Lab, lab, sql, sqlstates
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import Uniform
-from sqlalchemy import create_engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")
@@ -23,8 +22,8 @@ SEEDS = range(60)
 
 
 @pytest.fixture(scope="module")
-def made(backends: Backends) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE) as found:
+def made(backends: Backends, driver: str) -> Iterator[Lab]:
+    with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 
 
@@ -79,8 +78,7 @@ def test_a_pool_that_is_exhausted_by_nested_checkouts_is_found(made: Lab) -> Non
 
     Its time-out passes by the simulated clock.
     """
-    engine = create_engine(made.server.url, pool_size=2, max_overflow=0)
-    made.simulation.attach(engine)
+    engine = made.new_engine(pool_size=2, max_overflow=0)
 
     def nested() -> None:
         with engine.begin(), engine.begin() as inner:

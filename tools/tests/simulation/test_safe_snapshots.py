@@ -6,22 +6,20 @@ import pytest
 from lab import Lab, lab, sql
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.strategy import Exhaustive
-from sqlalchemy import create_engine
 
 SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"
 PREPARE = "TRUNCATE test; INSERT INTO test VALUES (1, 10), (2, 20)"
 
 
 @pytest.fixture(scope="module")
-def made(backends: Backends) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE) as found:
+def made(backends: Backends, driver: str) -> Iterator[Lab]:
+    with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 
 
 def test_a_wait_for_a_safe_snapshot_is_a_wait_for_whoever_writes(made: Lab) -> None:
     """It takes a session of its own: of one that has written before, Postgres may not say whom it waits for."""
-    reading = create_engine(made.server.url)
-    made.simulation.attach(reading)
+    reading = made.new_engine()
 
     def write() -> None:
         with made.engine.execution_options(isolation_level="SERIALIZABLE").begin() as connection:

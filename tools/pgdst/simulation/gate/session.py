@@ -420,6 +420,8 @@ class Session:
 
     def wait_is_over(self) -> None:
         """Take what has arrived while another had the turn."""
+        if self._granted:  # it waited where it was prepared, and is executed now
+            self._granted = self._proxy.run_of_now.number
         self.take_answer()
         if self.is_dead and self.is_awaited:
             self.close()
