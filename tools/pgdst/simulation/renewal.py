@@ -31,6 +31,12 @@ _PLACES: Final = b"""
 _GATES: Final = {"standing", "speaking", "saying", "refuse_others"}
 _PASSING: Final = {*_GATES, "pgconn", "lock", "_prepared", "_pipeline", "_begin_statement"}
 
+# What psycopg2 keeps of a session, and shows.
+_PSYCOPG2: Final = (
+    "autocommit", "isolation_level", "readonly", "deferrable", "encoding", "cursor_factory", "string_types",
+    "binary_types", "notices", "notifies",
+)  # fmt: skip
+
 Rows = list[list[bytes | None]]
 
 
@@ -97,10 +103,18 @@ def backend_of(connection: Gated | Session) -> int:
 
 
 def _python_state(connection: Any) -> dict[str, object]:
-    if not isinstance(connection, BaseConnection):  # it shows nothing
-        return {}
-    found = {name: value for name, value in vars(connection).items() if name not in _PASSING}
-    return {name: tuple(value) if isinstance(value, list | deque) else value for name, value in found.items()}
+    if isinstance(connection, BaseConnection):
+        found = {name: value for name, value in vars(connection).items() if name not in _PASSING}
+    else:
+        found = {name: getattr(connection, name) for name in _PSYCOPG2 if hasattr(connection, name)}
+    return {name: _copy(value) for name, value in found.items()}
+
+
+def _copy(value: object) -> object:
+    """Return what may be changed as it is now."""
+    if isinstance(value, list | deque):
+        return tuple(value)
+    return dict(value) if isinstance(value, dict) else value
 
 
 def _places_of(connections: Sequence[Gated | Session]) -> dict[int, int]:

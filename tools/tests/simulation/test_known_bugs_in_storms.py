@@ -13,13 +13,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from lab import Lab, lab, sql
+from lab import GATE, Lab, lab, sql, sqlstate
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.faults import ALL, DrawnFaults, Fault
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import Uniform
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")
 
@@ -62,8 +62,8 @@ def retried(work: Callable[[], None], *states: str) -> None:
     while True:
         try:
             return work()
-        except OperationalError as error:
-            if states and getattr(error.orig, "sqlstate", None) not in states:
+        except DBAPIError as error:
+            if states and sqlstate(error) not in states:
                 raise
 
 
@@ -245,11 +245,12 @@ def no_idempotency_key(made: Lab, is_right: bool) -> Scenario:
 
 
 Make = Callable[[Lab, bool], Scenario]
+HAND_MADE = "a pool that hands out a dead connection"
 BUGS: dict[str, tuple[Make, Sequence[Fault]]] = {
     "a job taken with SKIP LOCKED and lost in a crash": (jobs, (Fault.CRASH,)),
     "a job lost when its session ends or its connection breaks": (jobs, (Fault.TERMINATED, *NETWORK)),
     "a job lost in any storm": (jobs, ALL),
-    "a pool that hands out a dead connection": (dead_connections, ALL),
+    HAND_MADE: (dead_connections, ALL),
     "a retry around more than the transaction": (repeated_side_effect, ROLLED_BACK),
     "40001 not retried": (not_retried, (Fault.SERIALIZATION,)),
     "acknowledged before the commit": (early_acknowledgement, ALL),
@@ -288,6 +289,8 @@ def first_wrong(made: Lab, make: Make, kinds: Sequence[Fault], is_right: bool) -
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_bug_is_found_in_a_storm_and_its_fixed_twin_is_not_reported(made: Lab, bug: str) -> None:
+    if made.driver not in (GATE, "psycopg") and bug == HAND_MADE:
+        pytest.skip("the pool is written for psycopg")
     make, kinds = BUGS[bug]
     assert first_wrong(made, make, kinds, is_right=False) is not None
     assert first_wrong(made, make, kinds, is_right=True) is None
