@@ -36,7 +36,7 @@ DRIVERS = ("psycopg", "psycopg async", "psycopg2", "asyncpg")
 SEEDS = range(12)
 
 
-@pytest.fixture(scope="module", params=["docker", "embedded"])
+@pytest.fixture(scope="module", params=[pytest.param("docker", marks=pytest.mark.long), "embedded"])
 def backends(request: pytest.FixtureRequest) -> Iterator[Backends]:
     engine = DockerEngine() if request.param == "docker" else EmbeddedEngine()
     with leased_server(engine, SCHEMA) as server, backends_of(server) as found:
