@@ -243,6 +243,7 @@ def _write_plan(order: Order, folder: ServerFolder, server: Server, addresses: s
         "postgres": [
             *(str(binaries / "postgres"), "-D", str(folder.data), "-k", str(folder.socket)),
             *("-c", f"listen_addresses={addresses}", "-c", f"port={server.port}"),
+            *("-c", "dynamic_shared_memory_type=mmap"),  # in its folder, and not where it would outlive a kill
             *settings.arguments(order.server_settings, order.run_id),
         ],
     }

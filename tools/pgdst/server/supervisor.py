@@ -23,7 +23,8 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-STOP_SECONDS = 5
+# Postgres itself kills after 5 s what does not end, as it was stopped. Killed before, it would leave its shared memory.
+STOP_SECONDS = 8
 PR_SET_PDEATHSIG = 1
 
 
