@@ -121,10 +121,6 @@ class Session:
         front.setblocking(False)
         proxy.watch(front, self._read_front)
 
-    def __str__(self) -> str:
-        """Return its database and number in the run."""
-        return f"connection {self.number}"
-
     @property
     def is_awaited(self) -> bool:
         """Whether the server has been asked for something, and has not answered yet."""
@@ -270,7 +266,7 @@ class Session:
                 f"The client {whose.name} cancelled a statement out of its turn, as a time-out in real time does. "
                 "Leave out the time-out, or what else cancels it."
             )
-        at = whose.pause or (f"{whose.session.doing}" if whose.session is not None else "what its code does")
+        at = whose.pause or (whose.session.doing if whose.session is not None else "what its code does")
         beside = f" while {turn.name} has the turn" if turn is not None and turn is not whose else ""
         return (
             f"The client {whose.name} is at two places at once{beside}: {batch.what} beside {at}. "
