@@ -126,7 +126,7 @@ def told(lines: list[str]) -> list[str]:
     ("said", "status", "passed"),
     [
         ({"CAUGHT_IN": "3"}, 0, 7),  # no extension is needed
-        ({"CAUGHT_IN": "5"}, 0, 8),  # one is
+        pytest.param({"CAUGHT_IN": "5"}, 0, 8, marks=pytest.mark.long),  # one is
         ({}, 1, 9),  # both are, and do not help
         ({"CAUGHT_IN": "3", "FAILS_IN": "2 4"}, 1, None),
     ],
@@ -278,7 +278,7 @@ def test_clients(simulation, pgdst_seed):
 """
 
 
-@pytest.mark.parametrize("engine", ["docker", "embedded"])
+@pytest.mark.parametrize("engine", [pytest.param("docker", marks=pytest.mark.long), "embedded"])
 @pytest.mark.parametrize("around", [True, False], ids=["with_postgres", "by_hand"])
 def test_the_line_of_a_test_that_simulates_is_pasted(sandbox: Sandbox, engine: str, around: bool) -> None:
     """In a foreign backend, whose folder has a blank and a quote, and which has no `make test-dst`."""

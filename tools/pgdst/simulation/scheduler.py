@@ -90,10 +90,10 @@ class Scheduler:
 
         Raises: InconclusiveError, ScheduleError, and what the strategy raises; then no client goes on.
         """
-        for client in self._clients.values():
-            client.thread.start()
         try:
-            with _no_garbage_collection():
+            with _no_garbage_collection():  # in no client's thread either, from its beginning on
+                for client in self._clients.values():
+                    client.thread.start()
                 while self._go_on():
                     pass
         except BaseException:
@@ -463,7 +463,8 @@ class Scheduler:
             client.abandon()
         deadline = time.monotonic() + _GIVE_UP_SECONDS
         for client in self._clients.values():
-            client.thread.join(max(0.0, deadline - time.monotonic()))
+            if client.thread.is_alive():  # an interrupt may have come before it was started
+                client.thread.join(max(0.0, deadline - time.monotonic()))
 
 
 @contextmanager

@@ -1,11 +1,15 @@
 """Clients of a real Postgres, one step at a time: who goes on, who gets a lock, who is a deadlock's victim."""
 
+import gc
 import threading
+from contextlib import AbstractContextManager
 
 import psycopg
 import pytest
 from pgdst.errors import ConfigurationError, ForeignServerError, ScheduleError
 from pgdst.server.address import Server
+from pgdst.simulation import client as client_module
+from pgdst.simulation import randomness
 from pgdst.simulation.client import Outcome
 from pgdst.simulation.connection import GatedConnection
 from pgdst.simulation.interleaving import interleaving
@@ -261,3 +265,18 @@ def test_what_a_strategy_raises_ends_the_run(races: Races) -> None:
         races.run(simulation, [deposit(engine, 1)] * 2, Impatient())
     assert [] == [one for one in threading.enumerate() if one.name.startswith("pgdst-")]
     assert isinstance(races.run(simulation, [deposit(engine, 1)] * 2, Uniform(0)), Result)
+
+
+def test_no_garbage_is_collected_by_a_client(races: Races, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its thread's beginning on: it may be a connection, whose closing would be sent in the client's name."""
+    is_on: list[bool] = []
+
+    def acting_as(name: str) -> AbstractContextManager[None]:
+        is_on.append(gc.isenabled())
+        return randomness.acting_as(name)
+
+    monkeypatch.setattr(client_module, "acting_as", acting_as)
+    for seed in range(5):
+        races.run(races.simulation(), [str] * 5, Uniform(seed))
+    assert [False] * 25 == is_on
+    assert gc.isenabled()
