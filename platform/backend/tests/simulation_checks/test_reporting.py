@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import precondition
 from pgdst.simulation.backends import Backends
+from pgdst.simulation.examples import limit_shrinking
 from pgdst.simulation.trace import Trace
 from simulation import profiles
 from simulation.checks import clashes_of, eventually, move
@@ -71,8 +72,12 @@ def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(
     assert {"validate_a_draft", "submit_a_proposal", "the cap on open proposals refuses", "L1"} <= set(unreached)
 
 
+SHRINKS_SECONDS = 300.0
+
+
 def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDatabases, backends: Backends) -> str:
     """Return what is said of the smallest failing example of a platform with a bug, its steps included."""
+    limit_shrinking(SHRINKS_SECONDS)  # what a test before has set may be too short on a busy machine
     with pytest.MonkeyPatch.context() as patch:
         bug(patch)
         with pytest.raises(AssertionError) as failure:
