@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from conftest import leased_server
@@ -45,7 +46,7 @@ def test_what_was_stopped_goes_on_when_who_stopped_it_is_killed(races: Races) ->
 
 @pytest.mark.long  # Postgres waits for 5 s
 @pytest.mark.skipif(sys.platform != "linux", reason="shared memory is listed elsewhere on other systems")
-def test_an_embedded_server_with_a_stopped_process_leaves_no_shared_memory() -> None:
+def test_an_embedded_server_with_a_stopped_process_leaves_neither_it_nor_shared_memory() -> None:
     """It kills what does not end, and only then may it be killed itself."""
     with leased_server(EmbeddedEngine()) as server:
         stopped = server.connect()
@@ -54,8 +55,10 @@ def test_an_embedded_server_with_a_stopped_process_leaves_no_shared_memory() -> 
         assert row[0] in creators_of_shared_memory()
         # In the server's folder, which is removed with all that is in it.
         assert ("mmap",) == stopped.execute("SHOW dynamic_shared_memory_type").fetchone()
-        os.kill(stopped.info.backend_pid, signal.SIGSTOP)
+        backend = stopped.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
     stopped.close()
+    assert not psutil.pid_exists(backend)
     assert row[0] not in creators_of_shared_memory()
 
 
