@@ -33,9 +33,9 @@ _PASSING: Final = {*_GATES, "pgconn", "lock", "_prepared", "_pipeline", "_begin_
 
 # What psycopg2 keeps of a session, and shows.
 _PSYCOPG2: Final = (
-    "autocommit", "isolation_level", "readonly", "deferrable", "encoding", "cursor_factory", "string_types",
-    "binary_types", "notices", "notifies",
-)  # fmt: skip
+    *("autocommit", "isolation_level", "readonly", "deferrable", "encoding", "cursor_factory"),
+    *("string_types", "binary_types", "notices", "notifies"),
+)
 
 Rows = list[list[bytes | None]]
 

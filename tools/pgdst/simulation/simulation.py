@@ -267,10 +267,10 @@ def _synchronous(engine: Any) -> Engine:
         found = found._proxied
     if not isinstance(found, Engine):
         raise ConfigurationError(f"What is attached is an engine, found {type(engine).__name__}. Give create_engine's.")
-    if found.dialect.name != "postgresql" or found.dialect.driver not in drivers.KNOWN:
+    if found.dialect.name != "postgresql" or found.dialect.driver not in drivers.DRIVERS:
         raise ConfigurationError(
             f"The engine uses {found.dialect.name}+{found.dialect.driver}, which has no gate. "
-            f"Make it with postgresql+ and one of {', '.join(drivers.KNOWN)}."
+            f"Make it with postgresql+ and one of {', '.join(drivers.DRIVERS)}."
         )
     if not isinstance(found.pool, QueuePool | NullPool):
         raise ConfigurationError(

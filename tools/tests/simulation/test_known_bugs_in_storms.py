@@ -245,12 +245,10 @@ def no_idempotency_key(made: Lab, is_right: bool) -> Scenario:
 
 
 Make = Callable[[Lab, bool], Scenario]
-HAND_MADE = "a pool that hands out a dead connection"
 BUGS: dict[str, tuple[Make, Sequence[Fault]]] = {
     "a job taken with SKIP LOCKED and lost in a crash": (jobs, (Fault.CRASH,)),
     "a job lost when its session ends or its connection breaks": (jobs, (Fault.TERMINATED, *NETWORK)),
     "a job lost in any storm": (jobs, ALL),
-    HAND_MADE: (dead_connections, ALL),
     "a retry around more than the transaction": (repeated_side_effect, ROLLED_BACK),
     "40001 not retried": (not_retried, (Fault.SERIALIZATION,)),
     "acknowledged before the commit": (early_acknowledgement, ALL),
@@ -289,8 +287,15 @@ def first_wrong(made: Lab, make: Make, kinds: Sequence[Fault], is_right: bool) -
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_bug_is_found_in_a_storm_and_its_fixed_twin_is_not_reported(made: Lab, bug: str) -> None:
-    if made.driver not in (GATE, "psycopg") and bug == HAND_MADE:
-        pytest.skip("the pool is written for psycopg")
-    make, kinds = BUGS[bug]
+    require_found(made, *BUGS[bug])
+
+
+@pytest.mark.parametrize("driver", [GATE, pytest.param("psycopg", marks=pytest.mark.long)], indirect=True)
+def test_a_pool_that_hands_out_a_dead_connection_is_found_and_its_fixed_twin_is_not(made: Lab) -> None:
+    """The pool is written for psycopg."""
+    require_found(made, dead_connections, ALL)
+
+
+def require_found(made: Lab, make: Make, kinds: Sequence[Fault]) -> None:
     assert first_wrong(made, make, kinds, is_right=False) is not None
     assert first_wrong(made, make, kinds, is_right=True) is None

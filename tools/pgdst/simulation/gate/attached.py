@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
@@ -11,18 +11,15 @@ from sqlalchemy import Engine, event
 from pgdst.errors import ConfigurationError, ForeignServerError
 from pgdst.server.guard import Place
 from pgdst.simulation import pool
-from pgdst.simulation.client import AbandonedError, current_client
+from pgdst.simulation.client import AbandonedError, Client, current_client
 from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.gate import drivers
+from pgdst.simulation.gate.drivers import DRIVERS
 from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.session import Session
 from pgdst.simulation.renewal import Idle, is_prepared
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-
-_RENEWABLE: Final = ("psycopg", "psycopg_async", "psycopg2")
 
 
 class AttachedEngine:
@@ -43,7 +40,7 @@ class AttachedEngine:
         self._in_a_loop = in_a_loop
         self.engine = engine
         self._synchronous = synchronous
-        self._driver = synchronous.dialect.driver
+        self._driver = DRIVERS[synchronous.dialect.driver]
         self._proxy = proxy
         self._refuse_others = refuse_others
         self._recycle = synchronous.pool._recycle
@@ -91,29 +88,28 @@ class AttachedEngine:
                 "The engine makes its connections itself, by a `creator`, so they have no gate. Make it from a URL."
             )
 
-    def _connects(self, _dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+    def _user(self) -> Client | None:
+        """Return the client who uses the engine, None between runs. Raises: AbandonedError; InconclusiveError."""
         client = current_client()
         if client is None:
             self._refuse_others()
         elif client.is_abandoned:
             raise AbandonedError
-        drivers.lead(self._driver, self._proxy, options)
-        if self._driver.startswith("psycopg") and self._driver != "psycopg2":
-            options["prepare_threshold"] = None
+        return client
+
+    def _connects(self, _dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        self._user()
+        self._driver.lead(self._proxy, options)
 
     def _connected(self, _connection: Any, record: Any) -> None:
         """Find the session of a new connection, while its driver still tells which process serves it."""
-        session = self._proxy.session_of(drivers.backend_of(self._driver, record.driver_connection))
+        session = self._proxy.session_of(self._driver.backend_of(record.driver_connection))
         self._has_gates = session is not None
         if session is not None:
             self._sessions[record] = session
 
     def _lends(self, _connection: Any, record: Any, _fairy: Any) -> None:
-        client = current_client()
-        if client is None:
-            self._refuse_others()
-        elif client.is_abandoned:
-            raise AbandonedError
+        client = self._user()
         if (session := self._sessions.get(record)) is not None:
             loop = asyncio.get_running_loop() if self._synchronous.dialect.is_async else None
             session.lend(client, loop)
@@ -129,11 +125,8 @@ class AttachedEngine:
 
     @property
     def keeps_connections(self) -> bool:
-        """Whether its connections can be as new for the next run.
-
-        Those of a driver that asks the server for types when it first meets them can't: it would not ask again.
-        """
-        return self._driver in _RENEWABLE and not self._is_prepared
+        """Whether its connections can be as new for the next run."""
+        return self._driver.is_renewable and not self._is_prepared
 
     def idle(self) -> list[Idle]:
         """Return the sessions that nobody uses, as the pool has them."""
@@ -153,7 +146,7 @@ class AttachedEngine:
     def fill(self, connections: int) -> None:
         """Open so many connections anew."""
         self.dispose()
-        if self._driver in _RENEWABLE and self._listeners != pool.listeners(self.engine):
+        if self._driver.is_renewable and self._listeners != pool.listeners(self.engine):
             self._listeners = pool.listeners(self.engine)
             pool.fill(self.engine, 1, self._in_a_loop)
             with self._proxy.quiet():

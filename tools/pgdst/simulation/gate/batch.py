@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from pgdst.simulation.gate import protocol
@@ -19,7 +20,7 @@ _UNSEEN: Final = re.compile(r"\s*(BEGIN|START\s+TRANSACTION|DEALLOCATE)\b[^;]*;?
 _COMMIT: Final = re.compile(r"(COMMIT|END)( WORK| TRANSACTION)?", re.IGNORECASE)
 _ROLLBACK: Final = re.compile(r"(ROLLBACK|ABORT)( WORK| TRANSACTION)?", re.IGNORECASE)
 # Names that drivers count up in a process, or make of an address.
-_COUNTED: Final = re.compile(r"__asyncpg_[a-z]+_[0-9a-f]+__|\bc_[0-9a-f]{6,}_[0-9a-f]+\b|\bpg8000_\w+\b")
+_COUNTED: Final = re.compile(r"__asyncpg_[a-z]+_[0-9a-f]+__|\bc_[0-9a-f]{6,}_[0-9a-f]+\b")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Batch:
     what: str = ""
     is_unseen: bool = False  # it begins a transaction or forgets a statement, and does nothing else
 
-    @property
+    @cached_property
     def kinds(self) -> bytes:
         """The kinds of the messages."""
         return b"".join(message.kind for message in self.messages)
@@ -43,7 +44,7 @@ class Batch:
     @property
     def runs(self) -> bool:
         """Whether it executes something, and does not only prepare or close."""
-        return any(kind in self.kinds for kind in RUNS)
+        return self.counted(RUNS) > 0
 
     @property
     def is_pipeline(self) -> bool:
@@ -52,7 +53,7 @@ class Batch:
 
     def counted(self, kinds: bytes) -> int:
         """Return how many messages are of these kinds."""
-        return sum(map(self.kinds.count, (kinds[number : number + 1] for number in range(len(kinds)))))
+        return sum(self.kinds.count(kind) for kind in kinds)
 
 
 @dataclass

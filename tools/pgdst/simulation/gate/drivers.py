@@ -3,16 +3,22 @@
 import importlib
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg._connection_base import BaseConnection
 
-from pgdst.errors import ConfigurationError
 from pgdst.simulation.gate.proxy import PORT, Proxy
 
 
 def _by_host(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
     options["host"], options["port"] = str(proxy.folder), PORT
+
+
+def _of_psycopg(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
+    _by_host(proxy, options)
+    # What it has prepared by itself it would not prepare again, although the next run begins without.
+    options["prepare_threshold"] = None
 
 
 def _of_psycopg2(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
@@ -27,25 +33,27 @@ def _of_psycopg2(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
     options["connection_factory"] = type("Connection", (factory,), {"cancel": cancel})
 
 
-# By SQLAlchemy's names of drivers: how the options of a connection are made to lead to the proxy, and the process.
-_Lead = Callable[[Proxy, MutableMapping[str, Any]], None]
-_DRIVERS: Final[dict[str, tuple[_Lead, Callable[[Any], int]]]] = {
-    "psycopg": (_by_host, lambda connection: int(connection.info.backend_pid)),
-    "psycopg_async": (_by_host, lambda connection: int(connection.info.backend_pid)),
-    "psycopg2": (_of_psycopg2, lambda connection: int(connection.get_backend_pid())),
-    "asyncpg": (_by_host, lambda connection: int(connection.get_server_pid())),
+@dataclass(frozen=True)
+class Driver:
+    """How the options of a connection are made to lead to the proxy, and which process serves a connection.
+
+    `is_renewable`: its connections can be as new for another run. Those of a driver that asks the server for types when
+    it first meets them can't: it would not ask again.
+    """
+
+    lead: Callable[[Proxy, MutableMapping[str, Any]], None]
+    backend_of: Callable[[Any], int]
+    is_renewable: bool = True
+
+
+_PSYCOPG: Final = Driver(_of_psycopg, lambda connection: int(connection.info.backend_pid))
+# By SQLAlchemy's names.
+DRIVERS: Final = {
+    "psycopg": _PSYCOPG,
+    "psycopg_async": _PSYCOPG,
+    "psycopg2": Driver(_of_psycopg2, lambda connection: int(connection.get_backend_pid())),
+    "asyncpg": Driver(_by_host, lambda connection: int(connection.get_server_pid()), is_renewable=False),
 }
-KNOWN: Final = tuple(_DRIVERS)
-
-
-def lead(driver: str, proxy: Proxy, options: MutableMapping[str, Any]) -> None:
-    """Let the options of a new connection lead to the proxy. Raises: ConfigurationError."""
-    _known(driver)[0](proxy, options)
-
-
-def backend_of(driver: str, connection: Any) -> int:
-    """Return the process that serves a connection of the driver's. Raises: ConfigurationError."""
-    return _known(driver)[1](connection)
 
 
 @contextmanager
@@ -67,12 +75,3 @@ def cancelling_without_the_lock(proxy: Proxy) -> Iterator[None]:
         yield
     finally:
         found.cancel = original
-
-
-def _known(driver: str) -> tuple[_Lead, Callable[[Any], int]]:
-    try:
-        return _DRIVERS[driver]
-    except KeyError:
-        raise ConfigurationError(
-            f"The engine uses the driver {driver}, which is not known here. Known are {', '.join(KNOWN)}."
-        ) from None
