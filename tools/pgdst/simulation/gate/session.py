@@ -300,6 +300,8 @@ class Session:
             if batch is _CONNECTS and client.take_fault() is Fault.TOO_MANY:
                 self._held.enter_context(run.no_connection_left())
             client.session = self
+            if batch is _CANCELS:
+                self._doing = batch
             self._begin(batch)
             return
         self._is_used_by(client)
@@ -657,7 +659,7 @@ class Session:
                 for message in self._from_back:  # last words
                     self._hear_last(message)
             if self._doing is not None:
-                self._note(self._answer.state or "connection lost")
+                self._note("done" if self._doing is _CANCELS else self._answer.state or "connection lost")
             self._pass_on()
         elif self._user is not None and self._user.session is self:
             self._user.session = None

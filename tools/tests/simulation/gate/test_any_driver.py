@@ -1,6 +1,7 @@
 """Whatever driver a client uses, the same schedule gives the same run; whose a statement is, is certain or refused."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -244,6 +245,36 @@ def test_a_run_after_one_that_was_refused_is_as_any_other(bench: Callable[..., B
     with pytest.raises(Exception, match="Step 2"):
         made.simulation.run(Schedule.parse("ada nobody"))
     assert before == made.run(Uniform(3)).trace.hexdigest()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_statement_is_cancelled_by_the_drivers_own_method(bench: Callable[..., Bench], driver: str) -> None:
+    """Which would wait for the proxy with Python's lock held, so that the proxy could never answer."""
+    connection = bench(driver).engine.raw_connection()
+    threading.Timer(0.2, connection.driver_connection.cancel).start()
+    with closing(connection), pytest.raises(Exception, match="canceling statement due to user request"):
+        connection.cursor().execute("SELECT pg_sleep(20)")
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_to_cancel_is_a_step_of_the_client_that_does(bench: Callable[..., Bench], driver: str) -> None:
+    made = bench(driver)
+
+    def cancel() -> None:
+        with made.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            connection.connection.driver_connection.cancel()
+
+    hashes = []
+    for seed in (*range(4), *range(4)):
+        for name in ("ada", "bob"):
+            made.simulation.spawn(name, cancel)
+        result = made.simulation.run(Uniform(seed))
+        assert {} == result.errors
+        assert 8 == len(result.schedule.clients)  # each begins, reads, cancels, and rolls back
+        assert ["done", "done"] == [step.answer for step in result.steps if step.what == "cancel"]
+        hashes.append(result.trace.hexdigest())
+    assert hashes[:4] == hashes[4:]
 
 
 def test_several_coroutines_share_a_loop_and_a_pool_of_asyncpg(backends: Backends) -> None:
