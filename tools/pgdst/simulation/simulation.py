@@ -109,7 +109,11 @@ class Simulation:
 
         `driver` is SQLAlchemy's name of one (`postgresql+asyncpg://…`), `tcp` asks for a port on 127.0.0.1 instead of
         the directory of a Unix socket. What arrives there in a run belongs to the client that has the turn.
+
+        Raises: ConfigurationError, where it is asked for in a run that has begun without a gate.
         """
+        if self._sessions.proxy is None and self._running is not None:
+            raise ConfigurationError("This run has begun without a gate. Ask for the simulation's URL before the run.")
         proxy, server = self._proxy(), self._backends.server
         name = quote(database or server.database, safe="")
         place = f"127.0.0.1:{proxy.port()}/{name}" if tcp else f"/{name}?host={quote(str(proxy.folder))}&port={PORT}"

@@ -66,10 +66,6 @@ class Messages:
         del box[: 1 + length]
         return message
 
-    def begins_with(self, kind: bytes) -> bool:
-        """Tell whether the next message is of this kind."""
-        return self._bytes[:1] == kind
-
     def take_start(self) -> bytes | None:
         """Take out the body of a first packet, which has no kind, if it is whole. Raises: ProtocolError."""
         box = self._bytes

@@ -222,10 +222,9 @@ class Proxy:
                 write()
             if events & _READ and source in self._readers:
                 self._readers[source]()
-        # Who closes a connection has done so before it says something on another: it has asked for no answer.
         while self._heard:
             heard, self._heard = self._heard, []
-            for session in sorted(heard, key=lambda one: (not one.is_left, one.number)):
+            for session in sorted(heard, key=lambda one: one.number):
                 session.go_through()
         return bool(ready)
 

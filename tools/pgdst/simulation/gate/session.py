@@ -141,11 +141,6 @@ class Session:
         self._from_front.feed(data)
         self._proxy.heard(self)
 
-    @property
-    def is_left(self) -> bool:
-        """Whether the driver has closed the connection, or is about to, and has nothing before that to say."""
-        return self._has_hung_up or (self.is_open and self._from_front.begins_with(TERMINATE))
-
     def go_through(self) -> None:
         """Take what has arrived whole, as long as nothing is under way. A peer that breaks the protocol is let go."""
         try:
@@ -400,24 +395,18 @@ class Session:
             return
         if data:
             self._from_back.feed(data)
-            if not self._is_out_of_turn():
-                self.take_answer()
+            self.take_answer()
             return
         self._proxy.forget(self._back)
         self.is_dead = True
         run = self._proxy.run
-        if run is None or not self.is_open or (self.is_awaited and not self._is_out_of_turn()):
+        if run is None or not self.is_open or self.is_awaited:
             self.take_answer()
             self.close()
         # Else its driver finds out when it next asks for something: not sooner, as that would depend on time.
 
-    def _is_out_of_turn(self) -> bool:
-        """Return whether it is answered while another has the turn, as when a crash ends a wait for a lock."""
-        run = self._proxy.run
-        return run is not None and self._user is not None and self._user is not run.turn
-
     def wait_is_over(self) -> None:
-        """Take what has arrived while another had the turn."""
+        """Take what has arrived, the wait for a lock being over."""
         if self._granted:  # it waited where it was prepared, and is executed now
             self._granted = self._proxy.run_of_now.number
         self.take_answer()

@@ -60,10 +60,10 @@ class Peer:
         self.stream.setblocking(True)
         self.stream.settimeout(10)
 
-    def ask(self, said: list[Message]) -> list[tuple[bytes, bytes]]:
+    def ask(self, said: list[Message], ends: int | None = None) -> list[tuple[bytes, bytes]]:
         """Say something that ends with a Sync, and return what is answered up to the last ReadyForQuery."""
         self.stream.sendall(b"".join(message.raw for message in said))
-        left = sum(message.kind in b"QS" for message in said)
+        left = sum(message.kind in b"QS" for message in said) if ends is None else ends
         heard: list[tuple[bytes, bytes]] = []
         stream = Messages()
         while left:
@@ -155,6 +155,17 @@ def test_a_conversation_is_the_same_through_the_proxy(peers: tuple[Peer, Peer], 
 @given(said=conversations)
 def test_ten_thousand_conversations_are_the_same(peers: tuple[Peer, Peer], said: list[list[Message]]) -> None:
     converse(peers, said)
+
+
+def test_what_a_server_passes_over_is_not_waited_for(peers: tuple[Peer, Peer]) -> None:
+    """After an error, everything up to the next Sync, be it a simple query or what asks by Flush."""
+    wrong = Message(b"P", b"\0this is no SQL\0\0\0")
+    flush, query = Message(b"H", b""), Message(b"Q", b"SELECT 1\0")
+    said = [wrong, flush, bind(b"", b"", []), Message(b"E", bytes(5)), flush, query, Message(b"S", b"")]
+    here, there = (peer.ask(said, ends=1) for peer in peers)
+    assert here == there
+    assert [b"E", b"Z"] == [kind for kind, _ in there]
+    assert peers[0].ask([query]) == peers[1].ask([query])
 
 
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,206 @@
+"""A session at the proxy: what a run leaves in it, whose it is, and what is a step of its own."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+import psycopg
+import pytest
+from conftest import leased_server
+from pgdst.errors import ConfigurationError, InconclusiveError
+from pgdst.server.embedded import EmbeddedEngine
+from pgdst.simulation.backends import Backends, backends_of
+from pgdst.simulation.simulation import Simulation
+from pgdst.simulation.strategy import Schedule, Uniform
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import greenlet_spawn
+
+SCHEMA = b"CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL); INSERT INTO accounts VALUES (1, 0), (2, 0)"
+ADD = "UPDATE accounts SET balance = balance + 1 WHERE id = 1"
+
+
+@pytest.fixture(scope="module")
+def backends() -> Iterator[Backends]:
+    with leased_server(EmbeddedEngine(), SCHEMA) as server, backends_of(server) as found:
+        yield found
+
+
+@pytest.fixture
+def simulation(backends: Backends) -> Iterator[Simulation]:
+    with closing(Simulation(backends, on_the_wire=True, stall_seconds=5)) as made:
+        yield made
+
+
+def engine_on(simulation: Simulation, backends: Backends, driver: str, **options: Any) -> Any:
+    """Return an engine that is attached."""
+    url = backends.server.url.replace("+psycopg", f"+{driver}", 1)
+    made = create_async_engine(url, **options) if driver == "asyncpg" else create_engine(url, **options)
+    simulation.attach(made)
+    return made
+
+
+def test_plans_depend_on_no_history(simulation: Simulation) -> None:
+    with psycopg.connect(simulation.url()) as connection:
+        assert ("force_custom_plan",) == connection.execute("SHOW plan_cache_mode").fetchone()
+
+
+def test_a_closed_connection_is_a_step_before_which_others_may_come(simulation: Simulation) -> None:
+    """Its transaction ends there, and with it its locks."""
+    url = simulation.url()
+
+    def leave() -> None:
+        connection = psycopg.connect(url)
+        connection.execute(ADD)
+        connection.close()
+
+    def wait() -> None:
+        with psycopg.connect(url) as connection:
+            connection.execute(ADD)
+
+    for name, client in {"ada": leave, "bob": wait}.items():
+        simulation.spawn(name, client)
+    result = simulation.run(Schedule.parse("ada*3 bob*3 ada bob*3"))
+    told = [str(step) for step in result.steps]
+    waits, closes = f"6 bob: {ADD} -> waits for ada", "7 ada: close -> done"
+    assert told.index(waits) < told.index(closes)
+    assert f"8 bob: {ADD} -> goes on" in told
+
+
+def test_the_url_is_asked_for_before_the_run(simulation: Simulation) -> None:
+    """Else there is no gate in it."""
+    simulation.spawn("ada", simulation.url)
+    [error] = simulation.run(Uniform(0)).errors.values()
+    assert isinstance(error, ConfigurationError)
+
+
+def test_what_a_client_leaves_open_is_gone_in_the_next_run(simulation: Simulation) -> None:
+    """Else the next one would wait for a lock that nobody releases."""
+    left, url = [], simulation.url()
+
+    def leave() -> None:
+        left.append(psycopg.connect(url))
+        left[-1].execute(ADD)
+
+    for seed in range(3):
+        simulation.spawn("ada", leave)
+        assert {} == simulation.run(Uniform(seed)).errors
+    for connection in left:
+        connection.close()
+
+
+def test_a_driver_learns_which_settings_were_put_back_between_runs(simulation: Simulation, backends: Backends) -> None:
+    engine = engine_on(simulation, backends, "psycopg", pool_size=1)
+    seen = []
+
+    def look() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            seen.append(connection.connection.driver_connection.info.parameter_status("TimeZone"))
+            connection.execute(text("SET TimeZone = 'Asia/Tokyo'"))
+            connection.commit()
+
+    for seed in range(3):
+        simulation.spawn("ada", look)
+        assert {} == simulation.run(Uniform(seed)).errors
+    assert [seen[0]] * 3 == seen != ["Asia/Tokyo"] * 3
+
+
+def test_a_connection_that_two_clients_share_is_refused(simulation: Simulation, backends: Backends) -> None:
+    """Whose it is, the pool says, though no transaction is open."""
+    engine = engine_on(simulation, backends, "psycopg2", isolation_level="AUTOCOMMIT")
+    shared: list[Any] = []
+
+    def lend() -> None:
+        with engine.connect() as connection, engine.connect() as other:
+            shared.append(connection)
+            connection.execute(text("SELECT 1"))
+            other.execute(text("SELECT 2"))
+
+    def take() -> None:
+        shared[0].execute(text("SELECT 3"))
+
+    simulation.spawn("ada", lend)
+    simulation.spawn("bob", take)
+    with pytest.raises(
+        InconclusiveError, match=r"The client ada is at two places at once while bob has the turn: SELECT 3"
+    ):
+        simulation.run(Schedule.parse("ada*2 bob*2 ada*3"))
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
+def test_a_connection_is_as_before_when_its_commit_was_made_to_fail(
+    simulation: Simulation, backends: Backends, driver: str
+) -> None:
+    engine = engine_on(simulation, backends, driver)
+    synchronous = getattr(engine, "sync_engine", engine)
+
+    def add_twice() -> bool:
+        with synchronous.connect() as connection:
+            connection.execute(text(ADD))
+            with pytest.raises(DBAPIError):
+                connection.commit()
+            connection.rollback()
+            same = connection.connection.driver_connection
+            connection.execute(text(ADD))
+            connection.commit()
+            return same is connection.connection.driver_connection
+
+    simulation.spawn("ada", add_twice if synchronous is engine else lambda: greenlet_spawn(add_twice))
+    result = simulation.run(Schedule.parse("ada*2 ada!serialization ada*3"))
+    assert result.value("ada") is True
+
+
+def lock(engine: Any) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE"))
+
+
+def read(engine: Any) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SELECT balance FROM accounts WHERE id = 1"))
+
+
+def test_a_statement_that_waits_where_it_is_prepared_is_one_stop_all_the_same(
+    simulation: Simulation, backends: Backends
+) -> None:
+    """Asyncpg prepares a statement by itself, which waits for the table's lock; psycopg sends all of it at once."""
+    schedules = []
+    for driver in ("psycopg", "asyncpg"):
+        engine = engine_on(simulation, backends, driver)
+        synchronous = getattr(engine, "sync_engine", engine)
+        for name, function in {"ada": lock, "bob": read}.items():
+            simulation.spawn(name, *([function] if synchronous is engine else [greenlet_spawn, function]), synchronous)
+        result = simulation.run(Schedule.parse("ada*2 bob*2 ada bob*2"))
+        assert any(step.answer == "waits for ada" for step in result.steps)
+        schedules.append(str(result.schedule))
+    assert schedules[0] == schedules[1]
+
+
+async def saves(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    async with connection.transaction(), connection.transaction():
+        await connection.execute(ADD)
+    await connection.close()
+
+
+def streams(engine: Any) -> None:
+    with engine.connect().execution_options(stream_results=True) as connection:
+        connection.execute(text("SELECT generate_series(1, 3)")).all()
+
+
+def test_names_that_a_driver_counts_up_are_the_runs_own(simulation: Simulation, backends: Backends) -> None:
+    """Savepoints of asyncpg, cursors of psycopg2."""
+    engine = engine_on(simulation, backends, "psycopg2")
+    hashes = []
+    for _ in range(3):
+        simulation.spawn("ada", saves, simulation.url())
+        simulation.spawn("bob", streams, engine)
+        result = simulation.run(Uniform(1))
+        assert {} == result.errors
+        assert {"name0", "name1"} == {word for step in result.steps for word in re.findall(r"name\d", step.what)}
+        hashes.append(result.trace.hexdigest())
+    assert 1 == len(set(hashes))
