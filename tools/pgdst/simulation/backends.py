@@ -22,6 +22,7 @@ from pgdst.simulation.mappers import load_properties_in_order
 # is suspected of having been stopped while it held one of the locks by which Postgres guards its own lists.
 SUSPICIOUS_SECONDS = 0.25
 _TRIES = 20
+ENDS_SECONDS = 5.0
 _RECOVERS_SECONDS = 30.0
 
 _BLOCKERS = b"""
@@ -235,6 +236,11 @@ class Backends:
                 return False
             time.sleep(0.0005)
         return True
+
+    def require_gone(self, backend: int, which: str) -> None:
+        """Return once a session has ended. Raises: InconclusiveError, where it does not."""
+        if not self.wait_until_gone(backend, ENDS_SECONDS):
+            raise InconclusiveError(f"A session {which} did not end within {ENDS_SECONDS:g} s.")
 
     def _is_there(self, backend: int) -> bool:
         with self._lock:

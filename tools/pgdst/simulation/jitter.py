@@ -41,9 +41,9 @@ POINTS: Final = (
     "simulation.parking:Parking.let_pass",
     "simulation.parking:Parking.settle",
     # Connections are opened, closed and broken.
-    "simulation.simulation:_Attached._place",
-    "simulation.simulation:_Attached._accept",
-    "simulation.simulation:_Attached.dispose",
+    "simulation.gated_engine:GatedEngine._place",
+    "simulation.gated_engine:GatedEngine._accept",
+    "simulation.gated_engine:GatedEngine.dispose",
     "simulation.backends:Backends._connect",
     "simulation.connection:stop_sending",
     "simulation.connection:wait_for_answer",

@@ -16,7 +16,7 @@ from typing import Any
 
 from pgdst.errors import InconclusiveError, PgdstError
 from pgdst.server import full_disk
-from pgdst.simulation.backends import Backends
+from pgdst.simulation.backends import ENDS_SECONDS, Backends
 from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Pause, Waiting
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.connection import ASK_AFTER_SECONDS, ASK_AT_LEAST_EVERY_SECONDS, Connections, Gated
@@ -31,7 +31,6 @@ from pgdst.simulation.waits import WaitsFor, is_in_cycle, who_waits_for
 STALL_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
 _GIVE_UP_SECONDS = 2.0
-_ENDS_SECONDS = 5.0
 _WORDS: dict[tuple[Fault, ...], str] = {}
 _SHOWN = 40  # characters of what another client would do
 
@@ -201,7 +200,7 @@ class Scheduler:
         self._note(client, "connect", "done")
 
     def _wait_until_gone(self, backend: int, what: str) -> None:
-        if not self._backends.wait_until_gone(backend, _ENDS_SECONDS):
+        if not self._backends.wait_until_gone(backend, ENDS_SECONDS):
             raise InconclusiveError(f"The backend {what}.")
 
     def refuse(self, why: str) -> PgdstError:
@@ -334,7 +333,7 @@ class Scheduler:
 
     def _wait_until_struck(self, client: Client) -> None:
         """Return when the fault has ended the client's wait: until then it would still seem to be blocked."""
-        deadline = time.monotonic() + _ENDS_SECONDS
+        deadline = time.monotonic() + ENDS_SECONDS
         assert client.backend is not None
         while self._waits_for(client)[client.backend]:
             if time.monotonic() > deadline:

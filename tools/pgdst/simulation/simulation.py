@@ -2,29 +2,29 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from psycopg.pq.abc import PGconn
-from sqlalchemy import Engine, NullPool, QueuePool, event
+from sqlalchemy import Engine
 
-from pgdst.errors import ConfigurationError, ForeignServerError, InconclusiveError
+from pgdst.errors import ConfigurationError
 from pgdst.server.guard import GUARD, Place
 from pgdst.simulation import pool
+from pgdst.simulation.attached import Attached, synchronous_side
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.client import current_client
 from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.connection import Connections, Gated, GatedAsyncConnection, GatedConnection
+from pgdst.simulation.connection import Connections, Gated
 from pgdst.simulation.faults import Faults
 from pgdst.simulation.gate import drivers
 from pgdst.simulation.gate.attached import AttachedEngine
 from pgdst.simulation.gate.loop import Loop
 from pgdst.simulation.gate.proxy import PORT, Proxy
-from pgdst.simulation.parking import SETTING, Parking, parking_of
-from pgdst.simulation.renewal import Idle, Sessions, is_prepared
+from pgdst.simulation.gated_engine import GatedEngine
+from pgdst.simulation.parking import parking_of
+from pgdst.simulation.renewal import Idle, Sessions
 from pgdst.simulation.result import Result
 from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Scheduler
 from pgdst.simulation.strategy import Schedule, Strategy
@@ -32,7 +32,6 @@ from pgdst.simulation.strategy import Schedule, Strategy
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which only its users have
 
-_ENDS_SECONDS = 5.0
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
 
@@ -41,8 +40,8 @@ class Simulation:
 
     A run begins with as many idle connections as it has clients, but with `connections` at least: where runs of one
     simulation have few clients and then many, those of the one are not closed for the other. `on_the_wire` lets psycopg
-    too go through the proxy, as all other drivers do. `stall_seconds` is how
-    long a client may go on without sending anything or waiting for a lock, and `deadline_seconds` how long a run may
+    too go through the proxy, as all other drivers do. `stall_seconds` is how long a client may go on without sending
+    anything or waiting for a lock, and `deadline_seconds` how long a run may
     last, both in real time: where one passes, the run is inconclusive.
     """
 
@@ -65,7 +64,7 @@ class Simulation:
         self._is_on_the_wire = on_the_wire
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
-        self._attached: list[_Attached] = []
+        self._attached: list[GatedEngine] = []
         self._through_proxy: list[AttachedEngine] = []
         self._resources = ExitStack()
         self._loop: Loop | None = None
@@ -80,19 +79,17 @@ class Simulation:
 
         With `inside_statements` the tables of its database get triggers, at which a schedule can stop a statement.
 
-        Raises: ConfigurationError, where it is not on psycopg 3, or its connections can't have a gate each;
+        Raises: ConfigurationError, where its driver is not known, or its connections can't have a gate each;
         ForeignServerError, where it leads to another server.
         """
-        synchronous = _synchronous(engine)
-        if self._is_on_the_wire or synchronous.dialect.driver not in ("psycopg", "psycopg_async"):
+        url = synchronous_side(engine).url
+        if self._is_on_the_wire or url.get_driver_name() not in ("psycopg", "psycopg_async"):
             gate = self._proxy()
             if self._inside_statements:
-                self._park(gate, synchronous.url.database or "")
-            self._through_proxy.append(
-                AttachedEngine(engine, synchronous, gate, self.clock, self._refuse_others, self._in_a_loop())
-            )
+                self._park(gate, url.database or "")
+            self._through_proxy.append(AttachedEngine(engine, gate, self.clock, self._refuse_others, self._in_a_loop()))
             return
-        attached = _Attached(engine, self._backends, self._sessions, self.clock, self._refuse_others)
+        attached = GatedEngine(engine, self._backends, self._sessions, self.clock, self._refuse_others)
         if self._inside_statements:
             others = {one.parking.database: one.parking for one in self._attached if one.parking is not None}
             attached.park(others)
@@ -221,7 +218,7 @@ class Simulation:
             for one in self._through_proxy:
                 one.dispose()
             for backend in proxy.take_closed():
-                require_gone(self._backends, backend, "whose connection was closed")
+                self._backends.require_gone(backend, "whose connection was closed")
             for one in pools:
                 one.fill(connections)
             with proxy.quiet():
@@ -236,7 +233,7 @@ class Simulation:
         if left:
             self._backends.terminate(left)
             for backend in left:
-                require_gone(self._backends, backend, "that a client has left open")
+                self._backends.require_gone(backend, "that a client has left open")
                 self._sessions.died(backend, unheard=True)
             self._dispose()  # the pools count them
 
@@ -264,167 +261,5 @@ class Simulation:
         self._sessions.proxy = self._loop = None
 
 
-def _synchronous(engine: Any) -> Engine:
-    """Return the engine that has the pool. Raises: ConfigurationError, where it can't be used."""
-    found = engine
-    while hasattr(found, "_proxied"):  # an asynchronous engine, or one with execution options of its own
-        found = found._proxied
-    if not isinstance(found, Engine):
-        raise ConfigurationError(f"What is attached is an engine, found {type(engine).__name__}. Give create_engine's.")
-    if found.dialect.name != "postgresql" or found.dialect.driver not in drivers.DRIVERS:
-        raise ConfigurationError(
-            f"The engine uses {found.dialect.name}+{found.dialect.driver}, which has no gate. "
-            f"Make it with postgresql+ and one of {', '.join(drivers.DRIVERS)}."
-        )
-    if not isinstance(found.pool, QueuePool | NullPool):
-        raise ConfigurationError(
-            f"The engine's pool is a {type(found.pool).__name__}, whose connections clients would share or find in one "
-            "run and not in the next. Make it with the usual pool, or with NullPool."
-        )
-    return found
-
-
-def _idle_of(attached: "Sequence[_Attached]") -> list[Idle]:
+def _idle_of(attached: "Sequence[Attached]") -> list[Idle]:
     return [idle for one in attached for idle in one.idle()]
-
-
-def require_gone(backends: Backends, backend: int, which: str) -> None:
-    """Return once a session has ended. Raises: InconclusiveError."""
-    if not backends.wait_until_gone(backend, _ENDS_SECONDS):
-        raise InconclusiveError(f"A session {which} did not end within {_ENDS_SECONDS:g} s.")
-
-
-class _Attached:
-    """An engine whose connections have a gate."""
-
-    def __init__(
-        self,
-        engine: "Engine | AsyncEngine",
-        backends: Backends,
-        sessions: Connections,
-        clock: SimulatedClock,
-        refuse_others: Callable[[], None],
-    ) -> None:
-        self.engine = engine
-        self._synchronous = _synchronous(engine)
-        self.parking: Parking | None = None
-        self._listeners: int | None = None  # how many there were when it was looked what they do
-        self._is_prepared = False
-        self._recycle = self._synchronous.pool._recycle
-        self._backends = backends
-        self._sessions = sessions
-        self._refuse_others = refuse_others
-        self._resources = ExitStack()
-        self._loop: Loop | None = None
-        pool.dispose(engine)
-        self._listen("do_connect", self._connect_async if self._synchronous.dialect.is_async else self._connect)
-        # A client may dispose of the engine, which has another pool then.
-        self._listen("engine_disposed", lambda disposed: pool.own_waits(disposed, clock))
-        try:
-            self._require_gates()
-        except BaseException:
-            self.close()
-            raise
-
-    def _listen(self, name: str, function: Callable[..., Any]) -> None:
-        event.listen(self._synchronous, name, function)
-        self._resources.callback(event.remove, self._synchronous, name, function)
-
-    def _require_gates(self) -> None:
-        if not isinstance(pool.warm_up(self.engine), Gated):
-            raise ConfigurationError(
-                "The engine makes its connections itself, by a `creator`, so they have no gate. Make it from a URL."
-            )
-
-    def park(self, others: Mapping[str, Parking]) -> None:
-        """Have places in its database where statements can be stopped: those of another engine on it, or new ones."""
-        database = self._synchronous.url.database or ""
-        self.parking = others.get(database)
-        if self.parking is None:
-            server = self._backends.server.with_database(database)
-            self.parking = self._resources.enter_context(parking_of(server, self._backends))
-
-    @property
-    def has_pool(self) -> bool:
-        """Return whether the engine keeps connections."""
-        return pool.has_pool(self.engine)
-
-    def idle(self) -> list[Idle]:
-        """Return the connections that nobody uses."""
-        return pool.idle(self.engine) if self.has_pool else []
-
-    def is_whole(self, connections: int) -> bool:
-        """Return whether the pool has so many idle connections, which may be used again."""
-        return pool.is_whole(self.engine, connections) and not self._is_prepared
-
-    def fill(self, connections: int) -> None:
-        """Open so many connections anew."""
-        self.dispose()
-        if self._listeners != pool.listeners(self.engine):
-            self._listeners = pool.listeners(self.engine)
-            pool.fill(self.engine, 1)
-            self._is_prepared = is_prepared(self.idle()[0].connection)
-            self.dispose()
-        pool.fill(self.engine, connections)
-
-    def sort(self, places: Mapping[int, int]) -> None:
-        """Let connections be handed out in the order of the places of their processes."""
-        pool.sort(self.engine, lambda record: places[record.driver_connection.standing.backend])
-
-    def dispose(self) -> None:
-        """Close all connections that nobody uses, and return when their sessions have ended; new ones have a gate."""
-        pool.dispose(self.engine)
-        for backend in self._sessions.take_closed():
-            require_gone(self._backends, backend, "whose connection was closed")
-
-    def close(self) -> None:
-        """Close all connections that nobody uses; new ones have none."""
-        self._resources.close()
-        self._synchronous.pool._recycle = self._recycle
-        pool.dispose(self.engine)
-
-    def _connect(self, _dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> GatedConnection:
-        options = dict(options)  # the engine's own, for all connections
-        place = self._place(options)
-        connection = GatedConnection.connect(*arguments, **options)
-        self._accept(connection, place)
-        return connection
-
-    def _connect_async(self, _dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
-        async def create(*arguments: Any, **options: Any) -> GatedAsyncConnection:
-            place = self._place(options)
-            connection = await GatedAsyncConnection.connect(*arguments, **options)
-            self._accept(connection, place)
-            return connection
-
-        options["async_creator_fn"] = create
-
-    def _place(self, options: dict[str, Any]) -> int | None:
-        """Add to the options of a new connection what a simulation wants of it."""
-        # A prepared statement is planned by how often its connection has run it, which is no part of the seed.
-        options["prepare_threshold"] = None
-        if self.parking is None:
-            return None
-        place = self.parking.new_place()
-        options["options"] = f"{options.get('options') or ''} -c {SETTING}={place}".strip()
-        return place
-
-    def _accept(self, connection: Gated, place: int | None) -> None:
-        self._require_ours(connection.pgconn)
-        self._sessions.add(connection)
-        connection.refuse_others = self._refuse_others
-        if self.parking is not None and place is not None:
-            self.parking.assign(place, connection.standing.backend)
-        if (client := current_client()) is not None:
-            client.opened(connection)
-
-    def _require_ours(self, pgconn: PGconn) -> None:
-        result = pgconn.exec_(b"SELECT current_setting('pgdst.run_id', true)")
-        found = (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
-        expected = self._backends.server.run_id
-        if found != expected:
-            pgconn.finish()
-            raise ForeignServerError(
-                f"The engine leads to a server that answers with run id {found or 'none'}, expected {expected}. "
-                "Make it from the URL of a database that pgdst lends."
-            )

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
-from pgdst.errors import ConfigurationError, ForeignServerError
+from pgdst.errors import ForeignServerError
 from pgdst.server.guard import Place
 from pgdst.simulation import pool
+from pgdst.simulation.attached import Attached
 from pgdst.simulation.client import AbandonedError, Client, current_client
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.gate.drivers import DRIVERS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
-class AttachedEngine:
+class AttachedEngine(Attached):
     """An engine that is led to the proxy, from its next connection on.
 
     Whose a connection is, the pool says: it is lent to whoever took it out, and to nobody else until it is back.
@@ -31,42 +31,31 @@ class AttachedEngine:
     def __init__(
         self,
         engine: "Engine | AsyncEngine",
-        synchronous: Engine,
         proxy: Proxy,
         clock: SimulatedClock,
         refuse_others: Callable[[], None],
         in_a_loop: pool.InALoop,
     ) -> None:
-        self._in_a_loop = in_a_loop
-        self.engine = engine
-        self._synchronous = synchronous
-        self._driver = DRIVERS[synchronous.dialect.driver]
+        super().__init__(engine, refuse_others, in_a_loop)
+        self._driver = DRIVERS[self._synchronous.dialect.driver]
         self._proxy = proxy
-        self._refuse_others = refuse_others
-        self._recycle = synchronous.pool._recycle
-        self._resources = ExitStack()
-        self._has_gates = False
-        self._listeners: int | None = None  # how many there were when it was looked what they do
-        self._is_prepared = False
+        self._last_has_a_gate = False
         self._sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()  # by the pool's records
         self._require_ours()
-        pool.dispose(engine, in_a_loop)
-        self._listen("do_connect", self._connects)
-        self._listen("connect", self._connected)
-        self._listen("checkout", self._lends)
-        self._listen("checkin", self._takes_back)
-        self._listen("detach", self._takes_back)
-        # A client may dispose of the engine, which has another pool then.
-        self._listen("engine_disposed", lambda disposed: pool.own_waits(disposed, clock))
-        try:
-            self._require_gates()
-        except BaseException:
-            self.close()
-            raise
+        self._give_gates(
+            clock,
+            {
+                "do_connect": self._connects,
+                "connect": self._connected,
+                "checkout": self._lends,
+                "checkin": self._takes_back,
+                "detach": self._takes_back,
+            },
+        )
 
-    def _listen(self, name: str, function: Callable[..., Any]) -> None:
-        event.listen(self._synchronous, name, function)
-        self._resources.callback(event.remove, self._synchronous, name, function)
+    def _has_gate(self, _connection: object) -> bool:
+        """Tell what was seen when it was made: some drivers tell nothing of a connection that is closed."""
+        return self._last_has_a_gate
 
     def _require_ours(self) -> None:
         """Return only where the engine's URL leads to the server of the run. Raises: ForeignServerError."""
@@ -79,13 +68,6 @@ class AttachedEngine:
             raise ForeignServerError(
                 f"The engine leads to {host}:{port}, and the run's server is at {server.host}:{server.port}. "
                 "Make it from the URL of a database that pgdst lends."
-            )
-
-    def _require_gates(self) -> None:
-        pool.warm_up(self.engine, self._in_a_loop)
-        if not self._has_gates:
-            raise ConfigurationError(
-                "The engine makes its connections itself, by a `creator`, so they have no gate. Make it from a URL."
             )
 
     def _user(self) -> Client | None:
@@ -104,7 +86,7 @@ class AttachedEngine:
     def _connected(self, _connection: Any, record: Any) -> None:
         """Find the session of a new connection, while its driver still tells which process serves it."""
         session = self._proxy.session_of(self._driver.backend_of(record.driver_connection))
-        self._has_gates = session is not None
+        self._last_has_a_gate = session is not None
         if session is not None:
             self._sessions[record] = session
 
@@ -117,16 +99,6 @@ class AttachedEngine:
     def _takes_back(self, _connection: Any, record: Any) -> None:
         if (session := self._sessions.get(record)) is not None:
             session.lend(None)
-
-    @property
-    def has_pool(self) -> bool:
-        """Return whether the engine keeps connections."""
-        return pool.has_pool(self.engine)
-
-    @property
-    def keeps_connections(self) -> bool:
-        """Whether its connections can be as new for the next run."""
-        return self._driver.is_renewable and not self._is_prepared
 
     def idle(self) -> list[Idle]:
         """Return the sessions that nobody uses, as the pool has them."""
@@ -141,29 +113,12 @@ class AttachedEngine:
 
     def is_whole(self, connections: int) -> bool:
         """Return whether the pool has so many idle connections, which may be used again."""
-        return self.keeps_connections and pool.is_whole(self.engine, connections)
+        return self._driver.is_renewable and super().is_whole(connections)
 
-    def fill(self, connections: int) -> None:
-        """Open so many connections anew."""
-        self.dispose()
-        if self._driver.is_renewable and self._listeners != pool.listeners(self.engine):
-            self._listeners = pool.listeners(self.engine)
-            pool.fill(self.engine, 1, self._in_a_loop)
-            with self._proxy.quiet():
-                self._is_prepared = is_prepared(self.idle()[0].connection)
-            self.dispose()
-        pool.fill(self.engine, connections, self._in_a_loop)
+    def _look_whether_prepared(self) -> bool:
+        with self._proxy.quiet():
+            return is_prepared(self.idle()[0].connection)
 
     def sort(self, places: Mapping[int, int]) -> None:
         """Let connections be handed out in the order of the places of their processes."""
         pool.sort(self.engine, lambda record: places[self._sessions[record].backend])
-
-    def dispose(self) -> None:
-        """Close all connections that nobody uses."""
-        pool.dispose(self.engine, self._in_a_loop)
-
-    def close(self) -> None:
-        """Close all connections that nobody uses; new ones have no gate."""
-        self._resources.close()
-        self._synchronous.pool._recycle = self._recycle
-        pool.dispose(self.engine, self._in_a_loop)
