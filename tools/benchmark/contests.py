@@ -142,12 +142,11 @@ def _speed(title: str, *options: str) -> Contest:
 def parts(_used: str) -> Contest:
     """Measure where the time of a step goes."""
     command = (OURS, str(HERE / "schedules.py"), "part", "--clients", "3")
-    names = ("statements", "observer", "signals", "the rest")
+    names = ("statements", "clients", "observer", "signals", "the rest")
     apart = [Contestant(f"{name}, a row each", _on_a_server(*command, name)) for name in names]
     clash = [Contestant(f"{name}, one row", _on_a_server(*command, "--contended", name)) for name in names]
-    title = (
-        "Where the time of a step goes, three clients (the rest: clients, SQLAlchemy, threads taking turns, the trace)"
-    )
+    about = "statements: proxy and Postgres; clients: SQLAlchemy, driver, threads taking turns"
+    title = f"Where the time of a step goes, three clients ({about})"
     return Contest(title, (*apart, *clash), measure=apart[0].name, unit="us")
 
 

@@ -24,9 +24,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pgdst.server.address import from_environment
-from pgdst.simulation import backends as backends_module
-from pgdst.simulation import connection as connection_module
 from pgdst.simulation.backends import Backends, backends_of
+from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import PCT, Strategy, Uniform
 
@@ -137,7 +136,7 @@ def speed(clients: int, contended: bool, whole: bool, times: int) -> None:
 
 
 @main.command()
-@click.argument("part", type=click.Choice(["statements", "observer", "signals", "the rest"]))
+@click.argument("part", type=click.Choice(["statements", "clients", "observer", "signals", "the rest"]))
 @click.option("--clients", type=click.IntRange(2, len(CLIENTS)), default=3, show_default=True)
 @click.option("--contended", is_flag=True, help="All clients write one row, instead of one each.")
 @click.option("--times", type=int, default=10, show_default=True, help="How many runs.")
@@ -159,20 +158,22 @@ def part(part: str, clients: int, contended: bool, times: int) -> None:
 
 @contextmanager
 def timed_parts(backends: Backends, spent: dict[str, float]) -> Iterator[None]:
-    """Add up the seconds in statements, the observer's questions and signals; each without what it calls of those."""
-    exchange = connection_module._Exchange
-    places: tuple[tuple[Any, str, str], ...] = (
-        (exchange, "_drive", "statements"),
-        (backends_module.Backends, "blockers", "observer"),
-        (type(backends._processes), "stop", "signals"),
-        (type(backends._processes), "resume", "signals"),
+    """Add up the seconds in which the server and the clients are waited for, the observer's questions and signals.
+
+    Each without what it calls of those.
+    """
+    places: tuple[tuple[Any, str, Callable[[Any], str]], ...] = (
+        (Proxy, "pump", _whom_it_waits_for),
+        (Backends, "blockers", lambda _backends: "observer"),
+        (type(backends._processes), "stop", lambda _processes: "signals"),
+        (type(backends._processes), "resume", lambda _processes: "signals"),
     )
     inside = [0.0]
 
-    def timed(function: Any, label: str) -> Any:
+    def timed(function: Any, label_of: Callable[[Any], str]) -> Any:
         @wraps(function)
         def call(*arguments: Any) -> Any:
-            begin, before = time.perf_counter(), inside[0]
+            label, begin, before = label_of(arguments[0]), time.perf_counter(), inside[0]
             try:
                 return function(*arguments)
             finally:
@@ -183,13 +184,18 @@ def timed_parts(backends: Backends, spent: dict[str, float]) -> Iterator[None]:
         return call
 
     originals = [getattr(owner, name) for owner, name, _label in places]
-    for owner, name, label in places:
-        setattr(owner, name, timed(getattr(owner, name), label))
+    for owner, name, label_of in places:
+        setattr(owner, name, timed(getattr(owner, name), label_of))
     try:
         yield
     finally:
         for (owner, name, _label), original in zip(places, originals, strict=True):
             setattr(owner, name, original)
+
+
+def _whom_it_waits_for(proxy: Proxy) -> str:
+    client = proxy.run.turn if proxy.run is not None else None
+    return "statements" if client is not None and client.session is not None and client.session.may_wait else "clients"
 
 
 # How probably a bug is found.

@@ -260,7 +260,7 @@ def backends(race_server: Server) -> Iterator[Backends]:
 
 @pytest.fixture(
     scope="session",
-    params=[GATE, *(pytest.param(name, marks=pytest.mark.long) for name in ("psycopg", "psycopg2", "asyncpg"))],
+    params=[GATE, *(pytest.param(name, marks=pytest.mark.long) for name in ("psycopg2", "asyncpg"))],
 )
 def driver(request: pytest.FixtureRequest) -> str:
     """What the engine of a lab is on."""

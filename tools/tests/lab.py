@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only, greenlet_spawn
 
 # psycopg with a gate of its own; all other names are of drivers that come to the proxy.
-GATE = "psycopg's gate"
+GATE = "psycopg"
 Clients = Mapping[str, Callable[[], Any]]
 
 
@@ -108,7 +108,7 @@ def lab(
     _maintain(backends, f"CREATE DATABASE {name}")
     try:
         server = backends.server.with_database(name)
-        with closing(Simulation(backends, on_the_wire=driver != GATE, **options)) as simulation:
+        with closing(Simulation(backends, **options)) as simulation:
             with closing(server.connect()) as connection:
                 connection.execute(schema)
             engine = _attach(simulation, server, driver)
@@ -122,7 +122,7 @@ def lab(
 
 
 def _attach(simulation: Simulation, server: Server, driver: str, **options: Any) -> Engine:
-    url = server.url if driver == GATE else server.url.replace("+psycopg", f"+{driver}", 1)
+    url = server.url.replace("+psycopg", f"+{driver}", 1)
     engine = create_async_engine(url, **options) if driver == "asyncpg" else create_engine(url, **options)
     simulation.attach(engine)
     return engine if isinstance(engine, Engine) else engine.sync_engine

@@ -24,10 +24,10 @@ def test_a_chancy_thing(run_trace):
 S = "tools/pgdst/simulation"
 # What is planted, with where: what stands in a file, and what is put in its place; and which runs are to find it.
 PLANTED = {
-    "a gate decided by libpq's status": (
+    "a gate decided by what has arrived": (
         [
-            (f"{S}/connection.py", "if not self.standing.is_in_flight:", "if self.info.transaction_status != 1:"),
-            (f"{S}/connection.py", "            bury(connection, unheard=unheard)", "            pass"),
+            (f"{S}/gate/session.py", "if run is None or not self.is_open or self.is_awaited:", "if True:"),
+            (f"{S}/gate/session.py", "            self._back.take_the_rest(unheard=unheard)", "            return"),
         ],
         ("--simulation-seeds", "0"),
     ),

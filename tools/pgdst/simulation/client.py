@@ -5,10 +5,9 @@ import contextvars
 import inspect
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +17,6 @@ from pgdst.simulation.randomness import acting_as
 
 if TYPE_CHECKING:
     from pgdst.simulation.clock import SimulatedClock
-    from pgdst.simulation.connection import Gated
     from pgdst.simulation.faults import Fault
     from pgdst.simulation.gate.session import Session
 
@@ -41,11 +39,16 @@ class AbandonedError(BaseException):
 class AtGate:
     """Before something that others may come before: a statement, a commit, a new connection.
 
-    In a pipeline, which psycopg also uses for `executemany`, several statements are sent together.
+    `can_fail` says whether the server can raise an error in its place. It can't in a transaction that has failed, where
+    it says so of everything, nor where several statements are sent together, as psycopg does for `executemany`.
     """
 
     what: str
-    in_pipeline: bool = False
+    can_fail: bool = True
+
+    def __str__(self) -> str:
+        """Return what it is before."""
+        return self.what
 
     def go_on(self, client: "Client") -> None:
         """Let the client go on from here."""
@@ -58,12 +61,14 @@ class Blocked:
 
     backends: frozenset[int]
 
+    def __str__(self) -> str:
+        """Return it in words: which backends they are differs from run to run."""
+        return "a wait for a lock"
+
     def go_on(self, client: "Client") -> None:
-        """Let the client go on when its wait is over: by itself, or by its session on the wire."""
-        if client.session is None:
-            client.wake()
-        else:
-            client.session.wait_is_over()
+        """Let the client have its answer, its wait being over."""
+        assert client.session is not None
+        client.session.wait_is_over()
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,10 @@ class Waiting:
     clock: "SimulatedClock"
     until: timedelta | None
     is_sleep: bool
+
+    def __str__(self) -> str:
+        """Return for what."""
+        return self.what
 
     def go_on(self, client: "Client") -> None:
         """Let the client go on from here."""
@@ -101,38 +110,8 @@ class Turns(Protocol):
     def take_back(self, client: "Client", pause: Pause) -> None:
         """Note that the client has stopped at this pause; it has no turn any more."""
 
-    def whether_blocked(self, client: "Client") -> Blocked | None:
-        """Ask Postgres whether the client's statement waits for a lock, and behind whom."""
-
-    def uses(self, client: "Client", backend: int) -> None:
-        """Note that a backend works for the client now."""
-
-    def note_answer(self, client: "Client", what: str, answer: str) -> None:
-        """Put what a statement came to into the trace."""
-
-    def note_wait(self, client: "Client", what: str, blocker: int) -> None:
-        """Put into the trace for whom the victim of a deadlock has waited."""
-
-    def opened(self, client: "Client", connection: "Gated") -> None:
-        """Note that the client has opened a connection."""
-
-    def strike(self, client: "Client", fault: "Fault", backend: int) -> None:
-        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
-
-    def no_connection_left(self) -> AbstractContextManager[None]:
-        """Take all connections that the server has left, for a block."""
-
-    def full_disk(self) -> str:
-        """Return the path of a file, as the server knows it, which the server finds no room to write."""
-
-    def closed(self, client: "Client", backend: int) -> None:
-        """Return once the backend of a connection that the client has closed has ended, its locks released."""
-
     def refuse(self, why: str) -> PgdstError:
         """End the run, which says nothing, and return the error that it ends with."""
-
-    def end_with(self, error: PgdstError) -> None:
-        """End the run with this error, whatever the client makes of it."""
 
 
 @dataclass
@@ -169,7 +148,7 @@ class Client:
         name: str,
         function: Callable[[], Any],
         turns: Turns,
-        in_a_loop: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run,
+        in_a_loop: Callable[[Coroutine[Any, Any, Any]], Any],
     ) -> None:
         self.name = name
         self._in_a_loop = in_a_loop
@@ -183,8 +162,6 @@ class Client:
         self._turns = turns
         self._turn = _Turn()
         self.is_abandoned = False
-        self.is_the_kits_turn = False  # while the kit does something in its stead, as a fault
-        self.has_gone_on_since = 0.0  # the end of the last such turn, in monotonic seconds
         self._last_thread: int | None = None
         self.thread = threading.Thread(target=self._run, name=f"pgdst-{name}", daemon=True)
 
@@ -229,66 +206,6 @@ class Client:
         """Return the fault that strikes it now, once."""
         fault, self.fault = self.fault, None
         return fault
-
-    def suffers(self, fault: "Fault", connection: "Gated") -> None:
-        """Have done what a fault does to the backend of its connection, or to the whole server."""
-        self._turns.strike(self, fault, connection.standing.backend)
-
-    @contextmanager
-    def no_connection_left(self) -> Iterator[None]:
-        """Take all connections that the server has left, for a block."""
-        with self.ending_the_run(), self._turns.no_connection_left():
-            yield
-
-    def full_disk(self) -> str:
-        """Return the path of a file, as the server knows it, which the server finds no room to write."""
-        return self._turns.full_disk()
-
-    def uses(self, connection: "Gated") -> None:
-        """Note which connection it sends something through."""
-        self.backend = connection.standing.backend
-        connection.standing.is_a_clients = True
-        self._turns.uses(self, connection.standing.backend)
-
-    def asks_whether_blocked(self) -> Blocked | None:
-        """Ask Postgres whether its statement waits for a lock, and behind whom."""
-        with self.ending_the_run(takes_long=False):
-            return self._turns.whether_blocked(self)
-
-    @contextmanager
-    def ending_the_run(self, *, takes_long: bool = True) -> Iterator[None]:
-        """End the run with what the kit itself raises in this block: an application may handle any Exception.
-
-        One that `takes_long` may last as long as the run: the client cannot help it.
-        """
-        before, self.is_the_kits_turn = self.is_the_kits_turn, takes_long
-        try:
-            yield
-        except PgdstError as error:
-            self._turns.end_with(error)
-            raise
-        finally:
-            self.is_the_kits_turn = before
-            if takes_long:
-                self.has_gone_on_since = time.monotonic()
-
-    def note_answer(self, what: str, answer: str) -> None:
-        """Put what a statement came to into the trace."""
-        self._turns.note_answer(self, what, answer)
-
-    def note_wait(self, what: str, blocker: int) -> None:
-        """Put into the trace for whom it has waited, as the victim of a deadlock."""
-        self._turns.note_wait(self, what, blocker)
-
-    def opened(self, connection: "Gated") -> None:
-        """Note that it has opened a connection."""
-        self.uses(connection)
-        self._turns.opened(self, connection)
-
-    def closed(self, backend: int) -> None:
-        """Return once the backend of a connection that it has closed has ended, its locks released."""
-        with self.ending_the_run():
-            self._turns.closed(self, backend)
 
     def stack(self) -> str:
         """Return where the client is in Python: the thread it was last seen in, and its own."""

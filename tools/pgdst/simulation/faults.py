@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from random import Random
 from typing import Final, Protocol
 
@@ -70,8 +71,6 @@ _AT_A_STATEMENT = (
     Fault.FROZEN,
     *_CLOCKS,
 )
-# In a pipeline, which psycopg uses for executemany, several statements are under way: none can be put before them.
-_IN_A_PIPELINE = tuple(kind for kind in _AT_A_STATEMENT if kind not in RAISED)
 _AT_A_COMMIT = (
     Fault.COMMIT_UNDONE,
     Fault.COMMIT_DONE,
@@ -93,9 +92,13 @@ def possible_at(pause: Pause | None) -> tuple[Fault, ...]:
         return _CLOCKS if pause.what == BEGINS else ()
     if pause.what == "connect":
         return (Fault.TOO_MANY, *_CLOCKS)
-    if pause.in_pipeline:
-        return _IN_A_PIPELINE
-    return _AT_A_COMMIT if pause.what == "COMMIT" else _AT_A_STATEMENT
+    kinds = _AT_A_COMMIT if pause.what == "COMMIT" else _AT_A_STATEMENT
+    return kinds if pause.can_fail else _not_raised(kinds)
+
+
+@cache
+def _not_raised(kinds: Sequence[Fault]) -> tuple[Fault, ...]:
+    return tuple(kind for kind in kinds if kind not in RAISED)
 
 
 class Faults(Protocol):

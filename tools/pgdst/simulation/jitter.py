@@ -20,14 +20,11 @@ PROBABILITY: Final = 0.08
 # Each place where the kit touches the world: `module:function`, or `module:Class.method`, within pgdst.
 POINTS: Final = (
     # What is sent to the server and read from it.
-    "simulation.connection:_Exchange.converse",
-    "simulation.connection:_Exchange.ready",
-    "simulation.connection:raise_in_transaction",
     "simulation.renewal:_in_all",
     "simulation.gate.proxy:Proxy.pump",
     "simulation.gate.proxy:Proxy.to_server",
-    "simulation.gate.session:_received",
-    "simulation.gate.session:_sent",
+    "simulation.gate.stream:received",
+    "simulation.gate.stream:sent",
     "simulation.gate.session:Session.bury",
     # What the observer asks and does.
     "simulation.backends:Backends.blockers",
@@ -41,13 +38,7 @@ POINTS: Final = (
     "simulation.parking:Parking.let_pass",
     "simulation.parking:Parking.settle",
     # Connections are opened, closed and broken.
-    "simulation.gated_engine:GatedEngine._place",
-    "simulation.gated_engine:GatedEngine._accept",
-    "simulation.gated_engine:GatedEngine.dispose",
     "simulation.backends:Backends._connect",
-    "simulation.connection:stop_sending",
-    "simulation.connection:wait_for_answer",
-    "simulation.connection:bury",
     "simulation.pool:_take",
     # Threads are woken, and wait for their turns.
     "simulation.client:_Turn.give",

@@ -1,10 +1,8 @@
 """SQLAlchemy's pool, whose waits for a connection belong to the schedule."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
@@ -13,12 +11,10 @@ from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Queue
 
 from pgdst.simulation.client import CHECKOUT, AtGate, Pause, Waiting, current_client
 from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.renewal import Idle
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-T = TypeVar("T")
 InALoop = Callable[[Coroutine[Any, Any, Any]], Any]
 
 # Where the pool may not open another connection, who comes first is a choice.
@@ -56,7 +52,7 @@ def listeners(engine: "Engine | AsyncEngine") -> int:
     return sum(len(list(one)) for one in (found.connect, found.first_connect, found.checkout))
 
 
-def fill(engine: "Engine | AsyncEngine", connections: int, in_a_loop: "InALoop | None" = None) -> None:
+def fill(engine: "Engine | AsyncEngine", connections: int, in_a_loop: InALoop) -> None:
     """Open so many connections, or as many as the pool keeps, which has none."""
     wanted = _wanted(_pool_of(engine), connections)
     if isinstance(engine, Engine):
@@ -64,13 +60,7 @@ def fill(engine: "Engine | AsyncEngine", connections: int, in_a_loop: "InALoop |
         for connection in opened:
             connection.close()
     else:
-        (in_a_loop or _in_a_loop)(_fill_async(engine, wanted))
-
-
-def idle(engine: "Engine | AsyncEngine") -> list[Idle]:
-    """Return the connections that nobody uses."""
-    records = [record for record in _pool_of(engine)._pool.idle() if record.dbapi_connection is not None]
-    return [Idle(record.driver_connection, record.info) for record in records]
+        in_a_loop(_fill_async(engine, wanted))
 
 
 def records(engine: "Engine | AsyncEngine") -> list[Any]:
@@ -109,38 +99,21 @@ async def _fill_async(engine: "AsyncEngine", wanted: int) -> None:
         await connection.close()
 
 
-def dispose(engine: "Engine | AsyncEngine", in_a_loop: "InALoop | None" = None) -> None:
+def dispose(engine: "Engine | AsyncEngine", in_a_loop: InALoop) -> None:
     """Close all connections of the engine that nobody uses."""
     if isinstance(engine, Engine):
         engine.dispose()
     else:
-        (in_a_loop or _in_a_loop)(engine.dispose())
+        in_a_loop(engine.dispose())
 
 
-def warm_up(engine: "Engine | AsyncEngine", in_a_loop: "InALoop | None" = None) -> object:
-    """Let SQLAlchemy ask what it asks once an engine, which is no part of a run, and close all connections.
-
-    Return the driver's connection by which it was asked.
-    """
+def warm_up(engine: "Engine | AsyncEngine", in_a_loop: InALoop) -> None:
+    """Let SQLAlchemy ask what it asks once an engine, which is no part of a run, and close all connections."""
     if isinstance(engine, Engine):
-        with engine.connect() as connection:
-            used = connection.connection.driver_connection
-        engine.dispose()
-        return used
-    return (in_a_loop or _in_a_loop)(_warm_up_async(engine))
-
-
-async def _warm_up_async(engine: "AsyncEngine") -> object:
-    async with engine.connect() as connection:
-        used = (await connection.get_raw_connection()).driver_connection
-    await engine.dispose()
-    return used
-
-
-def _in_a_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end in a loop and a thread of their own, as the caller's thread may have a loop."""
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        return executor.submit(asyncio.run, work).result()
+        engine.connect().close()
+    else:
+        in_a_loop(_fill_async(engine, 1))
+    dispose(engine, in_a_loop)
 
 
 class _Queue(Queue[Any]):

@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import psycopg
 from psycopg._connection_base import BaseConnection
-from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGconn, PGresult
 
-from pgdst.simulation.connection import Gated
+from pgdst.simulation.gate import protocol
+from pgdst.simulation.gate.protocol import Message
 from pgdst.simulation.gate.session import Session
 
 # Temporary tables, advisory locks, settings, prepared statements, cursors, LISTEN, what sequences have given out.
@@ -27,9 +25,8 @@ _PLACES: Final = b"""
     SELECT pid FROM pg_catalog.pg_lock_status() WITH ORDINALITY WHERE locktype = 'virtualxid' AND fastpath
     ORDER BY ordinality
 """
-# What of a connection is the gate's, a lock, empty between transactions, or made of the rest when it is first needed.
-_GATES: Final = {"standing", "speaking", "saying", "refuse_others"}
-_PASSING: Final = {*_GATES, "pgconn", "lock", "_prepared", "_pipeline", "_begin_statement"}
+# What of a connection is a lock, empty between transactions, or made of the rest when it is first needed.
+_PASSING: Final = {"pgconn", "lock", "_prepared", "_pipeline", "_begin_statement"}
 
 # What psycopg2 keeps of a session, and shows.
 _PSYCOPG2: Final = (
@@ -40,13 +37,20 @@ _PSYCOPG2: Final = (
 Rows = list[list[bytes | None]]
 
 
+class _NotAnsweredError(Exception):
+    """The session has ended, or the server answered with an error."""
+
+
 @dataclass(frozen=True)
 class Idle:
-    """A connection that a pool has, and what its users keep beside it (SQLAlchemy's `connection.info`)."""
+    """The session of a connection that a pool has, and what its driver and its users keep of it.
 
-    connection: Gated | Session
+    `info` is SQLAlchemy's `connection.info`.
+    """
+
+    session: Session
     info: Mapping[Any, Any]
-    drivers: Any = None  # the driver's own, where the connection is the proxy's
+    drivers: Any
 
 
 class Sessions:
@@ -57,7 +61,7 @@ class Sessions:
 
     def __init__(self, idle: Sequence[Idle]) -> None:
         self._new = _state(idle)
-        self.places = _places_of([one.connection for one in idle])
+        self.places = _places_of([one.session for one in idle])
 
     def are_renewed(self, idle: Sequence[Idle]) -> bool:
         """Bring connections to where they were when they were new; return whether all that were there are again.
@@ -65,20 +69,20 @@ class Sessions:
         What neither a query nor psycopg shows stays: the seed of random(), what libraries that were loaded keep.
         """
         try:
-            _in_all([one.connection for one in idle], _RENEW)
-        except psycopg.OperationalError:  # somebody has ended one
+            _in_all([one.session for one in idle], _RENEW)
+        except _NotAnsweredError:  # somebody has ended one
             return False
         return self._new is not None and self._new == _state(idle)
 
 
-def is_prepared(connection: Gated | Session) -> bool:
+def is_prepared(session: Session) -> bool:
     """Return whether somebody has set something in a session that was new; afterwards it is no more.
 
     An engine whose application does so, in an event, needs new connections for each run.
     """
-    [before] = _in_all([connection], _SETTINGS)
-    _in_all([connection], _RENEW)
-    [after] = _in_all([connection], _SETTINGS)
+    [before] = _in_all([session], _SETTINGS)
+    _in_all([session], _RENEW)
+    [after] = _in_all([session], _SETTINGS)
     return before != after
 
 
@@ -88,18 +92,13 @@ def _state(idle: Sequence[Idle]) -> dict[int, tuple[object, ...]] | None:
     None where the server does not tell: a role may not be allowed to look.
     """
     try:
-        left = _in_all([one.connection for one in idle], _LEFT)
-    except psycopg.OperationalError:
+        left = _in_all([one.session for one in idle], _LEFT)
+    except _NotAnsweredError:
         return None
     return {
-        backend_of(one.connection): (rows, _python_state(one.drivers or one.connection), dict(one.info))
+        one.session.backend: (rows, _python_state(one.drivers), dict(one.info))
         for one, rows in zip(idle, left, strict=True)
     }
-
-
-def backend_of(connection: Gated | Session) -> int:
-    """Return the process that serves a connection."""
-    return connection.backend if isinstance(connection, Session) else connection.standing.backend
 
 
 def _python_state(connection: Any) -> dict[str, object]:
@@ -117,31 +116,27 @@ def _copy(value: object) -> object:
     return dict(value) if isinstance(value, dict) else value
 
 
-def _places_of(connections: Sequence[Gated | Session]) -> dict[int, int]:
-    if not connections:
+def _places_of(sessions: Sequence[Session]) -> dict[int, int]:
+    if not sessions:
         return {}
-    _in_all(connections, b"BEGIN")
-    [rows] = _in_all(connections[:1], _PLACES)
-    _in_all(connections, b"ROLLBACK")
+    _in_all(sessions, b"BEGIN")
+    [rows] = _in_all(sessions[:1], _PLACES)
+    _in_all(sessions, b"ROLLBACK")
     return {int(pid or b"0"): place for place, [pid] in enumerate(rows)}
 
 
-def _in_all(connections: Sequence[Gated | Session], query: bytes) -> list[Rows]:
-    """Execute a statement in all sessions at once, and return the rows of each. Raises: psycopg.OperationalError."""
-    for connection in connections:
-        if isinstance(connection, Session):
-            connection.ask(query)
-        else:
-            connection.pgconn.send_query(query)
-    return [one.rows() if isinstance(one, Session) else _rows(_result(one.pgconn)) for one in connections]
+def _in_all(sessions: Sequence[Session], query: bytes) -> list[Rows]:
+    """Execute a statement in all sessions at once, and return the rows of each. Raises: _NotAnsweredError."""
+    try:
+        for session in sessions:
+            session.ask(query)
+        return [_rows(list(session.answer())) for session in sessions]
+    except OSError as error:
+        raise _NotAnsweredError from error
 
 
-def _result(pgconn: PGconn) -> PGresult:
-    found = list(iter(pgconn.get_result, None))
-    if not found or found[-1].status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
-        raise psycopg.OperationalError(pgconn.get_error_message())
-    return found[-1]
-
-
-def _rows(result: PGresult) -> Rows:
-    return [[result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)]
+def _rows(answer: Sequence[Message]) -> Rows:
+    for message in answer:
+        if message.kind == b"E":
+            raise _NotAnsweredError(protocol.error_fields(message.body).get("M"))
+    return [protocol.row(message.body) for message in answer if message.kind == b"D"]

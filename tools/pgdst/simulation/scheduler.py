@@ -5,7 +5,6 @@ sends next. A statement that waits for a lock ends its step there; its backend i
 before the schedule lets it, when the lock has been released.
 """
 
-import asyncio
 import gc
 import threading
 import time
@@ -19,15 +18,16 @@ from pgdst.server import full_disk
 from pgdst.simulation.backends import ENDS_SECONDS, Backends
 from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Pause, Waiting
 from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.connection import ASK_AFTER_SECONDS, ASK_AT_LEAST_EVERY_SECONDS, Connections, Gated
 from pgdst.simulation.faults import CUT, FREEZE, JUMP, Fault, Faults, possible_at
 from pgdst.simulation.gate.proxy import Proxy
-from pgdst.simulation.gate.session import AtWire, Session
-from pgdst.simulation.parking import Parking
+from pgdst.simulation.gate.session import AtWire
 from pgdst.simulation.result import Result, Step
 from pgdst.simulation.strategy import ChoicePoint, Schedule, Strategy
 from pgdst.simulation.waits import WaitsFor, is_in_cycle, who_waits_for
 
+# Without an answer for so long, Postgres is asked whether the statement waits for a lock; then ever more rarely.
+ASK_AFTER_SECONDS = 0.0006
+ASK_AT_LEAST_EVERY_SECONDS = 0.02
 STALL_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
 _GIVE_UP_SECONDS = 2.0
@@ -42,15 +42,13 @@ class Scheduler:
         self,
         backends: Backends,
         strategy: Strategy,
-        parkings: Sequence[Parking],
-        connections: Connections,
         faults: Faults | None,
         *,
         clock: SimulatedClock,
+        proxy: Proxy,
+        in_a_loop: Callable[[Coroutine[Any, Any, Any]], Any],
         stall_seconds: float,
         deadline_seconds: float,
-        proxy: Proxy | None = None,
-        in_a_loop: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run,
     ) -> None:
         self._in_a_loop = in_a_loop
         self.turn: Client | None = None  # who has it
@@ -58,17 +56,15 @@ class Scheduler:
         self._proxy = proxy
         self._leaving: list[Pause] = []
         self._backends = backends
-        self._connections = connections
         self._strategy = strategy
         self._faults = faults
         self._clock = clock
         self._struck: dict[int, Fault] = {}
-        self._parkings = {parking.backend: parking for parking in parkings}
+        self._parkings = {parking.backend: parking for parking in proxy.parkings.values()}
         self._stall_seconds = stall_seconds
         self._ends_at = time.monotonic() + deadline_seconds
         self._deadline_seconds = deadline_seconds
         self._clients: dict[str, Client] = {}
-        self._turn_is_back = threading.Semaphore(0)
         self._victim: Client | None = None
         self._last: Client | None = None
         self._schedule: list[str] = []
@@ -103,26 +99,20 @@ class Scheduler:
         self.result.schedule = Schedule(tuple(self._schedule), self._struck)
         return self.result
 
-    # What clients call, in their own threads. Only one of them runs, and none while the scheduler does.
+    # What clients call in their own threads, and the gate in the scheduler's, which relays.
 
     def take_back(self, client: Client, pause: Pause) -> None:
         """Note that the client has stopped at this pause."""
         client.pause = pause
-        if self._proxy is not None:
-            self._proxy.wake()
-        self._turn_is_back.release()
+        self._proxy.wake()
 
-    def whether_blocked(self, client: Client) -> Blocked | None:
-        """Ask Postgres whether the client's statement waits for a lock.
+    def stop(self, client: Client, pause: Pause) -> None:
+        """Note that the client has stopped at this pause."""
+        client.pause = pause
 
-        The victim of a deadlock is let wait until its deadlock check has fired.
-        """
-        assert client.backend is not None
-        waits_for = self._waits_for(client)
-        if self._victim is client and is_in_cycle(client.backend, waits_for):
-            return None
-        blockers = waits_for[client.backend]
-        return Blocked(blockers) if blockers else None
+    def leaves(self, pause: Pause) -> None:
+        """Note that who has the turn has closed a connection: a step of its own before what it comes to next."""
+        self._leaving.append(pause)
 
     def uses(self, client: Client, backend: int) -> None:
         """Note that this backend works for the client now: a pool lends one to several in the course of a run."""
@@ -143,10 +133,10 @@ class Scheduler:
         names = {self._users.get(backend, "somebody else") for backend in waiting or {blocker}}
         self._note(client, what, f"waits for {'one of ' if len(names) > 1 else ''}{', '.join(sorted(names))}")
 
-    def opened(self, client: Client, connection: Gated) -> None:
+    def opened(self, client: Client, backend: int) -> None:
         """Note that the client has opened a connection."""
         for parking in self._parkings.values():
-            parking.hold_if_placed(connection.standing.backend)
+            parking.hold_if_placed(backend)
         self._note(client, "connect", "done")
 
     def strike(self, client: Client, fault: Fault, backend: int) -> None:
@@ -154,8 +144,8 @@ class Scheduler:
         if fault is Fault.CRASH:
             if self._is_over:
                 raise InconclusiveError("The run is over.")
-            self._backends.crash(backend, self._connections.databases())
-            self._connections.all_died()
+            self._backends.crash(backend, self._proxy.databases())
+            self._proxy.all_died()
             for parking in self._parkings.values():
                 parking.reopen()
             self._parkings = {parking.backend: parking for parking in self._parkings.values()}
@@ -167,7 +157,7 @@ class Scheduler:
             if fault is Fault.TERMINATED:
                 self._backends.terminate([backend])
             self._wait_until_gone(backend, f"of {client.name} did not end when its connection was {fault}")
-            self._connections.died(backend, unheard=fault in CUT)
+            self._proxy.died(backend, unheard=fault in CUT)
 
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
@@ -180,38 +170,16 @@ class Scheduler:
     def closed(self, client: Client, backend: int) -> None:
         """Return once the backend has ended."""
         self._wait_until_gone(backend, f"of a connection that {client.name} closed did not end")
-        self._connections.forget(backend)
         self._note(client, "close", "done")
-
-    # What the proxy calls, where drivers go through one: in the scheduler's thread, which relays.
-
-    def stop(self, client: Client, pause: Pause) -> None:
-        """Note that the client has stopped at this pause."""
-        client.pause = pause
-
-    def leaves(self, pause: Pause) -> None:
-        """Note that who has the turn has closed a connection: a step of its own before what it comes to next."""
-        self._leaving.append(pause)
-
-    def opened_session(self, client: Client, session: Session) -> None:
-        """Note that the client has opened a connection."""
-        for parking in self._parkings.values():
-            parking.hold_if_placed(session.backend)
-        self._note(client, "connect", "done")
 
     def _wait_until_gone(self, backend: int, what: str) -> None:
         if not self._backends.wait_until_gone(backend, ENDS_SECONDS):
             raise InconclusiveError(f"The backend {what}.")
 
     def refuse(self, why: str) -> PgdstError:
-        """End the run before its next step."""
-        self.end_with(InconclusiveError(why))
-        assert self._refused is not None
+        """End the run before its next step, and return the error that it ends with."""
+        self._refused = self._refused or InconclusiveError(why)
         return self._refused
-
-    def end_with(self, error: PgdstError) -> None:
-        """End the run with this error before its next step."""
-        self._refused = self._refused or error
 
     def require_no_other(self) -> None:
         """Return only in the thread that the run was started in. Raises: InconclusiveError."""
@@ -226,8 +194,7 @@ class Scheduler:
 
     def _go_on(self) -> bool:
         """Let one client take a step; return whether any can take another."""
-        if self._proxy is not None:
-            self._proxy.pump(0)  # what came out of turn is refused
+        self._proxy.pump(0)  # what came out of turn is refused
         if self._refused is not None:
             raise self._refused
         if all(isinstance(client.pause, Ended) for client in self._clients.values()):
@@ -327,7 +294,7 @@ class Scheduler:
         self._backends.thaw(client.backend)
         if fault is Fault.TERMINATED:  # which its client is told before its locks are released
             self._wait_until_gone(client.backend, f"of {client.name} did not end when its session was terminated")
-            self._connections.died(client.backend, unheard=False)
+            self._proxy.died(client.backend, unheard=False)
         elif fault is not None:
             self._wait_until_struck(client)
 
@@ -345,41 +312,42 @@ class Scheduler:
         self._note(client, pause.what, f"over at {pause.clock.now().isoformat()}")
 
     def _take_turn_back(self, client: Client) -> None:
-        since = time.monotonic()
-        while not self._turn_is_back_within(client, min(since + self._stall_seconds, self._ends_at)):
-            if time.monotonic() >= self._ends_at:
-                self._give_up(f"The run has not ended within {self._deadline_seconds:g} s")
-            moved = time.monotonic() if client.is_the_kits_turn else client.has_gone_on_since
-            if moved <= since:
-                said = f"{client.name} has neither sent anything nor waited for a lock"
-                self._give_up(f"For {self._stall_seconds:g} s {said}")
-            since = moved
-
-    def _turn_is_back_within(self, client: Client, deadline: float) -> bool:
-        if self._proxy is None:
-            return self._turn_is_back.acquire(timeout=max(0.0, deadline - time.monotonic()))
-        return self._relay_until_it_stops(self._proxy, client, deadline)
-
-    def _relay_until_it_stops(self, proxy: Proxy, client: Client, deadline: float) -> bool:
-        """Relay until the client has stopped, or it is too late; ask whether it waits where nothing is answered."""
+        """Relay until the client has stopped; ask whether it waits where nothing is answered."""
+        stalls_at = time.monotonic() + self._stall_seconds
         patience = ASK_AFTER_SECONDS
         while client.pause is None:
             is_asked = client.session is not None and client.session.may_wait
-            left = deadline - time.monotonic()
+            left = min(stalls_at, self._ends_at) - time.monotonic()
             if left <= 0:
-                return False
-            if not proxy.pump(min(left, patience) if is_asked else left) and is_asked:
-                client.pause = self.whether_blocked(client)
+                self._give_up(self._why_it_hangs(client))
+            if not self._proxy.pump(min(left, patience) if is_asked else left) and is_asked:
+                client.pause = self._whether_blocked(client)
                 patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
             if self._refused is not None:
                 raise self._refused
         if not isinstance(client.pause, AtWire | Blocked):
-            proxy.pump(0)  # what it has closed before it stopped
+            self._proxy.pump(0)  # what it has closed before it stopped
         if self._leaving:
             leaving, self._leaving = self._leaving, []
             behind = [*leaving, client.pause, *client.later]
             client.pause, client.later = behind[0], behind[1:]
-        return True
+
+    def _why_it_hangs(self, client: Client) -> str:
+        if time.monotonic() >= self._ends_at:
+            return f"The run has not ended within {self._deadline_seconds:g} s"
+        return f"For {self._stall_seconds:g} s {client.name} has neither sent anything nor waited for a lock"
+
+    def _whether_blocked(self, client: Client) -> Blocked | None:
+        """Ask Postgres whether the client's statement waits for a lock.
+
+        The victim of a deadlock is let wait until its deadlock check has fired.
+        """
+        assert client.backend is not None
+        waits_for = self._waits_for(client)
+        if self._victim is client and is_in_cycle(client.backend, waits_for):
+            return None
+        blockers = waits_for[client.backend]
+        return Blocked(blockers) if blockers else None
 
     def _settle(self, client: Client) -> None:
         """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""
@@ -454,8 +422,7 @@ class Scheduler:
     def _abandon(self) -> None:
         """Let every client end by an error: no statement of theirs goes on, and none of their backends is left."""
         self._is_over = True
-        if self._proxy is not None:
-            self._proxy.abandon()
+        self._proxy.abandon()
         self._backends.terminate(client.backend for client in self._clients.values() if client.backend is not None)
         self._backends.thaw_all()
         for client in self._clients.values():

@@ -1,8 +1,7 @@
 """A simulation: engines whose connections have a gate, named clients, and runs of them under strategies."""
 
-import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,17 +11,13 @@ from sqlalchemy import Engine
 
 from pgdst.errors import ConfigurationError
 from pgdst.server.guard import GUARD, Place
-from pgdst.simulation import pool
-from pgdst.simulation.attached import Attached, synchronous_side
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.connection import Connections, Gated
 from pgdst.simulation.faults import Faults
 from pgdst.simulation.gate import drivers
-from pgdst.simulation.gate.attached import AttachedEngine
+from pgdst.simulation.gate.attached import AttachedEngine, synchronous_side
 from pgdst.simulation.gate.loop import Loop
 from pgdst.simulation.gate.proxy import PORT, Proxy
-from pgdst.simulation.gated_engine import GatedEngine
 from pgdst.simulation.parking import parking_of
 from pgdst.simulation.renewal import Idle, Sessions
 from pgdst.simulation.result import Result
@@ -39,9 +34,8 @@ class Simulation:
     """Clients of one database or more, let run one at a time.
 
     A run begins with as many idle connections as it has clients, but with `connections` at least: where runs of one
-    simulation have few clients and then many, those of the one are not closed for the other. `on_the_wire` lets psycopg
-    too go through the proxy, as all other drivers do. `stall_seconds` is how long a client may go on without sending
-    anything or waiting for a lock, and `deadline_seconds` how long a run may
+    simulation have few clients and then many, those of the one are not closed for the other. `stall_seconds` is how
+    long a client may go on without sending anything or waiting for a lock, and `deadline_seconds` how long a run may
     last, both in real time: where one passes, the run is inconclusive.
     """
 
@@ -52,7 +46,6 @@ class Simulation:
         clock: SimulatedClock | None = None,
         inside_statements: bool = False,
         connections: int = 0,
-        on_the_wire: bool = False,
         stall_seconds: float = STALL_SECONDS,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
@@ -61,18 +54,22 @@ class Simulation:
         self._backends = backends
         self._inside_statements = inside_statements
         self._connections = connections
-        self._is_on_the_wire = on_the_wire
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
-        self._attached: list[GatedEngine] = []
-        self._through_proxy: list[AttachedEngine] = []
-        self._resources = ExitStack()
-        self._loop: Loop | None = None
-        self._sessions = Connections()
+        self._attached: list[AttachedEngine] = []
         self._clients: dict[str, Callable[[], Any]] = {}
         self._running: Scheduler | None = None
         self._idle = Sessions(())
-        self._led = Sessions(())  # of engines that go through the proxy
+        self._loop: Loop | None = None
+        self._resources = ExitStack()
+        try:
+            self._proxy = Proxy(backends.server)
+            self._resources.callback(self._proxy.close)
+            self._resources.enter_context(drivers.cancelling_without_the_lock(self._proxy))
+            self._resources.enter_context(GUARD.also(Place(str(self._proxy.folder), PORT)))
+        except BaseException:
+            self._resources.close()
+            raise
 
     def attach(self, engine: "Engine | AsyncEngine") -> None:
         """Give the engine's connections a gate, from the next one on; those that are open are closed.
@@ -82,57 +79,31 @@ class Simulation:
         Raises: ConfigurationError, where its driver is not known, or its connections can't have a gate each;
         ForeignServerError, where it leads to another server.
         """
-        url = synchronous_side(engine).url
-        if self._is_on_the_wire or url.get_driver_name() not in ("psycopg", "psycopg_async"):
-            gate = self._proxy()
-            if self._inside_statements:
-                self._park(gate, url.database or "")
-            self._through_proxy.append(AttachedEngine(engine, gate, self.clock, self._refuse_others, self._in_a_loop()))
-            return
-        attached = GatedEngine(engine, self._backends, self._sessions, self.clock, self._refuse_others)
-        if self._inside_statements:
-            others = {one.parking.database: one.parking for one in self._attached if one.parking is not None}
-            attached.park(others)
-        self._attached.append(attached)
-
-    def _park(self, proxy: Proxy, database: str) -> None:
-        """Have places in a database where statements can be stopped, for what goes through the proxy."""
-        if database not in proxy.parkings:
+        database = synchronous_side(engine).url.database or ""
+        if self._inside_statements and database not in self._proxy.parkings:
             server = self._backends.server.with_database(database)
-            proxy.parkings[database] = self._resources.enter_context(parking_of(server, self._backends))
+            self._proxy.parkings[database] = self._resources.enter_context(parking_of(server, self._backends))
+        attached = AttachedEngine(engine, self._proxy, self.clock, self._refuse_others, self._in_a_loop)
+        self._attached.append(attached)
 
     def url(self, driver: str = "", *, database: str | None = None, tcp: bool = False) -> str:
         """Return the URL by which any driver, of this process or another, comes to the gate.
 
         `driver` is SQLAlchemy's name of one (`postgresql+asyncpg://…`), `tcp` asks for a port on 127.0.0.1 instead of
         the directory of a Unix socket. What arrives there in a run belongs to the client that has the turn.
-
-        Raises: ConfigurationError, where it is asked for in a run that has begun without a gate.
         """
-        if self._sessions.proxy is None and self._running is not None:
-            raise ConfigurationError("This run has begun without a gate. Ask for the simulation's URL before the run.")
-        proxy, server = self._proxy(), self._backends.server
+        proxy, server = self._proxy, self._backends.server
         name = quote(database or server.database, safe="")
         place = f"127.0.0.1:{proxy.port()}/{name}" if tcp else f"/{name}?host={quote(str(proxy.folder))}&port={PORT}"
         login = f"{quote(server.user, safe='')}:{quote(server.password, safe='')}"
         return f"postgresql{driver and '+'}{driver}://{login}@{place}"
 
-    def _in_a_loop(self) -> pool.InALoop:
-        """Return what runs a coroutine in the loop of all clients, which is there from when it is first needed."""
+    def _in_a_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the loop of all clients, which is there from when it is first needed."""
         if self._loop is None:
             self._loop = Loop()
             self._resources.callback(self._loop.close)
-        return self._loop.run
-
-    def _proxy(self) -> Proxy:
-        """Return the proxy, which is there from when it is first needed."""
-        if self._sessions.proxy is None:
-            proxy = Proxy(self._backends.server)
-            self._resources.callback(proxy.close)
-            self._resources.enter_context(drivers.cancelling_without_the_lock(proxy))
-            self._resources.enter_context(GUARD.also(Place(str(proxy.folder), PORT)))
-            self._sessions.proxy = proxy
-        return self._sessions.proxy
+        return self._loop.run(work)
 
     def spawn(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         """Add a client to the next run: a function, or a coroutine function, which is called with the arguments.
@@ -155,33 +126,27 @@ class Simulation:
         if self._running is not None:
             raise ConfigurationError("This simulation is in the middle of a run. Begin another one when it has ended.")
         clients, self._clients = self._clients, {}
-        parkings = list({id(one.parking): one.parking for one in self._attached if one.parking is not None}.values())
-        if self._sessions.proxy is not None:
-            parkings += self._sessions.proxy.parkings.values()
         scheduler = Scheduler(
             self._backends,
             strategy,
-            parkings,
-            self._sessions,
             strategy if faults is None and isinstance(strategy, Schedule) else faults,
             clock=self.clock,
+            proxy=self._proxy,
+            in_a_loop=self._in_a_loop,
             stall_seconds=self._stall_seconds,
             deadline_seconds=self._deadline_seconds,
-            proxy=self._sessions.proxy,
-            in_a_loop=asyncio.run if self._sessions.proxy is None else self._in_a_loop(),
         )
         for name, function in clients.items():
             scheduler.spawn(name, function)
         self._begin(max(len(clients), self._connections))
         try:
             with ExitStack() as held:
-                for parking in parkings:
+                for parking in self._proxy.parkings.values():
                     held.enter_context(parking.holding())
                 self._running = scheduler
                 held.callback(self._ended)
-                if self._sessions.proxy is not None:
-                    self._sessions.proxy.begin(scheduler)
-                    held.callback(self._sessions.proxy.end)
+                self._proxy.begin(scheduler)
+                held.callback(self._proxy.end)
                 self.last = scheduler.run()
             if self.last.schedule.faults:
                 self._dispose()  # of connections that may be dead: the next run begins with new ones
@@ -192,50 +157,23 @@ class Simulation:
 
     def _begin(self, connections: int) -> None:
         """Have so many idle connections in each engine's pool, as new ones, and nobody else's of the run before."""
-        self._end_what_was_left()
-        self._fill_through_proxy(connections)
-        pools = [attached for attached in self._attached if attached.has_pool]
-        if not all(one.is_whole(connections) for one in pools) or not self._idle.are_renewed(_idle_of(pools)):
-            for one in pools:
-                one.fill(connections)
-            self._idle = Sessions(_idle_of(pools))
-        for one in pools:
-            one.sort(self._idle.places)
-
-    def _fill_through_proxy(self, connections: int) -> None:
-        """Have new connections in the pools of engines that go through the proxy, and none of the run before."""
-        if (proxy := self._sessions.proxy) is None:
-            return
-        pools = [one for one in self._through_proxy if one.has_pool]
+        pools = [one for one in self._attached if one.has_pool]
         idle = [found for one in pools for found in one.idle()]
-        held: set[object] = {found.connection for found in idle}
-        was_left = proxy.close_what_clients_left(held)
-        is_as_new = not was_left and all(one.is_whole(connections) for one in pools)
-        if is_as_new:
-            with proxy.quiet():
-                is_as_new = self._led.are_renewed(idle)
-        if not is_as_new:
-            for one in self._through_proxy:
-                one.dispose()
-            for backend in proxy.take_closed():
+        was_left = self._proxy.close_what_clients_left({found.session for found in idle})
+        if was_left or not all(one.is_whole(connections) for one in pools) or not self._are_renewed(idle):
+            self._dispose()
+            for backend in self._proxy.take_closed():
                 self._backends.require_gone(backend, "whose connection was closed")
             for one in pools:
                 one.fill(connections)
-            with proxy.quiet():
-                self._led = Sessions([found for one in pools for found in one.idle()])
+            with self._proxy.quiet():
+                self._idle = Sessions([found for one in pools for found in one.idle()])
         for one in pools:
-            one.sort(self._led.places)
+            one.sort(self._idle.places)
 
-    def _end_what_was_left(self) -> None:
-        """End the sessions that clients have left open, as when Python closes them is up to its collector."""
-        held = [one.connection for one in _idle_of(self._attached) if isinstance(one.connection, Gated)]
-        left = self._sessions.left_by_clients(held)
-        if left:
-            self._backends.terminate(left)
-            for backend in left:
-                self._backends.require_gone(backend, "that a client has left open")
-                self._sessions.died(backend, unheard=True)
-            self._dispose()  # the pools count them
+    def _are_renewed(self, idle: list[Idle]) -> bool:
+        with self._proxy.quiet():
+            return self._idle.are_renewed(idle)
 
     def _ended(self) -> None:
         self._running = None
@@ -248,18 +186,10 @@ class Simulation:
     def _dispose(self) -> None:
         for attached in self._attached:
             attached.dispose()
-        for led in self._through_proxy:
-            led.dispose()
 
     def close(self) -> None:
         """Close the engines' connections and give them back their own."""
         while self._attached:
             self._attached.pop().close()
-        while self._through_proxy:
-            self._through_proxy.pop().close()
         self._resources.close()
-        self._sessions.proxy = self._loop = None
-
-
-def _idle_of(attached: "Sequence[Attached]") -> list[Idle]:
-    return [idle for one in attached for idle in one.idle()]
+        self._loop = None

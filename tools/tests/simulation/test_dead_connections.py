@@ -1,4 +1,4 @@
-"""A connection whose session has ended is for a run what it was then, whatever libpq has noticed by now."""
+"""A connection whose session has ended is for a run what it was then, whatever a driver has noticed by now."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 from lab import Lab, lab, sql
-from pgdst.simulation import connection as gate
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.faults import Fault
+from pgdst.simulation.gate import stream
 from pgdst.simulation.strategy import Schedule
 from sqlalchemy.exc import OperationalError
 
@@ -49,11 +49,11 @@ def enters_two_names(made: Lab) -> None:
 def test_a_pipeline_whose_session_has_ended_has_the_same_steps_however_late_its_client_is(
     made: Lab, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once libpq looks at once, once when everything has arrived."""
+    """Once the proxy looks at once, once when everything has arrived."""
     schedule = Schedule.parse(f"ada ada!{fault} ada")
     first = made.run({"ada": lambda: enters_two_names(made)}, schedule)
-    monkeypatch.setattr(gate._Exchange, "converse", late(gate._Exchange.converse))
-    monkeypatch.setattr(gate._Exchange, "ready", late(gate._Exchange.ready))
+    monkeypatch.setattr(stream, "received", late(stream.received))
+    monkeypatch.setattr(stream, "sent", late(stream.sent))
     again = made.run({"ada": lambda: enters_two_names(made)}, schedule)
     assert first.trace.lines == again.trace.lines
     assert first.errors.keys() == {"ada"} == again.errors.keys()

@@ -20,7 +20,7 @@ from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Schedule, Strategy, Uniform
 from races import Races, deposit, nested
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 # In the first client's UPDATE, and what is left of its deposit.
 IN_A_TRANSACTION = {
@@ -155,6 +155,29 @@ def test_a_crash_loses_nothing_of_what_was_written_and_not_committed(races: Race
     assert ["ada"] == list(races.run(simulation, [draw], Schedule.parse("ada*2 ada!crash")).errors)
     races.observe_anew()
     assert 34 == races.value("SELECT nextval('numbers')")
+
+
+def test_nothing_is_raised_in_a_transaction_that_has_failed(races: Races) -> None:
+    """There Postgres says so of everything, and does what ends it or goes back to a savepoint, which can't fail."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def go_back() -> int:
+        with engine.begin() as connection:
+            savepoint = connection.begin_nested()
+            with pytest.raises(DBAPIError):
+                connection.execute(text("SELECT 1 / 0"))
+            savepoint.rollback()
+            return int(connection.execute(text("SELECT 1")).scalar_one())
+
+    struck: Counter[str] = Counter()
+    for seed in range(60):
+        result = races.run(simulation, [go_back], Uniform(seed), random_faults(seed, [*RAISED, Fault.FROZEN]))
+        struck.update(step.what for step in result.steps if step.answer in RAISED.values())
+        assert "25P02" not in {step.answer for step in result.steps}, interleaving(result, width=120)
+    assert struck.keys() == {"SAVEPOINT sa_savepoint_1", "SELECT 1 / 0", "SELECT 1", "COMMIT"}
+    with pytest.raises(ScheduleError):
+        races.run(simulation, [go_back], Schedule.parse("ada*3 ada!deadlock ada"))
 
 
 def test_no_connection_is_left_for_who_wants_one(races: Races) -> None:

@@ -290,7 +290,7 @@ def test_a_bug_is_found_in_a_storm_and_its_fixed_twin_is_not_reported(made: Lab,
     require_found(made, *BUGS[bug])
 
 
-@pytest.mark.parametrize("driver", [GATE, pytest.param("psycopg", marks=pytest.mark.long)], indirect=True)
+@pytest.mark.parametrize("driver", [GATE], indirect=True)
 def test_a_pool_that_hands_out_a_dead_connection_is_found_and_its_fixed_twin_is_not(made: Lab) -> None:
     """The pool is written for psycopg."""
     require_found(made, dead_connections, ALL)

@@ -1,13 +1,14 @@
 """What the server works on while psycopg has its answer already: pipelines, COPY and streams of rows."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from lab import Lab, lab
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.result import Result
-from pgdst.simulation.strategy import Exhaustive
+from pgdst.simulation.strategy import Exhaustive, Schedule
 
 SCHEMA = "CREATE TABLE names (name text PRIMARY KEY)"
 PREPARE = "TRUNCATE names"
@@ -65,3 +66,19 @@ def test_nobody_comes_between_what_is_in_flight_and_its_end(made: Lab, work: Wor
     assert search.is_exhausted
     assert str(results[0].schedule).startswith("ada*3 ")  # she begins, does the work, commits
     assert any("waits for" in step.answer for result in results for step in result.steps)
+
+
+def test_a_pipeline_that_no_buffer_holds_is_one_step_each_time(made: Lab) -> None:
+    """The driver has read some answers before it has sent the rest: how many depends on how fast the server is."""
+    rows = [(f"{number:06} {'x' * 1000}",) for number in range(3000)]
+
+    def client() -> None:
+        with made.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.cursor().executemany("INSERT INTO names VALUES (%s) ON CONFLICT DO NOTHING", rows)
+            connection.connection.commit()
+
+    runs = [made.run({"ada": client, "bob": client}, Schedule.parse("ada*2 bob*2 ada bob*2")) for _ in range(3)]
+    assert {} == runs[0].errors
+    assert 1 == len({run.trace.hexdigest() for run in runs})
+    assert any(step.answer == "waits for ada" for step in runs[0].steps)

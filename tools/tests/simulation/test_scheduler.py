@@ -3,6 +3,7 @@
 import gc
 import threading
 from contextlib import AbstractContextManager
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,12 +12,11 @@ from pgdst.server.address import Server
 from pgdst.simulation import client as client_module
 from pgdst.simulation import randomness
 from pgdst.simulation.client import Outcome
-from pgdst.simulation.connection import GatedConnection
 from pgdst.simulation.interleaving import interleaving
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategy import Exhaustive, Schedule, Uniform
 from races import Races, deposit
-from sqlalchemy import StaticPool, create_engine, text
+from sqlalchemy import Engine, StaticPool, create_engine, text
 
 SEEDS = range(20)
 
@@ -154,9 +154,18 @@ def test_a_detached_engine_has_connections_of_its_own_again(races: Races) -> Non
     engine = races.engine()
     simulation = races.simulation(engine)
     simulation.close()
+    assert leads_to(races.server) == place_of(engine)
+
+
+def leads_to(server: Server) -> tuple[str, int]:
+    return server.host, server.port
+
+
+def place_of(engine: Engine) -> tuple[str, int]:
+    """Return where the engine's connections lead to."""
     with engine.connect() as connection:
-        assert not isinstance(connection.connection.dbapi_connection, GatedConnection)
-        assert isinstance(connection.connection.dbapi_connection, psycopg.Connection)
+        found: Any = connection.connection.driver_connection
+        return found.info.host, found.info.port
 
 
 def test_the_picture_has_a_column_a_client_and_says_who_waits_for_whom(races: Races) -> None:
@@ -193,10 +202,9 @@ def test_an_engine_of_another_server_or_driver_is_refused(races: Races, shop_ser
     with pytest.raises(ConfigurationError, match=r"sqlite\+pysqlite, which has no gate"):
         races.simulation(create_engine("sqlite://"))
     foreign = create_engine(shop_server.url)
-    with pytest.raises(ForeignServerError, match="answers with run id"):
+    with pytest.raises(ForeignServerError, match="and the run's server is at"):
         races.simulation(foreign)
-    with foreign.connect() as connection:
-        assert not isinstance(connection.connection.driver_connection, GatedConnection)
+    assert leads_to(shop_server) == place_of(foreign)
     foreign.dispose()
 
 
@@ -263,7 +271,8 @@ def test_what_a_strategy_raises_ends_the_run(races: Races) -> None:
     simulation = races.simulation(engine)
     with pytest.raises(KeyboardInterrupt):
         races.run(simulation, [deposit(engine, 1)] * 2, Impatient())
-    assert [] == [one for one in threading.enumerate() if one.name.startswith("pgdst-")]
+    names = {one.name for one in threading.enumerate() if one.name.startswith("pgdst-")}
+    assert {"pgdst-gate"} == names  # which relays until the simulation is closed
     assert isinstance(races.run(simulation, [deposit(engine, 1)] * 2, Uniform(0)), Result)
 
 

@@ -8,9 +8,7 @@ import psycopg
 import pytest
 from lab import Lab, lab, sql
 from pgdst.errors import InconclusiveError
-from pgdst.simulation import striking
 from pgdst.simulation.backends import Backends
-from pgdst.simulation.renewal import backend_of
 from pgdst.simulation.strategy import Schedule, Uniform
 from psycopg.rows import dict_row
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -206,7 +204,7 @@ def test_connections_that_are_as_new_stay(made: Lab) -> None:
 
     for _ in range(3):
         made.run({"ada": look, "bob": look}, Uniform(1))
-        seen.append({backend_of(idle.connection) for idle in made.simulation._attached[0].idle()})
+        seen.append({idle.session.backend for idle in made.simulation._attached[0].idle()})
     assert [seen[0]] * 3 == seen
 
 
@@ -317,6 +315,7 @@ def test_what_the_kit_raises_in_a_client_ends_the_run_whatever_the_client_makes_
     made: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def careless() -> str:
+        monkeypatch.setattr(Backends, "wait_until_gone", lambda *_arguments: False)
         try:
             with made.engine.begin() as connection:
                 sql(connection, "SELECT 1")
@@ -324,6 +323,5 @@ def test_what_the_kit_raises_in_a_client_ends_the_run_whatever_the_client_makes_
             return type(error).__name__
         return "done"
 
-    monkeypatch.setattr(striking, "_has_ended", lambda _stream: False)
-    with pytest.raises(InconclusiveError, match="the end of its connection did not arrive"):
+    with pytest.raises(InconclusiveError, match="did not end when its connection was terminated"):
         made.run({"ada": careless}, Schedule.parse("ada ada!terminated"))

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, NullPool, QueuePool, event
 
-from pgdst.errors import ForeignServerError
+from pgdst.errors import ConfigurationError, ForeignServerError
 from pgdst.server.guard import Place
 from pgdst.simulation import pool
-from pgdst.simulation.attached import Attached
 from pgdst.simulation.client import AbandonedError, Client, current_client
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.gate.drivers import DRIVERS
@@ -19,13 +19,35 @@ from pgdst.simulation.gate.session import Session
 from pgdst.simulation.renewal import Idle, is_prepared
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which only its users have
 
 
-class AttachedEngine(Attached):
-    """An engine that is led to the proxy, from its next connection on.
+def synchronous_side(engine: Any) -> Engine:
+    """Return the engine that has the pool. Raises: ConfigurationError, where it can't be used."""
+    found = engine
+    while hasattr(found, "_proxied"):  # an asynchronous engine, or one with execution options of its own
+        found = found._proxied
+    if not isinstance(found, Engine):
+        raise ConfigurationError(f"What is attached is an engine, found {type(engine).__name__}. Give create_engine's.")
+    if found.dialect.name != "postgresql" or found.dialect.driver not in DRIVERS:
+        raise ConfigurationError(
+            f"The engine uses {found.dialect.name}+{found.dialect.driver}, which has no gate. "
+            f"Make it with postgresql+ and one of {', '.join(DRIVERS)}."
+        )
+    if not isinstance(found.pool, QueuePool | NullPool):
+        raise ConfigurationError(
+            f"The engine's pool is a {type(found.pool).__name__}, whose connections clients would share or find in one "
+            "run and not in the next. Make it with the usual pool, or with NullPool."
+        )
+    return found
+
+
+class AttachedEngine:
+    """An engine that is led to the proxy, from its next connection on; those that are open are closed.
 
     Whose a connection is, the pool says: it is lent to whoever took it out, and to nobody else until it is back.
+
+    Raises: ConfigurationError, where its connections can't have a gate; ForeignServerError, where it leads elsewhere.
     """
 
     def __init__(
@@ -36,26 +58,51 @@ class AttachedEngine(Attached):
         refuse_others: Callable[[], None],
         in_a_loop: pool.InALoop,
     ) -> None:
-        super().__init__(engine, refuse_others, in_a_loop)
+        self._engine = engine
+        self._synchronous = synchronous_side(engine)
         self._driver = DRIVERS[self._synchronous.dialect.driver]
         self._proxy = proxy
+        self._refuse_others = refuse_others
+        self._in_a_loop = in_a_loop
+        self._listeners: int | None = None  # how many there were when it was looked what they do
+        self._is_prepared = False
         self._last_has_a_gate = False
+        self._recycle = self._synchronous.pool._recycle
         self._sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()  # by the pool's records
+        self._resources = ExitStack()
         self._require_ours()
-        self._give_gates(
-            clock,
-            {
-                "do_connect": self._connects,
-                "connect": self._connected,
-                "checkout": self._lends,
-                "checkin": self._takes_back,
-                "detach": self._takes_back,
-            },
-        )
+        pool.dispose(self._engine, self._in_a_loop)
+        self._listen(clock)
+        try:
+            self._require_gates()
+        except BaseException:
+            self.close()
+            raise
 
-    def _has_gate(self, _connection: object) -> bool:
-        """Tell what was seen when it was made: some drivers tell nothing of a connection that is closed."""
-        return self._last_has_a_gate
+    def _listen(self, clock: SimulatedClock) -> None:
+        listeners: dict[str, Callable[..., Any]] = {
+            "do_connect": self._connects,
+            "connect": self._connected,
+            "checkout": self._lends,
+            "checkin": self._takes_back,
+            "detach": self._takes_back,
+            # A client may dispose of the engine, which has another pool then.
+            "engine_disposed": lambda one: pool.own_waits(one, clock),
+        }
+        for name, function in listeners.items():
+            event.listen(self._synchronous, name, function)
+            self._resources.callback(event.remove, self._synchronous, name, function)
+
+    def _require_gates(self) -> None:
+        """Return only where a new connection has a gate: some drivers tell nothing of one that is closed.
+
+        Raises: ConfigurationError.
+        """
+        pool.warm_up(self._engine, self._in_a_loop)
+        if not self._last_has_a_gate:
+            raise ConfigurationError(
+                "The engine makes its connections itself, by a `creator`, so they have no gate. Make it from a URL."
+            )
 
     def _require_ours(self) -> None:
         """Return only where the engine's URL leads to the server of the run. Raises: ForeignServerError."""
@@ -69,6 +116,8 @@ class AttachedEngine(Attached):
                 f"The engine leads to {host}:{port}, and the run's server is at {server.host}:{server.port}. "
                 "Make it from the URL of a database that pgdst lends."
             )
+
+    # What SQLAlchemy tells.
 
     def _user(self) -> Client | None:
         """Return the client who uses the engine, None between runs. Raises: AbandonedError; InconclusiveError."""
@@ -100,11 +149,18 @@ class AttachedEngine(Attached):
         if (session := self._sessions.get(record)) is not None:
             session.lend(None)
 
+    # Between runs.
+
+    @property
+    def has_pool(self) -> bool:
+        """Return whether the engine keeps connections."""
+        return pool.has_pool(self._engine)
+
     def idle(self) -> list[Idle]:
         """Return the sessions that nobody uses, as the pool has them."""
         if not self.has_pool:
             return []
-        records = [one for one in pool.records(self.engine) if one.dbapi_connection is not None]
+        records = [one for one in pool.records(self._engine) if one.dbapi_connection is not None]
         return [
             Idle(session, record.info, record.driver_connection)
             for record in records
@@ -113,12 +169,30 @@ class AttachedEngine(Attached):
 
     def is_whole(self, connections: int) -> bool:
         """Return whether the pool has so many idle connections, which may be used again."""
-        return self._driver.is_renewable and super().is_whole(connections)
+        is_renewable = self._driver.is_renewable and not self._is_prepared
+        return is_renewable and pool.is_whole(self._engine, connections)
 
-    def _look_whether_prepared(self) -> bool:
-        with self._proxy.quiet():
-            return is_prepared(self.idle()[0].connection)
+    def fill(self, connections: int) -> None:
+        """Open so many connections anew."""
+        self.dispose()
+        if self._listeners != pool.listeners(self._engine):
+            self._listeners = pool.listeners(self._engine)
+            pool.fill(self._engine, 1, self._in_a_loop)
+            with self._proxy.quiet():
+                self._is_prepared = is_prepared(self.idle()[0].session)
+            self.dispose()
+        pool.fill(self._engine, connections, self._in_a_loop)
 
     def sort(self, places: Mapping[int, int]) -> None:
         """Let connections be handed out in the order of the places of their processes."""
-        pool.sort(self.engine, lambda record: places[self._sessions[record].backend])
+        pool.sort(self._engine, lambda record: places[self._sessions[record].backend])
+
+    def dispose(self) -> None:
+        """Close all connections that nobody uses; new ones have a gate."""
+        pool.dispose(self._engine, self._in_a_loop)
+
+    def close(self) -> None:
+        """Close all connections that nobody uses; new ones have none."""
+        self._resources.close()
+        self._synchronous.pool._recycle = self._recycle
+        pool.dispose(self._engine, self._in_a_loop)

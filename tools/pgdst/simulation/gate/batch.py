@@ -1,5 +1,6 @@
 """What a driver sends up to the message that wants an answer, and what it asks for, in words."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,8 +9,8 @@ from typing import Final
 
 from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.protocol import Message
-from pgdst.simulation.statement import cut
 
+_LONGEST: Final = 400  # of a statement in words; what is longer is cut and ends with a hash of the whole
 # Those that want an answer: a simple query, Sync, Flush, a function call. Terminate ends all.
 ENDS: Final = b"QSHFX"
 RUNS: Final = b"QEF"
@@ -56,6 +57,12 @@ class Batch:
         return sum(self.kinds.count(kind) for kind in kinds)
 
 
+# What is no message.
+CONNECTS: Final = Batch((), "connect")
+CANCELS: Final = Batch((), "cancel")
+CLOSES: Final = Batch((), "close")
+
+
 @dataclass
 class Statements:
     """What a session has prepared, by the names that its driver gave."""
@@ -77,7 +84,7 @@ class Statements:
         first, *more = seen or said or ["sync"]
         text = _in_one_word(" ".join(first.split()).rstrip("; "))
         text = _COUNTED.sub(lambda found: name(found[0]), text)
-        return Batch(messages, cut(f"{text} and {len(more)} more" if more else text), is_unseen)
+        return Batch(messages, _cut(f"{text} and {len(more)} more" if more else text), is_unseen)
 
     def _said(self, message: Message, *, runs: bool) -> str | None:
         """Return what a message executes, or prepares where nothing is executed; remember it."""
@@ -110,3 +117,9 @@ def _in_one_word(text: str) -> str:
     if _COMMIT.fullmatch(text):
         return "COMMIT"
     return "ROLLBACK" if _ROLLBACK.fullmatch(text) else text
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}… {hashlib.sha256(text.encode(errors='backslashreplace')).hexdigest()[:16]}"

@@ -97,10 +97,12 @@ class Start:
     settings: dict[str, str]
     rest: bytes
 
-    @property
-    def is_session(self) -> bool:
-        """Whether it begins a session of protocol 3."""
-        return self.code >> 16 == PROTOCOL_3
+    def require_a_session(self) -> None:
+        """Return only where it begins a session of protocol 3, for queries. Raises: ProtocolError."""
+        if self.code >> 16 != PROTOCOL_3:
+            raise ProtocolError(f"protocol {self.code >> 16}.{self.code & 0xFFFF} is not spoken here, but 3.0")
+        if self.settings.get("replication", "off") not in ("off", "false", "no", "0"):
+            raise ProtocolError("replication does not go through a simulation")
 
 
 def parse_start(body: bytes) -> Start:

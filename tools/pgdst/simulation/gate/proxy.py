@@ -47,7 +47,7 @@ class Run(Protocol):
     def note_wait(self, client: Client, what: str, blocker: int) -> None:
         """Put into the trace for whom the victim of a deadlock has waited."""
 
-    def opened_session(self, client: Client, session: Session) -> None:
+    def opened(self, client: Client, backend: int) -> None:
         """Note that the client has opened a connection."""
 
     def strike(self, client: Client, fault: Fault, backend: int) -> None:
@@ -79,6 +79,7 @@ class Proxy:
         self._writers: dict[socket.socket, Callable[[], None]] = {}
         self._sessions: set[Session] = set()
         self._by_backend: dict[int, Session] = {}
+        self._databases: set[str] = set()
         self._names: dict[str, int] = {}
         self._heard: list[Session] = []
         self._closed: list[int] = []  # processes
@@ -165,6 +166,7 @@ class Proxy:
     def known(self, session: Session) -> None:
         """Note which process serves a session."""
         self._by_backend[session.backend] = session
+        self._databases.add(session.database)
 
     def gone(self, session: Session) -> None:
         """Forget a session that was closed."""
@@ -277,9 +279,9 @@ class Proxy:
             if session.is_a_clients or session.lent_to is not None:
                 session.close()
 
-    def databases(self) -> set[str]:
-        """Return the names of the databases that sessions are in."""
-        return {session.database for session in self._sessions if session.is_open}
+    def databases(self) -> list[str]:
+        """Return the names of the databases that sessions are in, or have been."""
+        return sorted(self._databases)
 
     def died(self, backend: int, *, unheard: bool) -> None:
         """Settle what is left of a session whose process has ended; `unheard`: its driver hears nothing more of it."""

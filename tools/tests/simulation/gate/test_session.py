@@ -9,7 +9,7 @@ import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import pytest
 from conftest import leased_server
-from pgdst.errors import ConfigurationError, InconclusiveError
+from pgdst.errors import InconclusiveError
 from pgdst.server.embedded import EmbeddedEngine
 from pgdst.simulation.backends import Backends, backends_of
 from pgdst.simulation.simulation import Simulation
@@ -31,7 +31,7 @@ def backends() -> Iterator[Backends]:
 
 @pytest.fixture
 def simulation(backends: Backends) -> Iterator[Simulation]:
-    with closing(Simulation(backends, on_the_wire=True, stall_seconds=5)) as made:
+    with closing(Simulation(backends, stall_seconds=5)) as made:
         yield made
 
 
@@ -68,13 +68,6 @@ def test_a_closed_connection_is_a_step_before_which_others_may_come(simulation: 
     waits, closes = f"6 bob: {ADD} -> waits for ada", "7 ada: close -> done"
     assert told.index(waits) < told.index(closes)
     assert f"8 bob: {ADD} -> goes on" in told
-
-
-def test_the_url_is_asked_for_before_the_run(simulation: Simulation) -> None:
-    """Else there is no gate in it."""
-    simulation.spawn("ada", simulation.url)
-    [error] = simulation.run(Uniform(0)).errors.values()
-    assert isinstance(error, ConfigurationError)
 
 
 def test_what_a_client_leaves_open_is_gone_in_the_next_run(simulation: Simulation) -> None:
