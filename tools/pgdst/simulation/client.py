@@ -97,6 +97,10 @@ class Waiting:
 class Ended:
     """Returned or raised."""
 
+    def __str__(self) -> str:
+        """Return it in words."""
+        return "its end"
+
     def go_on(self, client: "Client") -> None:
         """Do nothing: it cannot go on."""
 

@@ -8,7 +8,7 @@ before the schedule lets it, when the lock has been released.
 import gc
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -73,7 +73,6 @@ class Scheduler:
         self._thread = threading.get_ident()
         self._is_over = False
         self._users: dict[int, str] = {}  # the client whom a backend served last
-        self._doing: dict[str, str] = {}  # what clients last came to a gate with
         self.result = Result({})
 
     def spawn(self, name: str, function: Callable[[], Any]) -> None:
@@ -98,6 +97,11 @@ class Scheduler:
             self.result.outcomes[name] = client.outcome
         self.result.schedule = Schedule(tuple(self._schedule), self._struck)
         return self.result
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the clients."""
+        return self._clients.keys()
 
     # What clients call in their own threads, and the gate in the scheduler's, which relays.
 
@@ -133,11 +137,10 @@ class Scheduler:
         names = {self._users.get(backend, "somebody else") for backend in waiting or {blocker}}
         self._note(client, what, f"waits for {'one of ' if len(names) > 1 else ''}{', '.join(sorted(names))}")
 
-    def opened(self, client: Client, backend: int) -> None:
-        """Note that the client has opened a connection."""
+    def opened(self, backend: int) -> None:
+        """Let a new session stop inside statements, as all others do."""
         for parking in self._parkings.values():
             parking.hold_if_placed(backend)
-        self._note(client, "connect", "done")
 
     def strike(self, client: Client, fault: Fault, backend: int) -> None:
         """Do what a fault does to a backend, or to the whole server, and return when it is done."""
@@ -198,6 +201,8 @@ class Scheduler:
         if self._refused is not None:
             raise self._refused
         if all(isinstance(client.pause, Ended) for client in self._clients.values()):
+            if doubt := self._proxy.doubtful():
+                raise self.refuse(doubt)
             return False
         candidates = self._candidates() or self._after_a_time_out()
         if not candidates:
@@ -265,10 +270,8 @@ class Scheduler:
             self._let_go(client, pause)
         elif isinstance(pause, Waiting):
             self._pass_time(client, pause)
-        elif isinstance(pause, AtGate):
-            self._doing[client.name] = pause.what
-            if pause.what == BEGINS:
-                self._note(client, BEGINS, "")
+        elif isinstance(pause, AtGate) and pause.what == BEGINS:
+            self._note(client, BEGINS, "")
         self._give_turn(client)
 
     def _give_turn(self, client: Client) -> None:
@@ -290,7 +293,7 @@ class Scheduler:
         else:
             for backend in pause.backends:
                 self._parkings[backend].let_pass(client.backend)
-        self._note(client, self._doing[client.name], "goes on")
+        self._note(client, _doing(client), "goes on")
         self._backends.thaw(client.backend)
         if fault is Fault.TERMINATED:  # which its client is told before its locks are released
             self._wait_until_gone(client.backend, f"of {client.name} did not end when its session was terminated")
@@ -325,8 +328,9 @@ class Scheduler:
                 patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
             if self._refused is not None:
                 raise self._refused
-        if not isinstance(client.pause, AtWire | Blocked):
-            self._proxy.pump(0)  # what it has closed before it stopped
+        # What it has closed before it stopped, and what else another process says for it.
+        if not isinstance(client.pause, AtWire | Blocked) or self._proxy.has_other_processes:
+            self._proxy.hear_all()
         if self._leaving:
             leaving, self._leaving = self._leaving, []
             behind = [*leaving, client.pause, *client.later]
@@ -335,7 +339,10 @@ class Scheduler:
     def _why_it_hangs(self, client: Client) -> str:
         if time.monotonic() >= self._ends_at:
             return f"The run has not ended within {self._deadline_seconds:g} s"
-        return f"For {self._stall_seconds:g} s {client.name} has neither sent anything nor waited for a lock"
+        hint = ""
+        if self._proxy.has_other_processes:
+            hint = " (another process sleeps in real time, and waits for its pool so: is its pool too small?)"
+        return f"For {self._stall_seconds:g} s {client.name} has neither sent anything nor waited for a lock{hint}"
 
     def _whether_blocked(self, client: Client) -> Blocked | None:
         """Ask Postgres whether the client's statement waits for a lock.
@@ -369,7 +376,7 @@ class Scheduler:
             self._backends.freeze(client.backend)
             waits_for = self._waits_for(client)
             if (blockers := waits_for[client.backend]) and not is_in_cycle(client.backend, waits_for):
-                self._note(client, self._doing[client.name], self._wait_in_words(blockers))
+                self._note(client, _doing(client), self._wait_in_words(blockers))
                 return waits_for
             self._victim = client
             self._backends.thaw(client.backend)
@@ -443,6 +450,12 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _doing(client: Client) -> str:
+    """Return the statement that a client waits in."""
+    assert client.session is not None
+    return client.session.doing
 
 
 def _in_words(pause: Pause | None) -> str:

@@ -1,9 +1,10 @@
 """A simulation: engines whose connections have a gate, named clients, and runs of them under strategies."""
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -12,12 +13,15 @@ from sqlalchemy import Engine
 from pgdst.errors import ConfigurationError
 from pgdst.server.guard import GUARD, Place
 from pgdst.simulation.backends import Backends
+from pgdst.simulation.client import current_client
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.faults import Faults
-from pgdst.simulation.gate import drivers
+from pgdst.simulation.gate import drivers, identity
 from pgdst.simulation.gate.attached import AttachedEngine, synchronous_side
 from pgdst.simulation.gate.loop import Loop
 from pgdst.simulation.gate.proxy import PORT, Proxy
+from pgdst.simulation.gate.run import Elsewhere
+from pgdst.simulation.gate.served import Served
 from pgdst.simulation.parking import parking_of
 from pgdst.simulation.renewal import Idle, Sessions
 from pgdst.simulation.result import Result
@@ -57,8 +61,10 @@ class Simulation:
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
         self._attached: list[AttachedEngine] = []
+        self._served: list[Served] = []
         self._clients: dict[str, Callable[[], Any]] = {}
         self._running: Scheduler | None = None
+        self._was_abandoned = False
         self._idle = Sessions(())
         self._loop: Loop | None = None
         self._resources = ExitStack()
@@ -87,14 +93,59 @@ class Simulation:
         self._attached.append(attached)
 
     def url(self, driver: str = "", *, database: str | None = None, tcp: bool = False) -> str:
-        """Return the URL by which any driver, of this process or another, comes to the gate.
+        """Return the URL by which any driver of this process comes to the gate.
 
         `driver` is SQLAlchemy's name of one (`postgresql+asyncpg://…`), `tcp` asks for a port on 127.0.0.1 instead of
         the directory of a Unix socket. What arrives there in a run belongs to the client that has the turn.
         """
-        proxy, server = self._proxy, self._backends.server
+        return self._url(driver, database, self._proxy.port() if tcp else None)
+
+    def serve(
+        self,
+        command: Sequence[str],
+        *,
+        url_variable: str = "DATABASE_URL",
+        driver: str = "",
+        database: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        deadline_seconds: float = 30.0,
+    ) -> str:
+        """Start a backend in a process of its own, and return the URL at which it answers over HTTP.
+
+        In the command `{port}` is the port of 127.0.0.1 at which it has to listen. It finds its database in the
+        variable `url_variable`, in the form of `driver` (see `url`), and runs until the simulation is closed. After a
+        run that has broken connections which it may keep, or that had no result, it is started anew for the next.
+
+        Clients ask it with the headers of `identity`. Its sleeps, and its waits for its pool, pass in real time.
+
+        Raises: ConfigurationError, with its last lines, where it does not answer within `deadline_seconds`.
+        """
+        served = Served(command, folder, deadline_seconds)
+        url = self._url(driver, database, self._proxy.new_port(served))
+        served.start({**(environment or {}), url_variable: url})
+        self._resources.callback(served.close)
+        self._served.append(served)
+        return served.url
+
+    def elsewhere(self, driver: str = "", *, database: str | None = None) -> str:
+        """Return the URL by which a process that somebody else has started on this machine comes to the gate."""
+        return self._url(driver, database, self._proxy.new_port(Elsewhere()))
+
+    def identity(self) -> dict[str, str]:
+        """Return the headers of a request to a backend in another process, which say for which client it is.
+
+        Raises: ConfigurationError, where no client calls it.
+        """
+        client = current_client()
+        if client is None:
+            raise ConfigurationError("Only a client has an identity: ask for it in the function that is spawned.")
+        return identity.headers(client.name)
+
+    def _url(self, driver: str, database: str | None, port: int | None) -> str:
+        server, folder = self._backends.server, quote(str(self._proxy.folder))
         name = quote(database or server.database, safe="")
-        place = f"127.0.0.1:{proxy.port()}/{name}" if tcp else f"/{name}?host={quote(str(proxy.folder))}&port={PORT}"
+        place = f"/{name}?host={folder}&port={PORT}" if port is None else f"127.0.0.1:{port}/{name}"
         login = f"{quote(server.user, safe='')}:{quote(server.password, safe='')}"
         return f"postgresql{driver and '+'}{driver}://{login}@{place}"
 
@@ -152,11 +203,16 @@ class Simulation:
                 self._dispose()  # of connections that may be dead: the next run begins with new ones
             return self.last
         except BaseException:
+            self._was_abandoned = True
             self._dispose()  # of connections that were left in the middle of something
             raise
 
     def _begin(self, connections: int) -> None:
         """Have so many idle connections in each engine's pool, as new ones, and nobody else's of the run before."""
+        for served in self._served:
+            if self._was_abandoned or self._proxy.is_worn(served):
+                served.restart()
+        self._was_abandoned = False
         pools = [one for one in self._attached if one.has_pool]
         idle = [found for one in pools for found in one.idle()]
         was_left = self._proxy.close_what_clients_left({found.session for found in idle})

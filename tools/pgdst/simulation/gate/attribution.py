@@ -1,28 +1,89 @@
 """Whose it is that arrives at the gate: the client's who has the turn, or the run is refused."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from pgdst.simulation.client import Client
+from pgdst.simulation.gate import identity
 from pgdst.simulation.gate.batch import CANCELS, Batch
 
 if TYPE_CHECKING:
-    from pgdst.simulation.gate.proxy import Run
+    from pgdst.simulation.gate.run import Run
     from pgdst.simulation.gate.session import Session
+
+_HOW: Final = (
+    "Send simulation.identity() as the headers of each request, and let the backend repeat one of them in a comment of "
+    f"its statements: /*pgdst_client='…'*/ with what {identity.HEADER} says, or /*traceparent='…'*/."
+)
+
+
+@dataclass
+class Owner:
+    """Whose a connection of another process is, as far as its statements have said so in this run."""
+
+    named: Client | None = None  # by the last that named one
+    taken_for: Client | None = None  # who had the turn, for what has named nobody since
+    what: str = ""  # that was
+    unsaid: str = ""  # what was sent last before any named one, as to set the connection up
+
+    @property
+    def doubt(self) -> str:
+        """Why it is uncertain, or nothing."""
+        if self.taken_for is not None:
+            turn = f", while {self.taken_for.name} had the turn"
+            return f"Nothing says for whom another process sent {self.what}{turn}. {_HOW}"
+        return f"Nothing says for whom another process sent {self.unsaid}. {_HOW}" if self.unsaid else ""
+
+    def note(self, batch: Batch, turn: Client) -> bool:
+        """Note what arrives while a client has the turn; return whether it can be that client's."""
+        if batch.says:
+            is_turns = self.taken_for in (None, turn)
+            self.named, self.taken_for = turn, None if is_turns else self.taken_for
+            return is_turns
+        if self.named is turn:
+            return True
+        if self.taken_for not in (None, turn):
+            return False
+        self.taken_for, self.what = turn, batch.what
+        return True
 
 
 def whose(session: "Session", batch: Batch, run: "Run") -> Client | None:
     """Return the client whose it is: who has the turn, where it is no other's. Else refuse the run.
 
     A session is somebody's who has taken it out of a pool, in whose transaction it is, or whose statement it is to
-    cancel.
+    cancel. From another process, statements have to say for whom they are.
     """
     turn = run.turn
     known = session.lent_to or (session.user if session.is_in_transaction else None) or _cancels_for(session)
     is_elsewhere = turn is not None and turn.session not in (None, session) and turn.session.is_awaited
-    if turn is None or turn.pause is not None or known not in (None, turn) or is_elsewhere:
+    if batch.says and (said := _said(batch, run)):
+        run.refuse(said)
+    elif turn is None or turn.pause is not None or known not in (None, turn) or is_elsewhere:
         run.refuse(_refusal(batch, known or turn, turn))
-        return None
-    return turn
+    elif session.origin is not None and not session.owner.note(batch, turn):
+        run.refuse(session.owner.doubt)
+    else:
+        return turn
+    return None
+
+
+def _said(batch: Batch, run: "Run") -> str:
+    """Return what is wrong with whom a statement names, or nothing where it is who has the turn."""
+    name = identity.who(batch.says, run.names)
+    if name is None:
+        return (
+            f"A statement says that it is for {batch.says}, which is none of this run's clients: {batch.what}. "
+            "What is sent for nobody can't be scheduled. Let no background work run, and send simulation.identity() "
+            "as the headers of each request."
+        )
+    if run.turn is not None and run.turn.name == name:
+        return ""
+    turn = f"{run.turn.name} had the turn" if run.turn is not None else "nobody had the turn"
+    return (
+        f"A statement for {name} was sent while {turn}: {batch.what}. What {name} asked for goes on beside it, as work "
+        "in the background does, and what is done after the answer. Spawn a client for it, or wait for its end."
+    )
 
 
 def _cancels_for(session: "Session") -> Client | None:

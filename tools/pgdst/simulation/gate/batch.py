@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from pgdst.simulation.gate import protocol
+from pgdst.simulation.gate import identity, protocol
 from pgdst.simulation.gate.protocol import Message
 
 _LONGEST: Final = 400  # of a statement in words; what is longer is cut and ends with a hash of the whole
@@ -26,11 +26,16 @@ _COUNTED: Final = re.compile(r"__asyncpg_[a-z]+_[0-9a-f]+__|\bc_[0-9a-f]{6,}_[0-
 
 @dataclass(frozen=True)
 class Batch:
-    """Messages that are sent together, and what they come to."""
+    """Messages that are sent together, and what they come to.
+
+    `text` is a statement, whether it is prepared or executed; `what` has the parameters after it, where it is executed.
+    """
 
     messages: tuple[Message, ...]
-    what: str = ""
+    text: str
+    what: str
     is_unseen: bool = False  # it begins a transaction or forgets a statement, and does nothing else
+    says: str = ""  # for whom it is, where a comment does
 
     @cached_property
     def kinds(self) -> bytes:
@@ -58,9 +63,9 @@ class Batch:
 
 
 # What is no message.
-CONNECTS: Final = Batch((), "connect")
-CANCELS: Final = Batch((), "cancel")
-CLOSES: Final = Batch((), "close")
+CONNECTS: Final = Batch((), "connect", "connect")
+CANCELS: Final = Batch((), "cancel", "cancel")
+CLOSES: Final = Batch((), "close", "close")
 
 
 @dataclass
@@ -69,7 +74,9 @@ class Statements:
 
     texts: dict[bytes, str] = field(default_factory=dict)
     types: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
-    portals: dict[bytes, str] = field(default_factory=dict)
+    portals: dict[bytes, tuple[str, str]] = field(default_factory=dict)  # with the parameters in words
+    named: dict[bytes, str] = field(default_factory=dict)  # for whom
+    _says: str = ""  # the batch that is being read
     described: bytes = b""  # whose types the next ParameterDescription has
 
     def batch(self, messages: tuple[Message, ...], name: Callable[[str], str]) -> Batch:
@@ -77,34 +84,42 @@ class Statements:
 
         Raises: ProtocolError.
         """
+        self._says = ""
         runs = any(message.kind in RUNS for message in messages)
-        said = [text for message in messages if (text := self._said(message, runs=runs))]
-        seen = [text for text in said if not _UNSEEN.fullmatch(text)]
+        said = [found for message in messages if (found := self._said(message, runs=runs))]
+        seen = [found for found in said if not _UNSEEN.fullmatch(found[0])]
         is_unseen = bool(said) and not seen
-        first, *more = seen or said or ["sync"]
+        (first, values), *more = seen or said or [("sync", "")]
         text = _in_one_word(" ".join(first.split()).rstrip("; "))
         text = _COUNTED.sub(lambda found: name(found[0]), text)
-        return Batch(messages, _cut(f"{text} and {len(more)} more" if more else text), is_unseen)
+        and_more = f" and {len(more)} more" if more else ""
+        what = f"{text} {' '.join(values.split())}".strip()
+        return Batch(messages, _cut(f"{text}{and_more}"), _cut(f"{what}{and_more}"), is_unseen, self._says)
 
-    def _said(self, message: Message, *, runs: bool) -> str | None:
-        """Return what a message executes, or prepares where nothing is executed; remember it."""
+    def _said(self, message: Message, *, runs: bool) -> tuple[str, str] | None:
+        """Return what a message executes, or prepares where nothing is executed, and with what; remember it."""
         kind, body = message.kind, message.body
         if kind == b"Q":
-            return protocol.words(body, 1)[0][0].decode(errors="replace")
+            text, says = identity.said(protocol.words(body, 1)[0][0].decode(errors="replace"))
+            self._says = self._says or says
+            return text, ""
         if kind == b"P":
             found = protocol.parse(body)
-            self.texts[found.name], self.types[found.name] = found.text, found.types
-            return None if runs else found.text
+            text, says = identity.said(found.text)
+            self.texts[found.name], self.types[found.name], self.named[found.name] = text, found.types, says
+            self._says = self._says or says
+            return None if runs else (text, "")
         if kind == b"B":
             bound = protocol.bind(body)
+            self._says = self._says or self.named.get(bound.statement, "")
             values = protocol.values_in_words(bound.values, self.types.get(bound.statement, ()))
-            self.portals[bound.portal] = f"{self.texts.get(bound.statement, '?')} {values}".strip()
+            self.portals[bound.portal] = self.texts.get(bound.statement, "?"), values
         elif kind == b"E":
-            return self.portals.get(protocol.words(body, 1)[0][0], "?")
+            return self.portals.get(protocol.words(body, 1)[0][0], ("?", ""))
         elif kind == b"D" and body[:1] == b"S":
             self.described = protocol.words(body[1:], 1)[0][0]
         elif kind == b"F":
-            return "a function call"
+            return "a function call", ""
         return None
 
     def note_types(self, body: bytes) -> None:

@@ -3,64 +3,26 @@
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Container, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from pgdst.errors import ConfigurationError, PgdstError
+from pgdst.errors import ConfigurationError
 from pgdst.server import lease
 from pgdst.server.address import Server
-from pgdst.simulation.client import Client, Pause
-from pgdst.simulation.faults import Fault
 from pgdst.simulation.gate import protocol
+from pgdst.simulation.gate.run import Origin, Run
 from pgdst.simulation.gate.session import Session
 from pgdst.simulation.parking import Parking
 
 PORT: Final = 5432  # in the name of the socket
 _LONGEST_PATH: Final = 100  # bytes; the system's limit is 108, on a Mac 104
 _WAITING: Final = 128
+_SETTLES_SECONDS: Final = 5.0
+_SET_UP_SECONDS: Final = 0.02
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-
-
-class Run(Protocol):
-    """What the proxy needs of a run, which relays by itself where it waits for a client."""
-
-    turn: Client | None
-    number: int  # of the step
-
-    def stop(self, client: Client, pause: Pause) -> None:
-        """Note that the client has stopped at this pause."""
-
-    def leaves(self, pause: Pause) -> None:
-        """Note that who has the turn has closed a connection: a step of its own before what it comes to next."""
-
-    def refuse(self, why: str) -> PgdstError:
-        """End the run, which says nothing."""
-
-    def uses(self, client: Client, backend: int) -> None:
-        """Note that a backend works for the client now."""
-
-    def note_answer(self, client: Client, what: str, answer: str) -> None:
-        """Put what a statement came to into the trace."""
-
-    def note_wait(self, client: Client, what: str, blocker: int) -> None:
-        """Put into the trace for whom the victim of a deadlock has waited."""
-
-    def opened(self, client: Client, backend: int) -> None:
-        """Note that the client has opened a connection."""
-
-    def strike(self, client: Client, fault: Fault, backend: int) -> None:
-        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
-
-    def closed(self, client: Client, backend: int) -> None:
-        """Return once the backend of a connection that the client has closed has ended."""
-
-    def full_disk(self) -> str:
-        """Return the path of a file, as the server knows it, which the server finds no room to write."""
-
-    def no_connection_left(self) -> AbstractContextManager[None]:
-        """Take all connections that the server has left, for a block."""
 
 
 class Proxy:
@@ -86,6 +48,7 @@ class Proxy:
         self._accepted = 0
         self._lease, self._descriptor = lease.new()
         self._listeners: list[socket.socket] = []
+        self._origins: list[Origin] = []
         self._port: int | None = None
         try:
             self._listen(self._socket_at(self.folder / f".s.PGSQL.{PORT}"))
@@ -110,11 +73,15 @@ class Proxy:
     def port(self) -> int:
         """Return a port on 127.0.0.1, for what cannot use a Unix socket."""
         if self._port is None:
-            listener = socket.create_server(("127.0.0.1", 0), backlog=_WAITING)
-            self._port = int(listener.getsockname()[1])
-            self._listen(listener)
-            self.wake()
+            self._port = self.new_port(None)
         return self._port
+
+    def new_port(self, origin: Origin | None) -> int:
+        """Return another port on 127.0.0.1, by which a process comes here."""
+        listener = socket.create_server(("127.0.0.1", 0), backlog=_WAITING)
+        self._listen(listener, origin)
+        self.wake()
+        return int(listener.getsockname()[1])
 
     def _socket_at(self, path: Path) -> socket.socket:
         if len(str(path).encode()) > _LONGEST_PATH:
@@ -124,12 +91,14 @@ class Proxy:
         listener.listen(_WAITING)
         return listener
 
-    def _listen(self, listener: socket.socket) -> None:
+    def _listen(self, listener: socket.socket, origin: Origin | None = None) -> None:
         listener.setblocking(False)
         self._listeners.append(listener)
-        self.watch(listener, lambda: self._accept(listener))
+        self.watch(listener, lambda: self._accept(listener, origin))
+        if origin is not None:
+            self._origins.append(origin)
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket, origin: Origin | None) -> None:
         try:
             front, _ = listener.accept()
         except OSError:  # who wanted to connect has thought better of it
@@ -138,7 +107,7 @@ class Proxy:
             front.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._accepted += 1
         self._fronts.add(front)
-        self._sessions.add(Session(self, front, self._accepted))
+        self._sessions.add(Session(self, front, self._accepted, origin))
 
     def to_server(self) -> socket.socket:
         """Connect to the server. Raises: OSError."""
@@ -237,6 +206,29 @@ class Proxy:
             if events & _READ and source in self._fronts:
                 self._readers[source]()
 
+    def hear_all(self) -> None:
+        """Have said what drivers say before they hear something: what comes later is out of turn."""
+        deadline = time.monotonic() + _SETTLES_SECONDS
+        while time.monotonic() < deadline:
+            for origin in self._origins:
+                origin.wait_until_quiet()
+            is_set_up = not any(one.is_being_set_up for one in self._sessions)
+            if not self.pump(0 if is_set_up else _SET_UP_SECONDS) and is_set_up:
+                return
+
+    @property
+    def has_other_processes(self) -> bool:
+        """Whether some can connect."""
+        return bool(self._origins)
+
+    def doubtful(self) -> str:
+        """Return why it is uncertain whose the run's statements were, or nothing."""
+        return next((one.is_doubtful for one in self._sessions if one.is_doubtful), "")
+
+    def is_worn(self, origin: Origin) -> bool:
+        """Return whether another process keeps connections that have ended, or is in a transaction. Between runs."""
+        return any(one.origin is origin and (one.is_dead or one.is_in_transaction) for one in self._sessions)
+
     def heard(self, session: Session) -> None:
         """Have a session go through what its driver has said, when all that has arrived was read."""
         self._heard.append(session)
@@ -276,7 +268,7 @@ class Proxy:
         """End a run that has no result: its clients' connections are closed."""
         self.run = None
         for session in list(self._sessions):
-            if session.is_a_clients or session.lent_to is not None:
+            if session.is_a_clients or session.lent_to is not None or session.origin is not None:
                 session.close()
 
     def databases(self) -> list[str]:

@@ -19,6 +19,7 @@ from pgdst.simulation.gate import attribution, protocol
 from pgdst.simulation.gate.batch import CANCELS, CLOSES, CONNECTS, ENDS, TERMINATE, Batch
 from pgdst.simulation.gate.exchange import FAILED, IDLE, Exchange
 from pgdst.simulation.gate.protocol import Message, ProtocolError
+from pgdst.simulation.gate.run import Origin
 from pgdst.simulation.gate.stream import Stream
 from pgdst.simulation.parking import SETTING, Parking
 
@@ -42,15 +43,18 @@ class AtWire(AtGate):
         """Send what is at the gate."""
         assert self.session is not None
         self.session.go_on(client)
-        if self.what == CLOSES.what:
+        if self.what == CLOSES.text:
             client.pause = client.later.pop(0)  # its own flow of control has come there before
 
 
 class Session:
     """One connection of a driver's, and the server's side of it. All of it runs in the thread that relays."""
 
-    def __init__(self, proxy: "Proxy", front: socket.socket, number: int) -> None:
+    def __init__(self, proxy: "Proxy", front: socket.socket, number: int, origin: Origin | None) -> None:
         self.number = number
+        self.origin = origin  # another process
+        self.owner = attribution.Owner()
+        self._is_set_up = False
         self.backend = 0  # the server's process
         self.key = b""  # it, and the secret by which what it does can be cancelled
         self.database = ""
@@ -89,6 +93,16 @@ class Session:
     def is_in_transaction(self) -> bool:
         """Whether a transaction is open."""
         return self._exchange.status != IDLE
+
+    @property
+    def is_being_set_up(self) -> bool:
+        """Whether another process waits for something that it needs before it can use the connection."""
+        return self.origin is not None and not self._is_set_up and self.is_awaited and not self.is_closed
+
+    @property
+    def is_doubtful(self) -> str:
+        """Why it is uncertain whose its statements were, or nothing."""
+        return self.owner.doubt if self.origin is not None else ""
 
     @property
     def doing(self) -> str:
@@ -171,7 +185,10 @@ class Session:
         if run is None:
             self._begin(batch)
             return
-        self._wait_for_the_loop()
+        if self._sets_up(batch):
+            self._begin(batch)
+            return
+        self._wait_until_all_is_said()
         client = attribution.whose(self, batch, run)
         if client is None:
             return  # the run is refused
@@ -183,18 +200,33 @@ class Session:
             return
         self._at_gate = batch
         can_fail = not batch.is_pipeline and self._exchange.status != FAILED
-        run.stop(client, AtWire(batch.what, can_fail, session=self))
+        run.stop(client, AtWire(batch.text, can_fail, session=self))
 
-    def _wait_for_the_loop(self) -> None:
-        """Have the client's event loop do all that it can: what another task of its has to say is said now."""
-        if self._loop is not None:
+    def _wait_until_all_is_said(self) -> None:
+        """Have the client's event loop, or process, do all that it can: what another task has to say is said now."""
+        if self.origin is not None:
+            self.origin.wait_until_quiet()
+        elif self._loop is None:
+            return
+        else:
             try:
                 done = threading.Event()
                 self._loop.call_soon_threadsafe(self._loop.call_soon, done.set)
                 done.wait(_LOOP_SECONDS)
             except RuntimeError:  # it is closed
                 self._loop = None
-            self._proxy.hear_more()
+        self._proxy.hear_more()
+
+    def _sets_up(self, batch: Batch) -> bool:
+        """Return whether another process makes a connection: its pool does when it likes, and says for nobody what."""
+        if self.origin is None or batch is CANCELS or self._is_set_up:
+            return False
+        self._is_set_up = bool(batch.says)
+        if self._is_set_up:
+            self.owner.unsaid = ""
+        elif self.is_open and not batch.is_unseen:
+            self.owner.unsaid = batch.what
+        return not self._is_set_up
 
     def _passes(self, batch: Batch, client: Client) -> bool:
         """Return whether its client was let go on for it: there is one stop from Parse to the Execute after it."""
@@ -229,7 +261,7 @@ class Session:
 
     def _is_used_by(self, client: Client) -> None:
         self.user, client.session = client, self
-        self.is_a_clients = True
+        self.is_a_clients = self.origin is None  # else its pool keeps it
         self._proxy.run_of_now.uses(client, self.backend)
 
     def _suffers(self, client: Client, batch: Batch, fault: Fault) -> bool:
@@ -251,9 +283,8 @@ class Session:
         return False
 
     def _begin(self, batch: Batch) -> None:
-        """Send it, be it the first packet."""
+        """Send it, be it the first packet, without a stop."""
         if self.is_open:
-            self._doing = batch
             self._forward(batch)
             return
         assert self._start is not None
@@ -347,11 +378,13 @@ class Session:
         self._exchange.has_begun()
         self._held.close()
         run, client = self._proxy.run, self.user
+        if run is not None:
+            run.opened(self.backend)
         if run is not None and client is not None:
             client.session = None
             self.is_a_clients = True
             run.uses(client, self.backend)
-            run.opened(client, self.backend)
+            run.note_answer(client, CONNECTS.what, "done")
 
     def _answered(self) -> None:
         if self._loses_the_answer:
@@ -434,6 +467,7 @@ class Session:
         if self.user is not None:
             self.user.session = None
         self.user = None
+        self.owner = attribution.Owner()
         self._granted = 0
         if not self.is_awaited:
             self._pass_on()
@@ -478,12 +512,13 @@ class Session:
     def _is_left_alone(self) -> None:
         """Close it, its driver being gone: a step of a run, as locks may be released, before the client's next."""
         run = self._proxy.run
-        if run is None or run.turn is None or not self.is_open or self.is_dead or self.is_awaited:
+        is_idle = self.origin is not None and not self.is_in_transaction  # its pool may do so at any time
+        if run is None or run.turn is None or not self.is_open or self.is_dead or self.is_awaited or is_idle:
             self.close(by_driver=True)
         elif self._at_gate is None:
             self._front.close()
             self._at_gate = CLOSES
-            run.leaves(AtWire(CLOSES.what, session=self))
+            run.leaves(AtWire(CLOSES.text, session=self))
 
 
 def _statement_that_raises(fault: Fault, full: str) -> str:

@@ -1,0 +1,45 @@
+"""Who asks: how a request to a backend in another process says which client it is for, and its statements repeat it.
+
+A request has two headers, either of which will do. What the backend knows of them it writes into a comment of each
+statement, by the convention of sqlcommenter: `SELECT 1 /*pgdst_client='ada'*/`, or with the `traceparent` of
+W3C Trace Context, which OpenTelemetry's instrumentation of SQLAlchemy, psycopg2 and Django writes by itself.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import unquote
+
+HEADER: Final = "x-pgdst-client"
+TRACEPARENT: Final = "traceparent"
+_COMMENT: Final = re.compile(r"\s*/\*((?:[^*]|\*(?!/))*)\*/")
+_PAIR: Final = re.compile(r"\b(pgdst_client|traceparent)='((?:[^'\\]|\\.)*)'")
+
+
+def headers(name: str) -> dict[str, str]:
+    """Return the headers of a request that a client makes."""
+    return {HEADER: name, TRACEPARENT: f"00-{_trace_id(name)}-{'1'.zfill(16)}-01"}
+
+
+def said(text: str) -> tuple[str, str]:
+    """Return a statement without the comment that says whose it is, and that; nothing where none does."""
+    if "='" not in text:
+        return text, ""
+    for comment in _COMMENT.finditer(text):
+        if found := dict(_PAIR.findall(comment[1])):
+            named = unquote(found.get("pgdst_client", "")) or found["traceparent"]
+            return text[: comment.start()] + text[comment.end() :], named
+    return text, ""
+
+
+def who(named: str, names: Iterable[str]) -> str | None:
+    """Return which of these clients is meant, None where none is."""
+    for name in names:
+        if named == name or _trace_id(name) in named.split("-"):
+            return name
+    return None
+
+
+def _trace_id(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:32]

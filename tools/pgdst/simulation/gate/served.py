@@ -1,0 +1,201 @@
+"""A backend in a process of its own, which is asked over HTTP and comes to its database by the gate."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Final
+
+import psutil
+
+from pgdst.errors import ConfigurationError
+
+_ENDS_SECONDS: Final = 5.0
+_QUIET_SECONDS: Final = 1.0  # a backend that is busy for longer is waited for no more
+_LOOKS: Final = 2  # so often none of its threads was seen to run
+_LAST_LINES: Final = 20
+_FAMILY_SECONDS: Final = 1.0
+# Whoever tests may be killed: then the input ends, and the backend, in a group of its own, goes with it.
+_WATCH: Final = 'read -r group && { read -r _ || kill -s KILL -- "-$group"; }'
+
+
+class Served:
+    """A backend that runs until `close`, or until this process ends, however that ends."""
+
+    def __init__(self, command: Sequence[str], folder: Path | None, deadline_seconds: float) -> None:
+        self.port = _free_port()
+        self._command = [one.replace("{port}", str(self.port)) for one in command]
+        self._folder = folder
+        self._deadline_seconds = deadline_seconds
+        self._environment: dict[str, str] = {}
+        self._opened = ExitStack()
+        self._family: list[int] = []
+        self._looked_at = float("-inf")
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start it, with `{port}` in the command being a free port of 127.0.0.1, and return when it answers there.
+
+        Raises: ConfigurationError, with its last lines, where it does not.
+        """
+        self._environment = {**os.environ, **environment}
+        try:
+            self._log = self._opened.enter_context(_log())
+            self._watch = self._start_the_watch()
+            self._process = self._start()
+            self._wait_until_it_answers()
+        except BaseException:
+            self.close()
+            raise
+
+    def restart(self) -> None:
+        """End it, and start it anew: what it has kept, such as connections that are dead by now, is gone."""
+        self.close()
+        self._opened, self._looked_at = ExitStack(), float("-inf")
+        self.start(self._environment)
+
+    def _start_the_watch(self) -> "subprocess.Popen[bytes]":
+        watch = subprocess.Popen(["/bin/sh", "-c", _WATCH], stdin=subprocess.PIPE, start_new_session=True)
+        self._opened.callback(_dismiss, watch)
+        return watch
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ConfigurationError(f"The backend cannot be started: {self._command[0]}: {error.strerror}.") from error
+        _say(self._watch, f"{process.pid}\n".encode())
+        self._opened.callback(_end, process)
+        return process
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + self._deadline_seconds
+        while not self._answers():
+            if (status := self._process.poll()) is not None:
+                raise ConfigurationError(f"The backend has ended with status {status}.{self.last_lines()}")
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"The backend has not answered at {self.url} within {self._deadline_seconds:g} s. "
+                    f"Its command has to listen there: give it the port as {{port}}.{self.last_lines()}"
+                )
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ENDS_SECONDS)) as connection:
+            try:
+                connection.request("GET", "/")
+                connection.getresponse().read()
+            except (OSError, http.client.HTTPException):
+                return False
+            return True
+
+    def last_lines(self) -> str:
+        """Return what it has written last, where it has."""
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
+        return (
+            "\n".join([" Its last lines:", *(f"  {line}" for line in lines)]) if lines else " It has written nothing."
+        )
+
+    def wait_until_quiet(self) -> bool:
+        """Return whether it has done all that it can, so that it sends nothing more before it hears something.
+
+        Only where the system tells what threads do, as Linux does; elsewhere, and for one that is busy for a second,
+        what it sends later is refused then.
+        """
+        deadline, seen = time.monotonic() + _QUIET_SECONDS, 0
+        while seen < _LOOKS:
+            seen = 0 if self._runs() else seen + 1
+            if time.monotonic() > deadline:
+                return False
+        return True
+
+    def _runs(self) -> bool:
+        """Tell whether a thread of it, or of a process that it has started, is running or about to."""
+        return any(_state(thread) in b"RD" for pid in self._pids() for thread in _threads(pid))
+
+    def _pids(self) -> list[int]:
+        """Return its process and those that it has started, as they were within the last second."""
+        if time.monotonic() > self._looked_at + _FAMILY_SECONDS:
+            self._looked_at = time.monotonic()
+            with suppress(psutil.Error):
+                children = psutil.Process(self._process.pid).children(recursive=True)
+                self._family = [self._process.pid, *(child.pid for child in children)]
+        return self._family
+
+    def close(self) -> None:
+        """End it, and what it has started."""
+        self._opened.close()
+
+
+def _log() -> IO[bytes]:
+    return TemporaryFile(prefix="pgdst-served-")
+
+
+def _threads(pid: int) -> list[str]:
+    try:
+        with os.scandir(f"/proc/{pid}/task") as threads:
+            return [f"{thread.path}/stat" for thread in threads]
+    except OSError:  # it has ended, or the system has no such folder
+        return []
+
+
+def _state(thread: str) -> bytes:
+    """Return the letter of what a thread does. It is asked at every step: pathlib would take ten times as long."""
+    try:
+        descriptor = os.open(thread, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, 200).rpartition(b") ")[2][:1]
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def _free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _say(watch: "subprocess.Popen[bytes]", line: bytes) -> None:
+    assert watch.stdin is not None
+    with suppress(BrokenPipeError):
+        watch.stdin.write(line)
+        watch.stdin.flush()
+
+
+def _dismiss(watch: "subprocess.Popen[bytes]") -> None:
+    """End the watch, which has nothing left to kill."""
+    _say(watch, b"\n")
+    watch.communicate()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the process and its group: politely, then by force."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_ENDS_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

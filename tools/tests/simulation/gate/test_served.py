@@ -1,0 +1,231 @@
+"""A backend in a process of its own: bugs are found and replayed; whose a statement is, is certain or refused."""
+
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from conftest import leased_server
+from pgdst.errors import ConfigurationError, InconclusiveError
+from pgdst.server.embedded import EmbeddedEngine
+from pgdst.simulation.backends import Backends, backends_of
+from pgdst.simulation.faults import Fault, Faults, random_faults
+from pgdst.simulation.result import Result
+from pgdst.simulation.simulation import Simulation
+from pgdst.simulation.strategy import Exhaustive, Schedule, Strategy, Uniform
+
+HERE = Path(__file__).parent / "backends"
+SCHEMA = b"CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL)"
+FILL = "TRUNCATE accounts; INSERT INTO accounts SELECT number, 0 FROM generate_series(1, 4) AS number"
+LOOP = [sys.executable, "-m", "uvicorn", "on_a_loop:app", "--port", "{port}", "--log-level", "warning"]
+BACKENDS = {
+    "a loop, asyncpg": (LOOP, "asyncpg"),
+    "threads, psycopg2": ([sys.executable, "on_threads.py", "{port}"], "psycopg2"),
+    "node": (["node", "on_node.mjs", "{port}"], ""),
+}
+CLASHES = {
+    "deposits": ["/deposit/1"] * 3,
+    "a deadlock": ["/transfer/1/2", "/transfer/2/1"],
+    "all": ["/transfer/1/2", "/transfer/2/1", "/deposit/1", "/deposit/2"],
+}
+FEW_OR_MANY = [5, pytest.param(150, marks=pytest.mark.long)]  # the backend is started anew after each
+NAMES = ("ada", "bob", "cyd", "dan")
+
+
+@pytest.fixture(scope="module")
+def backends() -> Iterator[Backends]:
+    with leased_server(EmbeddedEngine(), SCHEMA) as server, backends_of(server) as found:
+        yield found
+
+
+@pytest.fixture
+def simulation(backends: Backends) -> Iterator[Simulation]:
+    with closing(Simulation(backends, stall_seconds=3)) as made:
+        yield made
+
+
+def post(url: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    """Ask a backend; return the status and what it says."""
+    place = urlsplit(url)
+    with closing(http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)) as connection:
+        connection.request("POST", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+class Bench:
+    """A backend that is served, with accounts."""
+
+    def __init__(self, simulation: Simulation, backends: Backends, name: str, **environment: str) -> None:
+        command, driver = BACKENDS[name]
+        if not shutil.which(command[0]):
+            pytest.skip(f"{command[0]} is not on this machine, and nothing else here needs it")
+        self.simulation, self.backends = simulation, backends
+        self.url = simulation.serve(command, driver=driver, folder=HERE, environment=environment)
+
+    def run(self, paths: list[str], strategy: Strategy, faults: Faults | None = None) -> Result:
+        """Have a client ask for each of the paths, of accounts that are empty."""
+        with self.backends.server.connect() as observer:
+            observer.execute(FILL)
+        for name, path in zip(NAMES, paths, strict=False):
+            self.simulation.spawn(name, lambda path=path: post(self.url, path, self.simulation.identity()))
+        return self.simulation.run(strategy, faults)
+
+    def balances(self) -> list[int]:
+        """Return what the accounts hold."""
+        with self.backends.server.connect() as observer:
+            return [balance for (balance,) in observer.execute("SELECT balance FROM accounts ORDER BY id")]
+
+
+@pytest.fixture(params=BACKENDS)
+def bench(request: pytest.FixtureRequest, simulation: Simulation, backends: Backends) -> Bench:
+    return Bench(simulation, backends, request.param)
+
+
+def test_a_lost_update_is_found_and_replayed(bench: Bench) -> None:
+    for tried in Exhaustive(preemptions=1):
+        found = bench.run(["/deposit/1"] * 2, tried)
+        assert {} == found.errors
+        if bench.balances()[0] == 1:
+            break
+    assert 1 == bench.balances()[0]
+    for _ in range(10):
+        again = bench.run(["/deposit/1"] * 2, Schedule.parse(str(found.schedule)))
+        assert (1, found.trace.lines) == (bench.balances()[0], again.trace.lines)
+
+
+@pytest.mark.parametrize(
+    ("clash", "seeds"),
+    [*((clash, 8) for clash in CLASHES), *(pytest.param(c, 100, marks=pytest.mark.long) for c in CLASHES)],
+)
+def test_a_seed_gives_the_same_run_each_time(bench: Bench, clash: str, seeds: int) -> None:
+    runs = [[bench.run(CLASHES[clash], Uniform(seed)) for seed in range(seeds)] for _twice in range(2)]
+    for one, other in zip(*runs, strict=True):
+        assert one.trace.lines == other.trace.lines
+    assert len({run.trace.hexdigest() for run in runs[0]}) > seeds // 3
+    if clash == "a deadlock":
+        said = {run.value(name) for run in runs[0] for name in ("ada", "bob")}
+        assert {(409, "40P01")} < {(status, text.strip('"')) for status, text in said}
+
+
+@pytest.mark.parametrize("seeds", FEW_OR_MANY)
+@pytest.mark.parametrize("name", ["a loop, asyncpg", "threads, psycopg2"])
+def test_work_in_the_background_is_refused_each_time(
+    simulation: Simulation, backends: Backends, name: str, seeds: int
+) -> None:
+    """It would be taken to be who comes next."""
+    made = Bench(simulation, backends, name)
+    for seed in range(seeds):
+        with pytest.raises(InconclusiveError, match=r"in the background|Nothing says for whom|at two places at once"):
+            made.run(["/deposit_later/1", "/deposit_later/2"], Uniform(seed))
+
+
+@pytest.mark.parametrize("seeds", FEW_OR_MANY)
+def test_two_things_at_once_in_a_request_are_refused_each_time(
+    simulation: Simulation, backends: Backends, seeds: int
+) -> None:
+    made = Bench(simulation, backends, "a loop, asyncpg")
+    for seed in range(seeds):
+        with pytest.raises(InconclusiveError, match="The client ada is at two places at once"):
+            made.run(["/deposit_twice/1"], Uniform(seed))
+
+
+def test_a_backend_that_does_not_say_for_whom_it_asks_is_inconclusive(
+    simulation: Simulation, backends: Backends
+) -> None:
+    made = Bench(simulation, backends, "threads, psycopg2")
+    simulation.spawn("ada", partial(post, made.url, "/deposit/1", {}))
+    with backends.server.connect() as observer:
+        observer.execute(FILL)
+    with pytest.raises(InconclusiveError, match=r"^Nothing says for whom another.*simulation\.identity\(\)"):
+        simulation.run(Uniform(0))
+
+
+def test_a_pool_that_is_too_small_is_named(simulation: Simulation, backends: Backends) -> None:
+    made = Bench(simulation, backends, "threads, psycopg2", POOL="1")
+    made.run(["/deposit/1"], Uniform(0))
+    with pytest.raises(InconclusiveError, match="is its pool too small"):
+        made.run(["/deposit/1"] * 2, Schedule.parse("ada*2 bob*2"))
+
+
+@pytest.mark.parametrize("name", ["a loop, asyncpg", "threads, psycopg2"])
+def test_faults_strike_it_as_any_other(simulation: Simulation, backends: Backends, name: str) -> None:
+    """What they break in its pool is gone in the next run."""
+    made = Bench(simulation, backends, name)
+    struck: set[Fault] = set()
+    for kind in (Fault.LOST, Fault.TERMINATED, Fault.CRASH, Fault.DEADLOCK, Fault.COMMIT_DONE):
+        result = next(
+            run
+            for seed in range(30)
+            if (run := made.run(["/deposit/1"] * 2, Uniform(seed), random_faults(seed, [kind]))).schedule.faults
+        )
+        struck.update(result.schedule.faults.values())
+        made.run(["/deposit/1"], Uniform(0))
+        made.run(["/deposit/1"], Uniform(0))
+        assert 1 == made.balances()[0]
+    assert 5 == len(struck)
+
+
+def test_a_backend_that_does_not_start_is_one_error(simulation: Simulation) -> None:
+    with pytest.raises(ConfigurationError, match=r"(?s)has ended with status 1.*ModuleNotFoundError"):
+        simulation.serve([sys.executable, "-c", "import nothing_such"])
+    with pytest.raises(ConfigurationError, match="cannot be started: nothing-such: No such file"):
+        simulation.serve(["nothing-such"])
+    with pytest.raises(ConfigurationError, match=r"has not answered at http://127.0.0.1:\d+ within 0.3 s"):
+        simulation.serve([sys.executable, "-c", "import time; time.sleep(60)"], deadline_seconds=0.3)
+
+
+def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: Backends, tmp_path: Path) -> None:
+    with closing(Simulation(backends)) as simulation:
+        simulation.serve(*serving(tmp_path))
+        [first, second] = pids(tmp_path)
+    assert not runs(first)
+    assert not runs(second)
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom pgdst.simulation.gate.served import Served\n"
+        "served = Served(sys.argv[1:], None, 20)\nserved.start({})\nprint('here', flush=True)\nsys.stdin.read()\n"
+    )
+    (tmp_path / "pids").unlink()
+    command = [sys.executable, "-c", program, *serving(tmp_path)[0]]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    ) as tester:
+        assert tester.stdout is not None
+        assert b"here\n" == tester.stdout.readline()
+        left = pids(tmp_path)
+        tester.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while any(runs(pid) for pid in left):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def serving(folder: Path) -> tuple[list[str]]:
+    """Return how a backend is started that has started another process, and writes down which they are."""
+    script = f"sleep 600 & echo $$ $! >{folder}/pids; exec '{sys.executable}' -m http.server --bind 127.0.0.1 {{port}}"
+    return (["/bin/sh", "-c", script],)
+
+
+def pids(folder: Path) -> list[int]:
+    return [int(pid) for pid in (folder / "pids").read_text().split()]
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process has not ended; that nobody has asked how is another thing."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
