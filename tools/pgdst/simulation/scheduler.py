@@ -328,8 +328,10 @@ class Scheduler:
                 patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
             if self._refused is not None:
                 raise self._refused
-        # What it has closed before it stopped, and what else another process says for it.
-        if not isinstance(client.pause, AtWire | Blocked) or self._proxy.has_other_processes:
+        # What it has closed before it stopped, and what else another process says for it. Not while it is blocked: as a
+        # deadlock's victim it may have its answer already, which counts when it goes on.
+        at_wire = isinstance(client.pause, AtWire) and not self._proxy.has_other_processes
+        if not at_wire and not isinstance(client.pause, Blocked):
             self._proxy.hear_all()
         if self._leaving:
             leaving, self._leaving = self._leaving, []

@@ -38,7 +38,7 @@ CLASHES = {
     "a deadlock": ["/transfer/1/2", "/transfer/2/1"],
     "all": ["/transfer/1/2", "/transfer/2/1", "/deposit/1", "/deposit/2"],
 }
-FEW_OR_MANY = [5, pytest.param(150, marks=pytest.mark.long)]  # the backend is started anew after each
+FEW_OR_MANY = [5, pytest.param(60, marks=pytest.mark.long)]  # the backend is started anew after each
 NAMES = ("ada", "bob", "cyd", "dan")
 
 
