@@ -140,8 +140,10 @@ class Outcome:
 
 
 def _sqlstate(error: BaseException | None) -> str | None:
-    """Return an error's SQLSTATE, as psycopg and asyncpg call it, or psycopg2."""
-    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    """Return an error's SQLSTATE, as psycopg and asyncpg call it, or psycopg2, or pg8000."""
+    fields = error.args[0] if error is not None and error.args else None
+    told = fields.get("C") if isinstance(fields, dict) else None
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or told
 
 
 class Client:

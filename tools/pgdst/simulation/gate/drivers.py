@@ -33,6 +33,14 @@ def _of_psycopg2(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
     options["connection_factory"] = type("Connection", (factory,), {"cancel": cancel})
 
 
+def _of_pg8000(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
+    options.pop("host", None)
+    options.pop("port", None)
+    options["unix_sock"] = str(proxy.folder / f".s.PGSQL.{PORT}")
+    # It wants a password to be hashed 4,096 times; the kit's is random, hashed once, and goes to a socket of our own.
+    importlib.import_module("scramp.core").IterationCount.MIN_ITERATION_COUNT = 1
+
+
 @dataclass(frozen=True)
 class Driver:
     """How the options of a connection are made to lead to the proxy, and which process serves a connection.
@@ -52,6 +60,7 @@ DRIVERS: Final = {
     "psycopg": _PSYCOPG,
     "psycopg_async": _PSYCOPG,
     "psycopg2": Driver(_of_psycopg2, lambda connection: int(connection.get_backend_pid())),
+    "pg8000": Driver(_of_pg8000, lambda connection: int.from_bytes(connection._backend_key_data[:4])),
     "asyncpg": Driver(_by_host, lambda connection: int(connection.get_server_pid()), is_renewable=False),
 }
 

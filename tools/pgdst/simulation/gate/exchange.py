@@ -56,6 +56,7 @@ class Exchange:
         self.ends_copy = b""  # the kinds of message that end the data of a COPY, while the driver sends it
         self._batch: Batch | None = None
         self._raises: Fault | None = None  # in place of the batch
+        self._hears_the_end = True  # of that, the driver, as it has sent a Sync
         self._owed = 0  # ReadyForQuery
         self._replies = 0  # answers to single messages
         self._passes_over = False  # the server does so, as there was an error and no Sync since
@@ -87,21 +88,26 @@ class Exchange:
         return batch.raw
 
     def ask_to_raise(self, batch: Batch, fault: Fault, statement: str) -> bytes:
-        """Return what lets the server raise an error in place of a batch, and ends as that would: by Sync or Flush."""
+        """Return what lets the server raise an error in place of a batch, and ends as that would: by Sync or Flush.
+
+        At COMMIT the transaction ends as well.
+        """
         self._batch, self.answer, self._raises = batch, Answer(), fault
-        flushes = batch.kinds.endswith(b"H")
         each = [statement] if statement.startswith("DO") else statement.split("; ")
-        raw = b"".join(map(_executed, each)) + Message(b"H" if flushes else b"S", b"").raw
-        self._owed, self._replies = int(not flushes), 3 * len(each) if flushes else 0
-        if batch.what == "COMMIT":
-            raw, self._owed = raw + protocol.query("ROLLBACK"), self._owed + 1
-        return raw
+        raw = b"".join(map(_executed, each))
+        flushes, commits = batch.kinds.endswith(b"H"), batch.text == "COMMIT"
+        self._hears_the_end = not flushes
+        if flushes and not commits:
+            self._owed, self._replies = 0, 3 * len(each)
+            return raw + Message(b"H", b"").raw
+        self._owed, self._replies = 1 + commits, 0
+        return raw + Message(b"S", b"").raw + (protocol.query("ROLLBACK") if commits else b"")
 
     def hear(self, message: Message) -> bool:
         """Take a message of the server's; return whether the answer is whole with it. Raises: ProtocolError."""
         kind, was_asked = message.kind, self.is_under_way
         # Of an error that is raised in place of the batch, the driver hears that and one end.
-        if not self._raises or kind == b"E" or (kind == b"Z" and self._owed == 1):
+        if not self._raises or kind == b"E" or (kind == b"Z" and self._owed == 1 and self._hears_the_end):
             self.kept += message.raw
         if kind == b"Z":
             self._owed -= 1
