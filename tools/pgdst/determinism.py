@@ -113,7 +113,7 @@ def _counted(how: str, labels: Counter[str]) -> str:
     return f"{how} {found}" if found else ""
 
 
-def write_traces(server: Server, seeds: Iterable[int], faults: str, folder: Path) -> None:
+def write_traces(server: Server, seeds: Iterable[int], faults: str, folder: Path, driver: str) -> None:
     """Run each seed of the workload once, each in a fresh database, and write its lines to a file of the folder.
 
     `faults` is one of the mixes.
@@ -121,7 +121,7 @@ def write_traces(server: Server, seeds: Iterable[int], faults: str, folder: Path
     from pgdst.simulation.backends import backends_of
     from pgdst.simulation.workload import workload_of
 
-    with backends_of(server) as backends, workload_of(backends, MIXES[faults]) as workload:
+    with backends_of(server) as backends, workload_of(backends, MIXES[faults], driver=driver) as workload:
         for seed in seeds:
             text = "\n".join(workload.run(seed).lines)
             (folder / str(seed)).write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -141,10 +141,12 @@ class Check:
         faults: str,
         say: Callable[[str], None],
         *,
+        driver: str,
         jobs: int,
         exit_first: bool,
     ) -> None:
         self._project = project
+        self._driver = driver
         self._conditions = {_numbered(conditions, number): one for number, one in enumerate(conditions)}
         self._faults = faults
         self._kept = project.root / ".pgdst" / "determinism"
@@ -156,7 +158,7 @@ class Check:
 
     def workload(self, seeds: range) -> Comparison:
         """Run the built-in workload. Raises: PgdstError, where a run could not be made."""
-        found = Comparison("workload")
+        found = Comparison("workload" if self._driver == "psycopg" else f"workload on {self._driver}")
         chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
 
         def run(chunk: range, place: str, output: Path) -> dict[int, Lines]:
@@ -215,6 +217,7 @@ class Check:
         condition = self._conditions[place]
         arguments += [f"--jitter={self._jitter(seeds.start, place)}"] if condition.jitters else []
         arguments += ["--backwards"] if condition.after else []
+        arguments += [f"--driver={self._driver}"]
         return [*installation.command("check-determinism"), *arguments]
 
     def _options(self, seed: int, place: str) -> list[str]:

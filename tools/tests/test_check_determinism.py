@@ -71,6 +71,14 @@ def test_the_same_seed_gives_the_same_run_in_all_conditions(sandbox: Sandbox) ->
     assert f"workload, seed {SEEDS - 1}: 4 runs equal" in done.stderr
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("driver", ["psycopg_async", "psycopg2", "asyncpg", "pg8000"])
+def test_so_it_is_on_every_driver(sandbox: Sandbox, driver: str) -> None:
+    done = check(sandbox, f"--driver={driver}", "--simulation-seeds=0", f"--workload-seeds={SEEDS}")
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert f"workload on {driver}: {4 * SEEDS} runs, all equal." in done.stdout
+
+
 def test_a_simulation_that_depends_on_something_else_is_found_out(sandbox: Sandbox) -> None:
     """The first line that differs is printed with those before it, the traces are kept, and the status is 1."""
     (sandbox.root / "tests" / "simulation" / "test_tiny.py").write_text(CHANCY)

@@ -16,7 +16,9 @@ from pgdst.simulation_run import FAULTS
 if TYPE_CHECKING:
     from pgdst.determinism import Comparison
 
-CONDITIONS = ("docker", "embedded", "jitter", "busy")  # of pgdst.determinism, which takes time to import
+# Of pgdst.determinism and of the gate, which take time to import.
+CONDITIONS = ("docker", "embedded", "jitter", "busy")
+DRIVERS = ("psycopg", "psycopg_async", "psycopg2", "asyncpg", "pg8000")
 
 
 @script
@@ -44,6 +46,13 @@ CONDITIONS = ("docker", "embedded", "jitter", "busy")  # of pgdst.determinism, w
     help="One in which each seed runs; may be given again, also the same (default: each once).",
 )
 @click.option(
+    "--driver",
+    type=click.Choice(DRIVERS),
+    default="psycopg",
+    show_default=True,
+    help="What the workload's engine is on.",
+)
+@click.option(
     "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True, help="How many run at a time."
 )
 @click.option("--exitfirst", "-x", is_flag=True, help="Stop at the first seed that differs.")
@@ -62,6 +71,7 @@ def main(
     examples: int | None,
     faults: str,
     conditions: tuple[str, ...],
+    driver: str,
     jobs: int,
     exitfirst: bool,
     folder: Path | None,
@@ -76,7 +86,7 @@ def main(
     Example: {check-determinism} --seeds 500 --simulation-seeds 0 --condition jitter --condition jitter --jobs 8
     """
     if folder:
-        _write(folder, range(first, first + seeds), faults, jitter, backwards=backwards)
+        _write(folder, range(first, first + seeds), faults, driver, jitter, backwards=backwards)
         return
     from pgdst import determinism
 
@@ -84,7 +94,7 @@ def main(
     chosen = [determinism.CONDITIONS[name] for name in conditions or CONDITIONS]
     if len(chosen) < 2:
         raise click.UsageError("One condition alone compares nothing. Give --condition twice or more.")
-    check = determinism.Check(tested, chosen, faults, say, jobs=jobs, exit_first=exitfirst)
+    check = determinism.Check(tested, chosen, faults, say, driver=driver, jobs=jobs, exit_first=exitfirst)
     found = []
     if workload_seeds == simulation_seeds == 0:
         raise click.UsageError("Without seeds nothing is compared. Leave out one of the zeros.")
@@ -104,7 +114,7 @@ def _differ(found: "list[Comparison]") -> bool:
     return any(one.differences for one in found)
 
 
-def _write(folder: Path, seeds: range, faults: str, jitter: int | None, *, backwards: bool) -> None:
+def _write(folder: Path, seeds: range, faults: str, driver: str, jitter: int | None, *, backwards: bool) -> None:
     """Compare nothing: run the workload once with each seed on the run's server, and write the traces to the folder."""
     # psycopg says on stderr that a pipeline's connection broke, which is what the fault is.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
@@ -116,4 +126,4 @@ def _write(folder: Path, seeds: range, faults: str, jitter: int | None, *, backw
         raise ConfigurationError("There is no server to run on. Call it by: make check-determinism")
     if jitter is not None:
         jitters.install(jitter)
-    write_traces(server, reversed(seeds) if backwards else seeds, faults, folder)
+    write_traces(server, reversed(seeds) if backwards else seeds, faults, folder, driver)

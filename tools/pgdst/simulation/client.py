@@ -135,11 +135,11 @@ class Outcome:
         """Return it in words that the seed alone determines: no messages, which name processes and addresses."""
         if self.error is None:
             return "returned"
-        state = _sqlstate(self.error) or _sqlstate(getattr(self.error, "orig", None))
+        state = sqlstate(self.error) or sqlstate(getattr(self.error, "orig", None))
         return f"raised {type(self.error).__name__}" + (f" {state}" if state else "")
 
 
-def _sqlstate(error: BaseException | None) -> str | None:
+def sqlstate(error: BaseException | None) -> str | None:
     """Return an error's SQLSTATE, as psycopg and asyncpg call it, or psycopg2, or pg8000."""
     fields = error.args[0] if error is not None and error.args else None
     told = fields.get("C") if isinstance(fields, dict) else None

@@ -5,11 +5,10 @@ sends next. A statement that waits for a lock ends its step there; its backend i
 before the schedule lets it, when the lock has been released.
 """
 
-import gc
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -85,11 +84,10 @@ class Scheduler:
         Raises: InconclusiveError, ScheduleError, and what the strategy raises; then no client goes on.
         """
         try:
-            with _no_garbage_collection():  # in no client's thread either, from its beginning on
-                for client in self._clients.values():
-                    client.thread.start()
-                while self._go_on():
-                    pass
+            for client in self._clients.values():
+                client.thread.start()
+            while self._go_on():
+                pass
         except BaseException:
             self._abandon()
             raise
@@ -440,18 +438,6 @@ class Scheduler:
         for client in self._clients.values():
             if client.thread.is_alive():  # an interrupt may have come before it was started
                 client.thread.join(max(0.0, deadline - time.monotonic()))
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Collect no garbage in this block: what is collected may close a connection, and when depends on much."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _doing(client: Client) -> str:

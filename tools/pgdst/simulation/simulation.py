@@ -16,6 +16,7 @@ from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import current_client
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.faults import Faults
+from pgdst.simulation.garbage import no_collection
 from pgdst.simulation.gate import drivers, identity
 from pgdst.simulation.gate.attached import AttachedEngine, synchronous_side
 from pgdst.simulation.gate.loop import Loop
@@ -192,13 +193,15 @@ class Simulation:
         self._begin(max(len(clients), self._connections))
         try:
             with ExitStack() as held:
+                held.enter_context(no_collection())
                 for parking in self._proxy.parkings.values():
                     held.enter_context(parking.holding())
                 self._running = scheduler
                 held.callback(self._ended)
                 self._proxy.begin(scheduler)
                 held.callback(self._proxy.end)
-                self.last = scheduler.run()
+                result = scheduler.run()
+            self.last = result  # with the last one go connections that a client has forgotten, which need a relay
             if self.last.schedule.faults:
                 self._dispose()  # of connections that may be dead: the next run begins with new ones
             return self.last

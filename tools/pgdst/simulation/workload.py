@@ -14,9 +14,11 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from pgdst.server.address import Server
 from pgdst.simulation.backends import Backends
+from pgdst.simulation.client import sqlstate
 from pgdst.simulation.faults import Fault, random_faults
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
@@ -32,6 +34,7 @@ INSERT INTO accounts SELECT n, 0 FROM generate_series(1, 3) n;
 TABLES = ("accounts", "names", "entries")
 CLIENTS = ("ada", "bob", "cyd", "dan", "eve")
 LEVELS = ("READ COMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+ASYNCHRONOUS = ("psycopg_async", "asyncpg")
 # In every so many runs statements are stopped inside.
 INSIDE_EVERY = 5
 
@@ -41,10 +44,11 @@ Operation = Callable[[Connection, Random], Any]
 class Workload:
     """Runs of drawn clients on one server, each in a database of its own that is dropped afterwards."""
 
-    def __init__(self, backends: Backends, template: Server, kinds: Sequence[Fault]) -> None:
+    def __init__(self, backends: Backends, template: Server, kinds: Sequence[Fault], driver: str) -> None:
         self._backends = backends
         self._template = template
         self._kinds = kinds
+        self._driver = driver
         self._runs = 0
 
     def run(self, seed: int) -> Trace:
@@ -61,12 +65,18 @@ class Workload:
             _do(self._backends, f"DROP DATABASE {name} WITH (FORCE)")
 
     def _run_in(self, server: Server, seed: int) -> Trace:
-        engine = create_engine(server.url)
+        url = server.url.replace("+psycopg:", f"+{self._driver.removesuffix('_async')}:", 1)
+        is_async = self._driver in ASYNCHRONOUS
+        engine: Any = _asynchronous(url) if is_async else create_engine(url)
         with closing(Simulation(self._backends, inside_statements=seed % INSIDE_EVERY == 0)) as simulation:
             simulation.attach(engine)
             random = Random(seed)  # noqa: S311  # seeded random is the point
             for client in CLIENTS[: random.randint(2, len(CLIENTS))]:
-                simulation.spawn(client, _act, engine, simulation, Random(f"{seed} {client}"))  # noqa: S311  # seeded
+                own = Random(f"{seed} {client}")  # noqa: S311  # seeded
+                if is_async:
+                    simulation.spawn(client, greenlet_spawn, _act, engine.sync_engine, simulation, own, in_a_loop=True)
+                else:
+                    simulation.spawn(client, _act, engine, simulation, own)
             strategy = _strategy(random)
             result = simulation.run(strategy, random_faults(random.getrandbits(64), self._kinds))
         with closing(server.connect()) as connection:
@@ -74,8 +84,10 @@ class Workload:
 
 
 @contextmanager
-def workload_of(backends: Backends, kinds: Sequence[Fault] = (), name: str = "workload") -> Iterator[Workload]:
-    """Yield the workload on the server of these backends, with faults of these kinds.
+def workload_of(
+    backends: Backends, kinds: Sequence[Fault] = (), name: str = "workload", driver: str = "psycopg"
+) -> Iterator[Workload]:
+    """Yield the workload on the server of these backends, with faults of these kinds, its engine on this driver.
 
     Nobody else may use databases of this name there.
     """
@@ -83,8 +95,14 @@ def workload_of(backends: Backends, kinds: Sequence[Fault] = (), name: str = "wo
     _do(backends, f"CREATE DATABASE {name}")
     with closing(template.connect()) as connection:
         connection.execute(SCHEMA)
-    yield Workload(backends, template, kinds)
+    yield Workload(backends, template, kinds, driver)
     _do(backends, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _asynchronous(url: str) -> Any:
+    from sqlalchemy.ext.asyncio import create_async_engine  # needs greenlet, which only its users have
+
+    return create_async_engine(url)
 
 
 def _do(backends: Backends, statement: str) -> None:
@@ -111,12 +129,16 @@ def _complete(result: Result, connection: psycopg.Connection) -> Trace:
 # What clients do.
 
 
-def _act(engine: Engine, simulation: Simulation, random: Random) -> list[Any]:
+def _act(engine: Engine, simulation: Simulation, random: Random, *, in_a_loop: bool = False) -> list[Any]:
     done = []
     for _ in range(random.randint(1, 3)):
         done.append(_transaction(engine, random))
         if random.random() < 0.2:
-            simulation.clock.sleep(timedelta(seconds=random.randint(1, 3)))
+            duration = timedelta(seconds=random.randint(1, 3))
+            if in_a_loop:
+                await_only(simulation.clock.sleep_async(duration))
+            else:
+                simulation.clock.sleep(duration)
     return done
 
 
@@ -130,15 +152,15 @@ def _transaction(engine: Engine, random: Random) -> list[Any]:
             with connection.begin():
                 for _ in range(random.randint(2, 6)):
                     done.append(random.choice(OPERATIONS)(connection, random))
-    except (DBAPIError, PendingRollbackError) as error:  # the second where the connection was lost and it went on
+    # The second where the connection was lost and it went on, the last where SQLAlchemy sets up a connection by SQL.
+    except (DBAPIError, PendingRollbackError, engine.dialect.loaded_dbapi.Error) as error:
         done.append(_state(error))
     return done
 
 
-def _state(error: DBAPIError | PendingRollbackError) -> str:
+def _state(error: Exception) -> str:
     """Return the SQLSTATE, or what kind of error has none: that of a connection that is gone."""
-    state: str | None = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return state or type(error).__name__
+    return sqlstate(getattr(error, "orig", error)) or type(error).__name__
 
 
 def _all(connection: Connection, query: str, **parameters: Any) -> list[Any]:

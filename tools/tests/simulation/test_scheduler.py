@@ -289,3 +289,23 @@ def test_no_garbage_is_collected_by_a_client(races: Races, monkeypatch: pytest.M
         races.run(races.simulation(), [str] * 5, Uniform(seed))
     assert [False] * 25 == is_on
     assert gc.isenabled()
+
+
+def test_a_connection_that_is_garbage_is_closed_when_somebody_relays(races: Races) -> None:
+    """It says something to the server, in the thread that runs the simulation, and waits for the answer."""
+    engine = races.engine()
+    simulation = races.simulation(engine)
+
+    def forget() -> None:
+        connection = engine.connect()
+        connection.execute(text("SELECT 1"))
+        circle: list[Any] = [connection]
+        circle.append(circle)
+
+    before = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    try:
+        for seed in range(3):
+            assert {} == races.run(simulation, [forget, forget], Uniform(seed)).errors
+    finally:
+        gc.set_threshold(*before)

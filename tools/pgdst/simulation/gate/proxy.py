@@ -12,6 +12,7 @@ from typing import Any, Final
 from pgdst.errors import ConfigurationError
 from pgdst.server import lease
 from pgdst.server.address import Server
+from pgdst.simulation.garbage import no_collection
 from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.run import Origin, Run
 from pgdst.simulation.gate.session import Session
@@ -306,11 +307,14 @@ class Proxy:
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Let nobody relay in this block."""
-        self._is_free.clear()
-        self.wake()
-        with self._lock:
-            yield
-        self._is_free.set()
+        with no_collection():
+            self._is_free.clear()
+            self.wake()
+            try:
+                with self._lock:
+                    yield
+            finally:
+                self._is_free.set()
 
     def close(self) -> None:
         """Close all connections, and listen no more."""

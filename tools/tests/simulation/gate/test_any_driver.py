@@ -17,7 +17,7 @@ from pgdst.server.address import Server
 from pgdst.server.docker import DockerEngine
 from pgdst.server.embedded import EmbeddedEngine
 from pgdst.simulation.backends import Backends, backends_of
-from pgdst.simulation.client import Outcome, _sqlstate
+from pgdst.simulation.client import Outcome, sqlstate
 from pgdst.simulation.faults import Fault, random_faults
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
@@ -114,7 +114,7 @@ def in_short(outcome: Outcome) -> str | None:
     """Return what is the same for all drivers: the SQLSTATE."""
     if outcome.error is None:
         return "returned"
-    return _sqlstate(outcome.error) or _sqlstate(getattr(outcome.error, "orig", None))
+    return sqlstate(outcome.error) or sqlstate(getattr(outcome.error, "orig", None))
 
 
 @pytest.mark.parametrize("driver", DRIVERS[1:])
