@@ -1,0 +1,1 @@
+"""Seats of a concert that are sold, each once."""

@@ -1,0 +1,1 @@
+"""Money that is moved between accounts, and never lost."""
