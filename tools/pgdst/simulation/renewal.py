@@ -1,7 +1,7 @@
 """Idle connections at the beginning of a run: what the run before has left in them must not decide this one."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -129,10 +129,26 @@ def _in_all(sessions: Sequence[Session], query: bytes) -> list[Rows]:
     """Execute a statement in all sessions at once, and return the rows of each. Raises: _NotAnsweredError."""
     try:
         for session in sessions:
-            session.ask(query)
-        return [_rows(list(session.answer())) for session in sessions]
+            session.server.ask(protocol.query(query.decode()))
+        return [_rows(list(_answer(session))) for session in sessions]
     except OSError as error:
         raise _NotAnsweredError from error
+
+
+def _answer(session: Session) -> Iterator[Message]:
+    """Yield what the server says, to its end. The driver hears of settings alone. Raises: OSError."""
+    server = session.server
+    try:
+        while True:
+            for message in server.arrived:
+                yield message
+                if message.kind == b"S":
+                    session.tell(message)
+                elif message.kind == b"Z":
+                    return
+            server.wait_for_more()
+    finally:
+        server.block_no_more()
 
 
 def _rows(answer: Sequence[Message]) -> Rows:

@@ -7,7 +7,6 @@ a driver or a socket knows at that moment decides nothing.
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -18,16 +17,14 @@ from pgdst.simulation.faults import RAISED, Fault
 from pgdst.simulation.gate import attribution, protocol
 from pgdst.simulation.gate.batch import CANCELS, CLOSES, CONNECTS, ENDS, TERMINATE, Batch
 from pgdst.simulation.gate.exchange import FAILED, IDLE, Exchange
+from pgdst.simulation.gate.opening import Opening
 from pgdst.simulation.gate.protocol import Message, ProtocolError
 from pgdst.simulation.gate.run import Origin
 from pgdst.simulation.gate.stream import Stream
-from pgdst.simulation.parking import SETTING, Parking
 
 if TYPE_CHECKING:
     from pgdst.simulation.gate.proxy import Proxy
 
-# Settings that a run needs, whatever the driver: how a prepared statement is planned depends on no history.
-_SETTINGS: Final = {"plan_cache_mode": "force_custom_plan"}
 _LOOP_SECONDS: Final = 1.0  # a loop that somebody blocks is waited for no longer
 # So much of an answer is kept until it is whole; a longer one streams from then on.
 _MOST_KEPT: Final = 64 * 2**20
@@ -57,7 +54,6 @@ class Session:
         self._is_set_up = False
         self.backend = 0  # the server's process
         self.key = b""  # it, and the secret by which what it does can be cancelled
-        self.database = ""
         self.is_open = False  # the server has said that it is ready for the first query
         self.is_dead = False  # the server's side has ended
         self.is_closed = False
@@ -68,15 +64,13 @@ class Session:
         self._front = Stream(proxy, front, lambda: proxy.heard(self))
         self._back: Stream | None = None
         self._exchange = Exchange()
-        self._start: protocol.Start | None = None
+        self._opening = Opening()
         self._collected: list[Message] = []
         self._at_gate: Batch | None = None
         self._doing: Batch | None = None
         self._granted = 0  # the step in which it may execute what it has prepared
         self._loses_the_answer = False
         self._held = ExitStack()
-        self._parking: Parking | None = None  # in which it has a place
-        self._place = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -110,11 +104,15 @@ class Session:
         return self._doing.what if self._doing is not None else "nothing"
 
     @property
+    def database(self) -> str:
+        """The database that it is in."""
+        return self._opening.database
+
+    @property
     def cancels(self) -> "Session | None":
         """The session whose statement this is to cancel, if it is such a request."""
-        if self._start is None or self._start.code != protocol.CANCEL:
-            return None
-        return self._proxy.session_of(int.from_bytes(self._start.rest[:4]))
+        backend = self._opening.cancels
+        return None if backend is None else self._proxy.session_of(backend)
 
     # From the driver.
 
@@ -149,24 +147,13 @@ class Session:
         return True
 
     def _take_start(self) -> bool:
-        arrived = self._front.arrived
         if self._back is not None:  # the password, or what an authentication says else
-            message = arrived.take()
+            message = self._front.arrived.take()
             if message is not None:
                 self._back.send(message.raw)
             return message is not None
-        body = arrived.take_start() if self._start is None else None
-        if body is None:
-            return False
-        asked = protocol.parse_start(body)
-        if asked.code in (protocol.SSL, protocol.GSS):
-            self._front.send(b"N")
-            return True
-        if asked.code != protocol.CANCEL:
-            asked.require_a_session()
-        self._start = asked
-        self.database = asked.settings.get("database") or asked.settings.get("user", "")
-        self._stop_or_go(CANCELS if asked.code == protocol.CANCEL else CONNECTS)
+        if (batch := self._opening.take(self._front)) is not None:
+            self._stop_or_go(batch)
         return False
 
     def _take_data(self) -> bool:
@@ -287,21 +274,15 @@ class Session:
         if self.is_open:
             self._forward(batch)
             return
-        assert self._start is not None
         try:
             self._back = Stream(self._proxy, self._proxy.to_server(), self._hear_server)
         except OSError as error:
             self._front.send(protocol.error("08001", f"pgdst: the run's server cannot be reached: {error}"))
             self.close()
             return
-        if self._start.code == protocol.CANCEL:
-            self._back.send(protocol.request(protocol.CANCEL, self._start.rest))
-            return
-        self._exchange.begin()
-        self._parking = self._proxy.parkings.get(self.database)
-        place = {} if self._parking is None else {SETTING: str(self._parking.new_place())}
-        self._place = int(place.get(SETTING, 0))
-        self._back.send(protocol.start(self._start.code, {**self._start.settings, **_SETTINGS, **place}))
+        if batch is CONNECTS:
+            self._exchange.begin()
+        self._back.send(self._opening.packet(self._proxy.parkings))
 
     def _forward(self, batch: Batch) -> None:
         if self.is_dead or self._back is None:
@@ -362,8 +343,7 @@ class Session:
         if message.kind == b"K":
             self.backend, self.key = int.from_bytes(message.body[:4]), message.body
             self._proxy.known(self)
-            if self._parking is not None:
-                self._parking.assign(self._place, self.backend)
+            self._opening.is_served_by(self.backend)
         elif message.kind == b"Z":
             self._opens()
         self._exchange.hear_last(message)
@@ -414,32 +394,18 @@ class Session:
         if not self.is_closed:
             self._front.send(self._exchange.take_kept())
 
-    def ask(self, query: bytes) -> None:
-        """Ask the server something of the kit's own between runs, when nobody relays; the driver does not see it.
+    # Between runs.
 
-        Raises: OSError, where the session has ended.
-        """
-        self._require_server().ask(protocol.query(query.decode()))
-
-    def answer(self) -> Iterator[Message]:
-        """Yield what the server says to it, to its end. The driver hears of settings alone. Raises: OSError."""
-        back = self._require_server()
-        try:
-            while True:
-                for message in back.arrived:
-                    yield message
-                    if message.kind == b"S":
-                        self._exchange.kept += message.raw
-                    elif message.kind == b"Z":
-                        return
-                back.wait_for_more()
-        finally:
-            back.block_no_more()
-
-    def _require_server(self) -> Stream:
+    @property
+    def server(self) -> Stream:
+        """The server's side, for what the kit asks between runs, when nobody relays. Raises: OSError, without one."""
         if self._back is None:
             raise ConnectionResetError("the session has ended")
         return self._back
+
+    def tell(self, message: Message) -> None:
+        """Let the driver hear a message of the server's with its next answer."""
+        self._exchange.kept += message.raw
 
     def lend(self, client: Client | None, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Note which client has taken the connection out of its pool; None: it is back, or nobody's client has.
