@@ -38,6 +38,8 @@ DEADLINE_SECONDS = 300  # of a command: long, as nothing is said of how fast a b
 # Where the data of embedded servers are made and removed all the time: on a disk that took a tenth of all tests' time.
 MEMORY = Path("/dev/shm")  # noqa: S108  # each folder in it is mkdtemp's
 MEMORY_BYTES = 4 * 1024**3
+# What takes seconds and is the same on both engines is tried on one of them for each change, and on both at night.
+ENGINES = ["docker", pytest.param("embedded", marks=pytest.mark.long)]
 OTHERS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
@@ -244,7 +246,8 @@ def timed_databases(timed_server: Server) -> Iterator[Databases]:
     made.close()
 
 
-@pytest.fixture(scope="session", params=["docker", "embedded"])
+# The backend's own simulation runs on Docker for each change.
+@pytest.fixture(scope="session", params=[pytest.param("docker", marks=pytest.mark.long), "embedded"])
 def race_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server of either engine."""
     with leased_server(DockerEngine() if request.param == "docker" else EmbeddedEngine()) as server:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import installed
 import pytest
-from conftest import KIT, PYTHON, Sandbox
+from conftest import ENGINES, KIT, PYTHON, Sandbox
 from tiny_backend import Backend
 
-ENGINES = ["docker", "embedded"]
 # unlogged, so that it is the table that finds no room and not the write-ahead log, which would end the server
 FILL = (
     'op.execute("CREATE UNLOGGED TABLE filler AS SELECT repeat(md5(n::text), 200) FROM generate_series(1, 300000) n")'
@@ -148,6 +147,7 @@ def test_drift_names_the_table_and_the_revision(sandbox: Sandbox) -> None:
     assert "add_table forgotten" in error
 
 
+@pytest.mark.long
 def test_much_drift_is_shortened_and_may_be_a_warning_or_nothing(sandbox: Sandbox) -> None:
     tables = sandbox.root / "tables.py"
     tables.write_text(
@@ -244,6 +244,7 @@ def test_a_number_that_is_none_is_refused_before_anything_is_started(sandbox: Sa
     assert f"Invalid value for '--{name.removeprefix('PGDST_').lower().replace('_', '-')}'" in done.stderr
 
 
+@pytest.mark.long
 def test_no_room_for_a_migration_names_the_revision(sandbox: Sandbox) -> None:
     """A tmpfs that fills up in a migration is an error of that revision."""
     Backend(sandbox.root).migrate("0002_large", FILL, "0001_things")
@@ -293,6 +294,7 @@ def test_a_url_without_a_run_id_is_refused(sandbox: Sandbox) -> None:
     assert "secret" not in error
 
 
+@pytest.mark.long
 def test_pytest_by_hand_refuses_a_foreign_server_too(sandbox: Sandbox) -> None:
     """The fixture checks the run's id as well."""
     test = "def test_it(pgdst_server):\n    raise AssertionError('reached')\n"

@@ -79,6 +79,7 @@ def test_so_it_is_on_every_driver(sandbox: Sandbox, driver: str) -> None:
     assert f"workload on {driver}: {4 * SEEDS} runs, all equal." in done.stdout
 
 
+@pytest.mark.long
 def test_a_simulation_that_depends_on_something_else_is_found_out(sandbox: Sandbox) -> None:
     """The first line that differs is printed with those before it, the traces are kept, and the status is 1."""
     (sandbox.root / "tests" / "simulation" / "test_tiny.py").write_text(CHANCY)

@@ -20,11 +20,9 @@ import psutil
 import psycopg
 import pytest
 import tiny_backend
-from conftest import KIT, PYTHON, Sandbox
+from conftest import ENGINES, KIT, PYTHON, Sandbox
 from machine import REACHED_SECONDS, command_line, eventually, find, read_until
 from tiny_backend import Backend
-
-ENGINES = ["docker", "embedded"]
 
 
 @pytest.fixture(params=ENGINES)
@@ -81,6 +79,7 @@ def test_db_down_says_what_it_removed_and_nothing_is_success(dev: Sandbox) -> No
     assert (0, "No database of this checkout was up.\n") == (again.returncode, again.stderr)
 
 
+@pytest.mark.long
 def test_a_database_removes_itself_after_its_time(dev: Sandbox) -> None:
     """A time to live of a few seconds: then nothing is there any more."""
     assert 0 == dev.script("db_up.py", "--ttl-hours", f"{6 / 3600:.6f}").returncode
@@ -189,6 +188,7 @@ def test_a_db_up_interrupted_while_docker_creates_leaves_nothing(sandbox: Sandbo
     assert {} == sandbox.machine.left_after()
 
 
+@pytest.mark.long
 def test_two_migrations_at_once_build_an_index_concurrently(dev: Sandbox) -> None:
     """Whoever waits for the other's migration does not stand in the way of CREATE INDEX CONCURRENTLY."""
     body = (

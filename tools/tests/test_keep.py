@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import tiny_backend
-from conftest import PYTHON, Sandbox
+from conftest import ENGINES, PYTHON, Sandbox
 
 KIT = tiny_backend.KIT
 FAILING = '''
@@ -37,7 +37,7 @@ def rows(url: str) -> list[tuple[int]]:
         return connection.execute("SELECT id FROM things").fetchall()
 
 
-@pytest.mark.parametrize("engine", ["docker", "embedded"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_database_of_a_failure_stays_until_db_down(sandbox: Sandbox, engine: str) -> None:
     """Under the URL that is printed, for psql as for SQLAlchemy."""
     status, out, err = run(sandbox, engine, FAILING, PGDST_KEEP="1")
@@ -52,7 +52,8 @@ def test_the_database_of_a_failure_stays_until_db_down(sandbox: Sandbox, engine:
         rows(url)
 
 
-@pytest.mark.parametrize("engine", ["docker", "embedded"])
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_kept_database_goes_by_itself_when_its_time_is_over(sandbox: Sandbox, engine: str) -> None:
     """It has nothing left to hold it, and needs nobody to remove it."""
     status, out, err = run(sandbox, engine, FAILING, PGDST_KEEP="1", PGDST_TTL_HOURS=A_MOMENT)
@@ -63,7 +64,12 @@ def test_a_kept_database_goes_by_itself_when_its_time_is_over(sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize(
-    ("simulation", "environment"), [(PASSING, {"PGDST_KEEP": "1"}), (FAILING, {"PGDST_KEEP": "0"}), (FAILING, {})]
+    ("simulation", "environment"),
+    [
+        (PASSING, {"PGDST_KEEP": "1"}),
+        pytest.param(FAILING, {"PGDST_KEEP": "0"}, marks=pytest.mark.long),
+        pytest.param(FAILING, {}, marks=pytest.mark.long),
+    ],
 )
 def test_nothing_is_kept_of_a_run_that_passed_or_of_which_nothing_was_wanted(
     sandbox: Sandbox, simulation: str, environment: dict[str, str]

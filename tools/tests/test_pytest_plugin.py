@@ -81,6 +81,7 @@ def test_a_run_that_passed_prints_what_it_reached(simulation: Path) -> None:
     assert ["reached: 1 times heads are up", "reached: 0 times tails are up", "reached: never catch"] == lines
 
 
+@pytest.mark.long
 def test_a_run_that_failed_prints_one_command_that_makes_it_again(simulation: Path) -> None:
     """With every option that was given and matters, and without a ledger that was cut short."""
     given = ("--pgdst-seed=7", "--pgdst-profile=unlucky", "--pgdst-examples", "3", "-x", "-n2", "--maxfail", "1", "-vv")
@@ -125,9 +126,9 @@ def told(lines: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("said", "status", "passed"),
     [
-        ({"CAUGHT_IN": "3"}, 0, 7),  # no extension is needed
+        pytest.param({"CAUGHT_IN": "3"}, 0, 7, marks=pytest.mark.long),  # no extension is needed
         pytest.param({"CAUGHT_IN": "5"}, 0, 8, marks=pytest.mark.long),  # one is
-        ({}, 1, 9),  # both are, and do not help
+        pytest.param({}, 1, 9, marks=pytest.mark.long),  # both are, and do not help
         ({"CAUGHT_IN": "3", "FAILS_IN": "2 4"}, 1, None),
     ],
 )
@@ -179,6 +180,7 @@ def test_a_shard_that_there_is_not_is_refused(shards: Path) -> None:
     assert "There is no shard 9: the run has 9, from 0 on." in done.stderr
 
 
+@pytest.mark.long
 def test_how_far_the_run_is_is_said_unless_it_is_to_be_quiet(shards: Path) -> None:
     """At a terminal."""
     arguments = [sys.executable, "-m", "pytest", "-p", "pgdst.pytest_plugin", str(shards), "--pgdst-seed=7"]
@@ -279,7 +281,9 @@ def test_clients(simulation, pgdst_seed):
 
 
 @pytest.mark.parametrize("engine", [pytest.param("docker", marks=pytest.mark.long), "embedded"])
-@pytest.mark.parametrize("around", [True, False], ids=["with_postgres", "by_hand"])
+@pytest.mark.parametrize(
+    "around", [pytest.param(True, marks=pytest.mark.long), False], ids=["with_postgres", "by_hand"]
+)
 def test_the_line_of_a_test_that_simulates_is_pasted(sandbox: Sandbox, engine: str, around: bool) -> None:
     """In a foreign backend, whose folder has a blank and a quote, and which has no `make test-dst`."""
     test = sandbox.root / "tests" / "it's one" / "test_clients.py"

@@ -6,6 +6,7 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
 from conftest import KIT, PYTHON, Sandbox
 
 SIMULATION = """
@@ -85,6 +86,7 @@ def test_a_shard_that_failed_is_tried_first_until_it_passes(sandbox: Sandbox) ->
     assert [] == kept(sandbox)
 
 
+@pytest.mark.long
 def test_the_line_that_replays_is_of_the_command_that_was_called(sandbox: Sandbox) -> None:
     """With all that was chosen: make test-dst by its knobs, the script by its options, both pasted here."""
     (sandbox.root / "tests" / "simulation" / "test_tiny.py").write_text(SIMULATION)

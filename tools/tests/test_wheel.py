@@ -10,12 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import KIT, Sandbox
+from conftest import ENGINES, KIT, Sandbox
 from installed import Installed, build, environment
 from pgdst.launch import NEEDED
 from test_pytest_plugin import CAREFUL
 
-ENGINES = ["docker", "embedded"]
 LOADED_ONCE = """
 def test_it(request, pgdst_seed):
     plugins = request.config.pluginmanager
@@ -99,6 +98,7 @@ def _without_conftest(sandbox: Sandbox) -> Path:
     return sandbox.root
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [(), ("-p", "pgdst.pytest_plugin"), ("-n", "2")])
 @pytest.mark.parametrize("conftest", ["", 'pytest_plugins = ["pgdst.pytest_plugin"]\n'])
 def test_the_plugin_may_be_named_again(
@@ -110,6 +110,7 @@ def test_the_plugin_may_be_named_again(
     assert 0 == done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_it_is_found_by_the_rootdir_too(sandbox: Sandbox, installed: Installed) -> None:
     """As an editor calls it, from a folder above several projects."""
     (_without_conftest(sandbox) / "tests" / "test_it.py").write_text(CAREFUL)
@@ -130,6 +131,7 @@ def test_another_projects_tests_are_run_as_ever(tmp_path: Path, installed: Insta
     assert 0 == done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_determinism_is_checked_from_the_wheel(sandbox: Sandbox, installed: Installed) -> None:
     """Of the built-in workload and of the backend's simulation."""
     simulation = "def test_it(run_trace):\n    run_trace.append('a line')\n"
@@ -143,6 +145,7 @@ def test_determinism_is_checked_from_the_wheel(sandbox: Sandbox, installed: Inst
     assert "simulation: 2 runs, all equal." in done.stdout
 
 
+@pytest.mark.long
 def test_a_database_between_runs(sandbox: Sandbox, installed: Installed) -> None:
     """From db-up to db-down, by what each says to call."""
     kit = f"{installed.python} -m pgdst"

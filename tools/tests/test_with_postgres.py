@@ -16,11 +16,10 @@ from pathlib import Path
 
 import pytest
 import tiny_backend
-from conftest import DEADLINE_SECONDS, KIT, Sandbox
+from conftest import DEADLINE_SECONDS, ENGINES, KIT, Sandbox
 from machine import REACHED_SECONDS, eventually, find, read_until
 
 SCRIPT = KIT / "tools" / "with_postgres.sh"
-ENGINES = ["docker", "embedded"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -51,6 +50,7 @@ def test_the_command_keeps_standard_input_and_output(sandbox: Sandbox) -> None:
     assert process.stdout == "hello"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_database_url_in_the_shell_sees_no_connection(sandbox: Sandbox, engine: str) -> None:
     """Another server that DATABASE_URL and libpq's variables name is never connected to."""
@@ -146,6 +146,7 @@ def test_standard_streams_may_be_closed(sandbox: Sandbox, closed: str) -> None:
     assert 0 == done.returncode
 
 
+@pytest.mark.long
 def test_ctrl_c_at_a_terminal_is_the_commands_to_answer(sandbox: Sandbox) -> None:
     """Psql and its like go on after Ctrl-C; the run ends when they end, with their status."""
     program = (

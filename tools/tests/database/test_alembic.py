@@ -92,6 +92,7 @@ def test_a_version_table_of_another_name(sandbox: Sandbox) -> None:
     assert_migrated(sandbox)
 
 
+@pytest.mark.long
 def test_several_heads_where_all_are_meant(sandbox: Sandbox) -> None:
     Backend(sandbox.root).migrate("0001_other", "op.execute('CREATE SCHEMA other')")
     refused = sandbox.with_postgres("--engine", "embedded", "--", "true")
@@ -118,6 +119,7 @@ def test_a_schema_for_each_tenant(sandbox: Sandbox) -> None:
     assert (0, "0\n") == (done.returncode, done.stdout), done.stderr
 
 
+@pytest.mark.long
 def test_an_asynchronous_env_py_in_a_running_loop(sandbox: Sandbox) -> None:
     (sandbox.root / "migrations" / "env.py").write_text(ASYNC_ENV)
     text = """
@@ -137,6 +139,7 @@ def test_it(request):
     run_tests(sandbox, touched + text)
 
 
+@pytest.mark.long
 def test_logging_is_as_it_was_after_migrations(sandbox: Sandbox) -> None:
     """`fileConfig` disables the loggers that there were before."""
     ini = sandbox.root / "alembic.ini"

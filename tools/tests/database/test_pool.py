@@ -37,6 +37,7 @@ def memory(client: docker.DockerClient, server: Server) -> int:
     return int(client.api.stats(str(container.id), stream=False)["memory_stats"]["usage"])
 
 
+@pytest.mark.long
 def test_many_examples_leave_disk_memory_and_connections_flat(
     shop_server: Server, databases: Databases, docker_client: docker.DockerClient
 ) -> None:

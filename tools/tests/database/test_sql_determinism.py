@@ -54,6 +54,7 @@ def test_rows_that_migrations_seed_are_the_same_in_every_new_database(sandbox: S
     assert ["t", "f"] == answer(sandbox, INSTALLED, "SELECT now() = '2026-01-01 00:00:00+00'")
 
 
+@pytest.mark.long
 def test_a_project_without_it_is_left_as_it_is(sandbox: Sandbox, backend: Backend) -> None:
     """No schema, no function is touched, the rows are those of the hour."""
     backend.configure('backend = "."')

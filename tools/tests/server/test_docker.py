@@ -94,6 +94,7 @@ def test_a_container_that_dies_at_start_is_reported_within_two_seconds(sandbox: 
     assert [] == sandbox.machine.containers()
 
 
+@pytest.mark.long
 def test_many_who_ask_for_a_checkouts_database_at_once_get_the_same(sandbox: Sandbox) -> None:
     """One starts it; the others wait, even where Docker has its name taken before its container can be seen."""
     wanted = order(sandbox, TimeToLive(600))
@@ -135,6 +136,7 @@ def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) ->
     assert {} == sandbox.machine.left_after(2)
 
 
+@pytest.mark.long
 def test_pytest_by_hand_starts_a_leased_server_of_its_own(sandbox: Sandbox) -> None:
     """Without make: the fixture starts one, DATABASE_URL leads to it, and SIGKILL to pytest removes it."""
     (sandbox.root / "tests" / "test_hand.py").write_text(

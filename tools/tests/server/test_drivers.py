@@ -151,6 +151,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[range]:
         yield ports
 
 
+@pytest.mark.long
 def test_a_port_that_is_taken_is_another_attempt(taken: range, monkeypatch: pytest.MonkeyPatch) -> None:
     """Postgres says so itself, and nobody looks before."""
     monkeypatch.setattr(embedded, "PORTS", range(taken.start, taken.stop + 20))
@@ -161,6 +162,7 @@ def test_a_port_that_is_taken_is_another_attempt(taken: range, monkeypatch: pyte
         assert server.port in range(taken.stop, taken.stop + 20)
 
 
+@pytest.mark.long
 def test_attempts_are_bounded(taken: range) -> None:
     with (
         pytest.raises(ServerNotReadyError, match=r"Others listen on 127\.0\.0\.1 at all of the ports") as caught,

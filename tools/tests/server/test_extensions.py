@@ -53,6 +53,7 @@ def test_they_are_said_once_where_the_offline_image_is_chosen(
     assert 1 == capfd.readouterr().err.count(f"\n{SAID}\n")
 
 
+@pytest.mark.long
 def test_they_are_said_of_a_snapshot_of_it_too(
     sandbox: Sandbox, wanted: str, docker_client: docker.DockerClient
 ) -> None:

@@ -10,7 +10,7 @@ import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import psycopg2  # type: ignore[import-untyped]  # as asyncpg
 import pytest
-from conftest import KIT, PYTHON, Sandbox
+from conftest import ENGINES, KIT, PYTHON, Sandbox
 from developers import Developers
 from pgdst.errors import ForeignServerError
 from pgdst.server.address import Server
@@ -19,7 +19,6 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from tiny_backend import Backend
 
-ENGINES = ["docker", "embedded"]
 # A settings object that reads .env, as pydantic's do, and an env.py that uses nothing but it.
 SETTINGS = """
 import os
@@ -93,6 +92,7 @@ def test_a_backend_whose_variables_are_named_is_served(
     assert [] == developers.met
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_settings_that_the_tests_have_imported_do_not_reach_the_migrations(
     backend: Sandbox, developers: Developers, engine: str
@@ -136,6 +136,7 @@ def test_a_test_that_connects_elsewhere_is_refused(backend: Sandbox, developers:
     assert [] != developers.met
 
 
+@pytest.mark.long
 def test_workers_with_servers_of_their_own_are_served(sandbox: Sandbox) -> None:
     """Each connects to its own, inside a run whose server is another."""
     test = (

@@ -125,6 +125,7 @@ def test_a_run_comes_to_its_first_statement(there: Sandbox, snapshot: str) -> No
     assert (made_and_used if snapshot == "auto" else [["Image"], ["Image"]]) == said
 
 
+@pytest.mark.long
 def test_the_disk_that_is_full_is_the_servers_own(there: Sandbox) -> None:
     """In a snapshot's container, which is never root."""
     query = full_disk.write_to(f"{full_disk.MOUNT}/file")
@@ -144,6 +145,7 @@ def test_sigkill_to_all_of_a_run_leaves_no_container_and_no_volume(there: Sandbo
         assert {} == there.machine.left_after(GONE_SECONDS), snapshot
 
 
+@pytest.mark.long
 def test_db_up_and_db_down_are_a_database_and_none(there: Sandbox) -> None:
     """A time to live in the container, a second call that names the same, a shell in it, and nothing afterwards."""
     up = there.script("db_up.py")
@@ -156,6 +158,7 @@ def test_db_up_and_db_down_are_a_database_and_none(there: Sandbox) -> None:
     assert {} == there.machine.left_after(GONE_SECONDS)
 
 
+@pytest.mark.long
 def test_a_database_removes_itself_after_its_time(there: Sandbox) -> None:
     """The container's shell counts the seconds."""
     assert 0 == there.script("db_up.py", "--ttl-hours", f"{6 / 3600:.6f}").returncode

@@ -114,6 +114,7 @@ def test_it_answers_sql_through_its_published_port(started: Callable[..., Contai
     assert "host all all all scram-sha-256" in inside(container, ["cat", f"{PGDATA}/pg_hba.conf"])
 
 
+@pytest.mark.long
 def test_the_user_and_the_database_are_the_ones_asked_for(started: Callable[..., Container]) -> None:
     container = started(
         environment={"POSTGRES_PASSWORD": "p 'w\"$x", "POSTGRES_USER": "some one", "POSTGRES_DB": 'the "base"'}
@@ -122,6 +123,7 @@ def test_the_user_and_the_database_are_the_ones_asked_for(started: Callable[...,
     assert answer(container, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", **who) is True
 
 
+@pytest.mark.long
 def test_the_database_is_named_after_the_user_by_default(started: Callable[..., Container]) -> None:
     container = started(environment={"POSTGRES_PASSWORD": "secret", "POSTGRES_USER": "ada"})
     assert answer(container, "SELECT current_database()", user="ada", dbname="ada") == "ada"
@@ -140,11 +142,13 @@ def test_it_refuses_to_start_without_a_password(started: Callable[..., Container
     assert "superuser password is not specified" in log
 
 
+@pytest.mark.long
 def test_trust_needs_no_password(started: Callable[..., Container]) -> None:
     container = started(environment={"POSTGRES_HOST_AUTH_METHOD": "trust"})
     assert answer(container, "SELECT 1", password="") == 1
 
 
+@pytest.mark.long
 def test_the_password_can_come_from_a_file(created: Callable[..., Container]) -> None:
     container = created(environment={"POSTGRES_PASSWORD_FILE": "/root/password"})
     put(container, "/root", {"password": (0o600, "from a file\n")})
@@ -152,6 +156,7 @@ def test_the_password_can_come_from_a_file(created: Callable[..., Container]) ->
     assert answer(container, "SELECT 1", password="from a file") == 1
 
 
+@pytest.mark.long
 def test_a_password_given_twice_is_refused(started: Callable[..., Container]) -> None:
     code, log = last_words(started(environment={"POSTGRES_PASSWORD": "a", "POSTGRES_PASSWORD_FILE": "/b"}))
     assert (code, "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set" in log) == (1, True)
@@ -183,6 +188,7 @@ def test_init_scripts_run_in_order_before_anybody_outside_can_connect(created: C
         ("1.sql.gz", "", "cannot unpack"),
     ],
 )
+@pytest.mark.long
 def test_an_init_script_that_fails_ends_the_container(
     created: Callable[..., Container], name: str, content: str, said: str
 ) -> None:
@@ -194,18 +200,21 @@ def test_an_init_script_that_fails_ends_the_container(
     assert said in log
 
 
+@pytest.mark.long
 def test_a_first_argument_with_a_dash_is_for_postgres(started: Callable[..., Container]) -> None:
     container = started(command=["-c", "work_mem=17MB", "-c", "pgdst.run_id=it's me"])
     assert answer(container, "SHOW work_mem") == "17MB"
     assert answer(container, "SHOW pgdst.run_id") == "it's me"
 
 
+@pytest.mark.long
 def test_a_setting_that_postgres_refuses_ends_the_container(started: Callable[..., Container]) -> None:
     code, log = last_words(started(command=["-c", "no_such_setting=1"]))
     assert code != 0
     assert "no_such_setting" in log
 
 
+@pytest.mark.long
 def test_the_arguments_of_initdb_are_passed_on_and_win(started: Callable[..., Container]) -> None:
     arguments = "--data-checksums --encoding='LATIN1' --no-sync"
     container = started(environment={"POSTGRES_PASSWORD": "secret", "POSTGRES_INITDB_ARGS": arguments})
@@ -220,6 +229,7 @@ def test_everything_but_the_first_moment_runs_as_uid_70(started: Callable[..., C
     assert inside(container, ["grep", "Groups:", "/proc/1/status"]).split() == ["Groups:"]
 
 
+@pytest.mark.long
 def test_it_works_when_started_as_uid_70_and_keeps_its_data_over_a_restart(
     started: Callable[..., Container],
 ) -> None:
@@ -234,6 +244,7 @@ def test_it_works_when_started_as_uid_70_and_keeps_its_data_over_a_restart(
     assert "Skipping initialization" in container.logs().decode()
 
 
+@pytest.mark.long
 def test_psql_and_the_other_clients_are_on_the_path(started: Callable[..., Container]) -> None:
     container = started()
     connect(container).close()
@@ -253,6 +264,7 @@ def test_a_shell_inside_can_stop_and_continue_a_backend(started: Callable[..., C
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.long
 def test_a_shell_can_start_it_behind_a_standard_input_that_it_watches(
     client: docker.DockerClient,
     created: Callable[..., Container],
@@ -319,6 +331,7 @@ def own_cache(client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch) -> I
         client.images.remove(str(found.id), force=True)
 
 
+@pytest.mark.long
 def test_several_runs_that_assemble_at_once_leave_one_image(client: docker.DockerClient, own_cache: str) -> None:
     at_once = threading.Barrier(3)
     made: list[str] = []
@@ -340,6 +353,7 @@ def test_several_runs_that_assemble_at_once_leave_one_image(client: docker.Docke
     assert set(made) == {made[0]}
 
 
+@pytest.mark.long
 def test_a_changed_recipe_takes_the_name_and_the_old_image_goes_once_it_is_old(
     client: docker.DockerClient, own_cache: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +370,7 @@ def test_a_changed_recipe_takes_the_name_and_the_old_image_goes_once_it_is_old(
     assert [new.id] == [found.id for found in images(client, label=own_cache)]
 
 
+@pytest.mark.long
 def test_an_image_that_lost_its_name_to_a_sweep_gets_it_back(client: docker.DockerClient, own_cache: str) -> None:
     """As a snapshot that was made from it is in use, and stays."""
     first, _ = offline_image.ensure(client, daemon_platform(client))

@@ -18,7 +18,7 @@ A_LITTLE = 30
     ("at", "what"),
     [
         ("GET /_ping", "no answer at"),
-        ("POST .*/containers/create", "create"),
+        pytest.param("POST .*/containers/create", "create", marks=pytest.mark.long),
         pytest.param("POST .*/commit", "commit the snapshot", marks=pytest.mark.long),
         pytest.param("GET .*/images/json", "look for a snapshot", marks=pytest.mark.long),
         pytest.param("POST .*/containers/.*/attach", "make a snapshot", marks=pytest.mark.long),

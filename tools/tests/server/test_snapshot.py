@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from conftest import KIT, PYTHON, Sandbox
+from conftest import ENGINES, KIT, PYTHON, Sandbox
 from docker.errors import ImageNotFound
 from machine import REACHED_SECONDS, eventually, find
 from pgdst import project
@@ -19,7 +19,6 @@ from pgdst.server.address import Server
 from pgdst.server.image_list import images
 from tiny_backend import Backend
 
-ENGINES = ["docker", "embedded"]
 READS_SQL = "op.execute(open('seed.sql').read())"
 COUNT = "psql -XAtc 'SELECT count(*) FROM things'"
 
@@ -90,6 +89,7 @@ def test_what_has_not_changed_is_used_again_and_what_has_is_not(sandbox: Sandbox
         first = name
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("engine")
 def test_a_variable_decides_as_without_a_snapshot(sandbox: Sandbox) -> None:
     """A value that the migrations refuse is refused though there is a snapshot with another."""
@@ -99,6 +99,7 @@ def test_a_variable_decides_as_without_a_snapshot(sandbox: Sandbox) -> None:
     assert "AssertionError" in done.stderr
 
 
+@pytest.mark.long
 def test_a_migration_that_breaks_is_seen_at_once(sandbox: Sandbox, engine: str) -> None:
     """The error names the revision, and nothing of the attempt is left, nor a snapshot of it."""
     started_from(sandbox)
@@ -128,6 +129,7 @@ def test_the_template_is_in_the_snapshot(sandbox: Sandbox) -> None:
     assert "t|f\n" == started_from(sandbox, "psql", "-XAtc", query)[1]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("engine")
 def test_every_server_has_a_password_of_its_own(sandbox: Sandbox) -> None:
     """Two servers from one snapshot: the passwords differ, and neither takes the other's."""
@@ -138,6 +140,7 @@ def test_every_server_has_a_password_of_its_own(sandbox: Sandbox) -> None:
     assert "password authentication failed" in done.stderr
 
 
+@pytest.mark.long
 def test_the_disk_that_is_full_is_the_servers_own(sandbox: Sandbox, engine: str) -> None:
     """It may open a file there, although a snapshot's container does without root, and finds no room in it."""
     file = f"{full_disk.MOUNT}/file" if engine == "docker" else full_disk.DEVICE
@@ -146,6 +149,7 @@ def test_the_disk_that_is_full_is_the_servers_own(sandbox: Sandbox, engine: str)
     assert "ERROR:  53100: could not write to COPY file: No space left on device" in done.stderr
 
 
+@pytest.mark.long
 def test_the_snapshots_own_password_opens_nothing(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:
     """What the image's label says is of no use once the server has been handed out."""
     name, _ = started_from(sandbox, "true")
@@ -154,6 +158,7 @@ def test_the_snapshots_own_password_opens_nothing(sandbox: Sandbox, docker_clien
     assert "password authentication failed" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("engine")
 def test_many_at_once_get_the_same_database(sandbox: Sandbox) -> None:
     """Whether one waits, and says so once, or all make it: it is right, and nothing but the snapshot is left."""
@@ -233,6 +238,7 @@ def test_a_forbidden_stand_in_is_not_used_from_a_snapshot(sandbox: Sandbox, dock
     assert "OFFLINE_IMAGE=auto" in done.stderr
 
 
+@pytest.mark.long
 def test_only_the_last_few_are_kept(sandbox: Sandbox) -> None:
     """The oldest goes when a fifth is made, and nobody else's."""
     sandbox.environment["PGDST_ENGINE"] = "embedded"
@@ -277,6 +283,7 @@ def test_doctor_lists_them_and_sweep_removes_them(sandbox: Sandbox) -> None:
     assert name not in sandbox.script("doctor.py").stdout
 
 
+@pytest.mark.long
 def test_a_migration_after_the_start_makes_the_template_anew(sandbox: Sandbox) -> None:
     """The fixtures notice a migration that was added while the run was under way, and clones have it."""
     (sandbox.root / "tests" / "test_it.py").write_text(
@@ -324,6 +331,7 @@ def test_a_package_that_is_installed_anew_changes_the_key(
     assert keys[-1] == snapshot_contents.key(found, {"work_mem": "5MB"})
 
 
+@pytest.mark.long
 def test_timings_say_where_the_time_went(sandbox: Sandbox) -> None:
     """A line a stage, on stderr alone, only when asked for."""
     done = sandbox.with_postgres("--", "true", PGDST_TIMINGS="1")

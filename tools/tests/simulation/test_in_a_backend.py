@@ -113,7 +113,7 @@ def simulated(sandbox: Sandbox) -> Callable[[str], list[str]]:
 @pytest.mark.parametrize(
     ("engine", "application"),
     [
-        pytest.param("create_engine", "application", id="sync"),
+        pytest.param("create_engine", "application", id="sync", marks=pytest.mark.long),
         pytest.param("create_async_engine", "asynchronous_application", id="async", marks=pytest.mark.long),
     ],
 )

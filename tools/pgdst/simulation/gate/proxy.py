@@ -1,5 +1,6 @@
 """Where drivers connect to: a socket that relays to the run's server, at which a simulation stops its clients."""
 
+import select
 import selectors
 import socket
 import threading
@@ -21,6 +22,7 @@ from pgdst.simulation.parking import Parking
 PORT: Final = 5432  # in the name of the socket
 _LONGEST_PATH: Final = 100  # bytes; the system's limit is 108, on a Mac 104
 _WAITING: Final = 128
+_FD_SETSIZE: Final = 1024  # what select takes
 _SETTLES_SECONDS: Final = 5.0
 _SET_UP_SECONDS: Final = 0.02
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -37,6 +39,7 @@ class Proxy:
         self.run: Run | None = None
         self.parkings: dict[str, Parking] = {}  # by the names of databases
         self._selector = selectors.DefaultSelector()
+        self._descriptor_of_selector = self._selector.fileno()
         self._readers: dict[socket.socket, Callable[[], None]] = {}
         self._fronts: set[socket.socket] = set()
         self._writers: dict[socket.socket, Callable[[], None]] = {}
@@ -184,7 +187,7 @@ class Proxy:
 
     def pump(self, seconds: float | None) -> bool:
         """Relay what there is, or comes within so long; return whether there was anything."""
-        ready = self._selector.select(seconds)
+        ready = self._selector.select(0) or self._wait(seconds)
         for key, events in ready:
             source: Any = key.fileobj
             if events & _WRITE and source in self._writers:
@@ -199,6 +202,15 @@ class Proxy:
             for session in sorted(heard, key=lambda one: one.number):
                 session.go_through()
         return bool(ready)
+
+    def _wait(self, seconds: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready within so long. epoll counts in milliseconds, which is longer than a statement."""
+        if seconds == 0:
+            return []
+        if seconds is not None and self._descriptor_of_selector < _FD_SETSIZE:
+            select.select([self._descriptor_of_selector], [], [], seconds)
+            seconds = 0
+        return self._selector.select(seconds)
 
     def hear_more(self) -> None:
         """Read what drivers have said meanwhile, to go through it when what is being gone through is done."""

@@ -34,7 +34,7 @@ READ = "SELECT balance FROM accounts WHERE id = :id"
 WRITE = "UPDATE accounts SET balance = :new WHERE id = :id"
 CLIENTS = {"ada": (1, 2), "bob": (2, 1), "cyd": (1, 3)}
 DRIVERS = ("psycopg", "psycopg async", "psycopg2", "asyncpg", "pg8000")
-SEEDS = range(12)
+SEEDS = range(6)
 
 
 @pytest.fixture(scope="module", params=[pytest.param("docker", marks=pytest.mark.long), "embedded"])
