@@ -187,7 +187,7 @@ class Proxy:
 
     def pump(self, seconds: float | None) -> bool:
         """Relay what there is, or comes within so long; return whether there was anything."""
-        ready = self._selector.select(0) or self._wait(seconds)
+        ready = self._ready_within(seconds)
         for key, events in ready:
             source: Any = key.fileobj
             if events & _WRITE and source in self._writers:
@@ -203,13 +203,11 @@ class Proxy:
                 session.go_through()
         return bool(ready)
 
-    def _wait(self, seconds: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+    def _ready_within(self, seconds: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready within so long. epoll counts in milliseconds, which is longer than a statement."""
-        if seconds == 0:
-            return []
-        if seconds is not None and self._descriptor_of_selector < _FD_SETSIZE:
-            select.select([self._descriptor_of_selector], [], [], seconds)
-            seconds = 0
+        if seconds and self._descriptor_of_selector < _FD_SETSIZE:
+            readable, _, _ = select.select([self._descriptor_of_selector], [], [], seconds)
+            return self._selector.select(0) if readable else []
         return self._selector.select(seconds)
 
     def hear_more(self) -> None:
