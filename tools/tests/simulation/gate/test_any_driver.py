@@ -1,9 +1,10 @@
 """Whatever driver a client uses, the same schedule gives the same run; whose a statement is, is certain or refused."""
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -222,16 +223,48 @@ def test_connections_that_clients_make_themselves_come_to_the_gate_by_its_url(
     assert traces[:8] == traces[8:]
 
 
-@pytest.mark.parametrize("driver", ["psycopg async", "asyncpg"])
-def test_two_flows_of_control_in_one_client_are_refused_each_time(bench: Callable[..., Bench], driver: str) -> None:
+async def at_once(made: Bench) -> None:
+    """Do two things at once, on connections of their own."""
+    await asyncio.gather(deposit_async(made.engine, 1), deposit_async(made.engine, 2))
+
+
+async def behind(made: Bench) -> None:
+    """Do one thing, and leave another behind that goes on by itself."""
+    task = asyncio.create_task(deposit_async(made.engine, 1))
+    await deposit_async(made.engine, 2)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else asks
+
+
+def in_a_thread(made: Bench) -> None:
+    """Do one thing, and another in a thread that knows whose it is."""
+    context = contextvars.copy_context()
+    other = threading.Thread(target=quietly, args=(context.run, deposit, made.engine, 1), daemon=True)
+    other.start()
+    deposit(made.engine, 2)
+    other.join()
+
+
+def quietly(work: Callable[..., Any], *arguments: Any) -> None:
+    with suppress(BaseException):  # the run that it is in is refused
+        work(*arguments)
+
+
+TRY = [
+    *((driver, twice, 20) for driver in ("psycopg async", "asyncpg") for twice in (at_once, behind)),
+    *((driver, in_a_thread, 3) for driver in ("psycopg", "psycopg2")),  # a second each, as the thread is waited for
+]
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(125, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("driver", "twice", "runs"), TRY)
+def test_no_statement_is_taken_for_another_clients_in_ten_thousand_runs_that_try(
+    bench: Callable[..., Bench], driver: str, twice: Callable[[Bench], Any], runs: int, times: int
+) -> None:
+    """Two flows of control in one client are refused each time."""
     made = bench(driver)
-
-    async def twice() -> None:
-        await asyncio.gather(deposit_async(made.engine, 1), deposit_async(made.engine, 2))
-
-    for seed in range(25):
-        made.simulation.spawn("ada", twice)
-        made.simulation.spawn("bob", deposit_async, made.engine, 3)
+    for seed in range(runs * times):
+        made.simulation.spawn("ada", twice, made)
+        made.simulation.spawn("bob", made.deposit, made.engine, 3)
         with pytest.raises(InconclusiveError, match="Spawn a client for each flow of control"):
             made.simulation.run(Uniform(seed))
 
