@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Engine
 
-from pgdst.errors import ConfigurationError
+from pgdst.errors import ConfigurationError, InconclusiveError
 from pgdst.server.guard import GUARD, Place
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import current_client
@@ -124,7 +124,11 @@ class Simulation:
         """
         served = Served(command, folder, deadline_seconds)
         url = self._url(driver, database, self._proxy.new_port(served))
-        served.start({**(environment or {}), url_variable: url})
+        try:
+            served.start({**(environment or {}), url_variable: url})
+        except BaseException:
+            self._proxy.forget_origin(served)
+            raise
         self._resources.callback(served.close)
         self._served.append(served)
         return served.url
@@ -201,6 +205,9 @@ class Simulation:
                 self._proxy.begin(scheduler)
                 held.callback(self._proxy.end)
                 result = scheduler.run()
+                for served in self._served:
+                    if ended := served.how_it_ended():
+                        raise InconclusiveError(f"{ended}\nThis run says nothing.")
             self.last = result  # with the last one go connections that a client has forgotten, which need a relay
             if self.last.schedule.faults:
                 self._dispose()  # of connections that may be dead: the next run begins with new ones
@@ -213,7 +220,7 @@ class Simulation:
     def _begin(self, connections: int) -> None:
         """Have so many idle connections in each engine's pool, as new ones, and nobody else's of the run before."""
         for served in self._served:
-            if self._was_abandoned or self._proxy.is_worn(served):
+            if self._was_abandoned or self._proxy.is_worn(served) or served.how_it_ended():
                 served.restart()
         self._was_abandoned = False
         pools = [one for one in self._attached if one.has_pool]

@@ -1,5 +1,6 @@
 """Whose it is that arrives at the gate: the client's who has the turn, or the run is refused."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,36 +17,54 @@ _HOW: Final = (
     f"its statements: /*pgdst_client='…'*/ with what {identity.HEADER} says, or /*traceparent='…'*/."
 )
 
+_SETS_UP: Final = re.compile(
+    r"\s*(SELECT\s+1)?\s*$|\s*(SET|SHOW|RESET|DISCARD|CLOSE|UNLISTEN|ROLLBACK|COMMIT|sync)\b"
+    r"|\s*(SELECT|WITH)\b.*\b(pg_catalog\.|pg_type\b|pg_advisory_unlock_all\(|current_schema\(|current_setting\(|version\(\))",
+    re.IGNORECASE | re.DOTALL,
+)
+_DOES: Final = re.compile(
+    r"\b(INSERT|UPDATE|DELETE|MERGE|COPY|LOCK|CALL|nextval|FOR\s+(NO|KEY|SHARE))\b", re.IGNORECASE
+)
+
 
 @dataclass
 class Owner:
-    """Whose a connection of another process is, as far as its statements have said so in this run."""
+    """Whose a connection of another process is, as far as its statements have said so in this run.
 
-    named: Client | None = None  # by the last that named one
-    taken_for: Client | None = None  # who had the turn, for what has named nobody since
+    One that names a client vouches for its transaction, and for nothing before or after it.
+    """
+
+    named: Client | None = None  # by a statement of the transaction
+    taken_for: Client | None = None  # who had the turn, for what has named nobody
     what: str = ""  # that was
-    unsaid: str = ""  # what was sent last before any named one, as to set the connection up
+    is_settled: bool = True  # the transaction may still say whose that was
 
     @property
     def doubt(self) -> str:
         """Why it is uncertain, or nothing."""
-        if self.taken_for is not None:
-            turn = f", while {self.taken_for.name} had the turn"
-            return f"Nothing says for whom another process sent {self.what}{turn}. {_HOW}"
-        return f"Nothing says for whom another process sent {self.unsaid}. {_HOW}" if self.unsaid else ""
+        if self.taken_for is None:
+            return ""
+        turn = f", while {self.taken_for.name} had the turn"
+        return f"Nothing says for whom another process sent {self.what}{turn}. {_HOW}"
 
-    def note(self, batch: Batch, turn: Client) -> bool:
-        """Note what arrives while a client has the turn; return whether it can be that client's."""
+    def note(self, batch: Batch, turn: Client, *, in_transaction: bool) -> None:
+        """Note what arrives while a client has the turn."""
         if batch.says:
-            is_turns = self.taken_for in (None, turn)
-            self.named, self.taken_for = turn, None if is_turns else self.taken_for
-            return is_turns
-        if self.named is turn:
-            return True
-        if self.taken_for not in (None, turn):
-            return False
-        self.taken_for, self.what = turn, batch.what
-        return True
+            self.named = turn
+            if in_transaction and self.is_settled:
+                self.taken_for = None
+        elif batch.is_unseen:  # it begins a transaction
+            self.named = None
+        elif sets_up(batch):
+            self.is_settled = self.is_settled and (self.taken_for is None or not batch.ends_transaction)
+        elif not in_transaction or self.named is not turn:
+            self.taken_for, self.what = self.taken_for or turn, self.what or batch.what
+            self.is_settled = self.is_settled and in_transaction
+
+
+def sets_up(batch: Batch) -> bool:
+    """Return whether it only sets a connection up, or back, or tries it: settings, and questions to the catalogue."""
+    return not batch.says and bool(_SETS_UP.match(batch.text)) and not _DOES.search(batch.text)
 
 
 def whose(session: "Session", batch: Batch, run: "Run") -> Client | None:
@@ -61,9 +80,9 @@ def whose(session: "Session", batch: Batch, run: "Run") -> Client | None:
         run.refuse(said)
     elif turn is None or turn.pause is not None or known not in (None, turn) or is_elsewhere:
         run.refuse(_refusal(batch, known or turn, turn))
-    elif session.origin is not None and not session.owner.note(batch, turn):
-        run.refuse(session.owner.doubt)
     else:
+        if session.origin is not None:
+            session.owner.note(batch, turn, in_transaction=session.is_in_transaction)
         return turn
     return None
 

@@ -53,6 +53,11 @@ class Batch:
         return self.counted(RUNS) > 0
 
     @property
+    def ends_transaction(self) -> bool:
+        """Whether it is COMMIT or ROLLBACK."""
+        return self.text in ("COMMIT", "ROLLBACK")
+
+    @property
     def is_pipeline(self) -> bool:
         """Whether it executes several statements."""
         return self.kinds.count(b"E") > 1

@@ -103,6 +103,13 @@ class Exchange:
         self._owed, self._replies = 1 + commits, 0
         return raw + Message(b"S", b"").raw + (protocol.query("ROLLBACK") if commits else b"")
 
+    def send_data(self, message: Message) -> None:
+        """Note what the driver sends of a COPY. A Sync at its end is answered, where a Flush had begun it."""
+        if message.kind in self.ends_copy:
+            self.ends_copy = b""
+            if message.kind == b"S" and not self._owed:
+                self._owed, self._replies = 1, 0
+
     def hear(self, message: Message) -> bool:
         """Take a message of the server's; return whether the answer is whole with it. Raises: ProtocolError."""
         kind, was_asked = message.kind, self.is_under_way

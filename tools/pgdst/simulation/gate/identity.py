@@ -27,8 +27,8 @@ def said(text: str) -> tuple[str, str]:
     if "='" not in text:
         return text, ""
     for comment in _COMMENT.finditer(text):
-        if found := dict(_PAIR.findall(comment[1])):
-            named = unquote(found.get("pgdst_client", "")) or found["traceparent"]
+        found = dict(_PAIR.findall(comment[1]))
+        if named := unquote(found.get("pgdst_client", "")) or found.get("traceparent", ""):
             return text[: comment.start()] + text[comment.end() :], named
     return text, ""
 

@@ -46,13 +46,14 @@ class Proxy:
         self._sessions: set[Session] = set()
         self._by_backend: dict[int, Session] = {}
         self._databases: set[str] = set()
+        self._doubt = ""
         self._names: dict[str, int] = {}
         self._heard: list[Session] = []
         self._closed: list[int] = []  # processes
         self._accepted = 0
         self._lease, self._descriptor = lease.new()
         self._listeners: list[socket.socket] = []
-        self._origins: list[Origin] = []
+        self._origins: dict[Origin, socket.socket] = {}
         self._port: int | None = None
         try:
             self._listen(self._socket_at(self.folder / f".s.PGSQL.{PORT}"))
@@ -100,7 +101,7 @@ class Proxy:
         self._listeners.append(listener)
         self.watch(listener, lambda: self._accept(listener, origin))
         if origin is not None:
-            self._origins.append(origin)
+            self._origins[origin] = listener
 
     def _accept(self, listener: socket.socket, origin: Origin | None) -> None:
         try:
@@ -142,7 +143,9 @@ class Proxy:
         self._databases.add(session.database)
 
     def gone(self, session: Session) -> None:
-        """Forget a session that was closed."""
+        """Forget a session that was closed, but for a doubt whose it was."""
+        if self.run is not None:
+            self._doubt = self._doubt or session.is_doubtful
         self._sessions.discard(session)
         if session.backend:
             self._closed.append(session.backend)
@@ -227,6 +230,14 @@ class Proxy:
             if not self.pump(0 if is_set_up else _SET_UP_SECONDS) and is_set_up:
                 return
 
+    def forget_origin(self, origin: Origin) -> None:
+        """Let a process come here no more."""
+        with self.quiet():
+            listener = self._origins.pop(origin)
+            self.forget(listener)
+            self._listeners.remove(listener)
+            listener.close()
+
     @property
     def has_other_processes(self) -> bool:
         """Whether some can connect."""
@@ -234,7 +245,7 @@ class Proxy:
 
     def doubtful(self) -> str:
         """Return why it is uncertain whose the run's statements were, or nothing."""
-        return next((one.is_doubtful for one in self._sessions if one.is_doubtful), "")
+        return self._doubt or next((one.is_doubtful for one in self._sessions if one.is_doubtful), "")
 
     def is_worn(self, origin: Origin) -> bool:
         """Return whether another process keeps connections that have ended, or is in a transaction. Between runs."""
@@ -263,8 +274,14 @@ class Proxy:
         self._is_free.clear()
         self.wake()
         self._lock.acquire()
-        self.pump(0)  # what was said before the run is no part of it
+        try:
+            self.pump(0)  # what was said before the run is no part of it
+        except BaseException:
+            self._lock.release()
+            self._is_free.set()
+            raise
         self._names.clear()
+        self._doubt = ""
         self.run = run
 
     def end(self) -> None:
@@ -329,6 +346,7 @@ class Proxy:
     def close(self) -> None:
         """Close all connections, and listen no more."""
         self._is_closed = True
+        self._is_free.set()
         self.wake()
         self._thread.join()
         for session in list(self._sessions):

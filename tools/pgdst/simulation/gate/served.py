@@ -22,7 +22,9 @@ _LOOKS: Final = 2  # so often none of its threads was seen to run
 _LAST_LINES: Final = 20
 _FAMILY_SECONDS: Final = 1.0
 # Whoever tests may be killed: then the input ends, and the backend, in a group of its own, goes with it.
-_WATCH: Final = 'read -r group && { read -r _ || kill -s KILL -- "-$group"; }'
+_WATCH: Final = 'read -r group && [ -n "$group" ] && { read -r _ || kill -s KILL -- "-$group"; }'
+# By which a backend would find the run's server itself, past the gate.
+_WAYS_ROUND: Final = ("DATABASE_URL", "PGDST_DATABASE_URL", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD")
 
 
 class Served:
@@ -30,11 +32,14 @@ class Served:
 
     def __init__(self, command: Sequence[str], folder: Path | None, deadline_seconds: float) -> None:
         self.port = _free_port()
-        self._command = [one.replace("{port}", str(self.port)) for one in command]
+        if isinstance(command, str) or not command:
+            raise ConfigurationError(f"The command of a backend is a list of words, found {command!r}.")
+        self._command = [os.fspath(one).replace("{port}", str(self.port)) for one in command]
         self._folder = folder
         self._deadline_seconds = deadline_seconds
         self._environment: dict[str, str] = {}
         self._opened = ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
         self._family: list[int] = []
         self._looked_at = float("-inf")
 
@@ -43,7 +48,8 @@ class Served:
 
         Raises: ConfigurationError, with its last lines, where it does not.
         """
-        self._environment = {**os.environ, **environment}
+        inherited = {name: value for name, value in os.environ.items() if name not in _WAYS_ROUND}
+        self._environment = {**inherited, **environment}
         try:
             self._log = self._opened.enter_context(_log())
             self._watch = self._start_the_watch()
@@ -61,7 +67,7 @@ class Served:
 
     def _start_the_watch(self) -> "subprocess.Popen[bytes]":
         watch = subprocess.Popen(["/bin/sh", "-c", _WATCH], stdin=subprocess.PIPE, start_new_session=True)
-        self._opened.callback(_dismiss, watch)
+        self._opened.callback(self._dismiss, watch)
         return watch
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -76,10 +82,22 @@ class Served:
                 start_new_session=True,
             )
         except OSError as error:
-            raise ConfigurationError(f"The backend cannot be started: {self._command[0]}: {error.strerror}.") from error
+            name = error.filename or self._command[0]
+            raise ConfigurationError(f"The backend cannot be started: {name}: {error.strerror}.") from error
         _say(self._watch, f"{process.pid}\n".encode())
         self._opened.callback(_end, process)
         return process
+
+    def _dismiss(self, watch: "subprocess.Popen[bytes]") -> None:
+        """End the watch; one whose backend has not ended, as this was interrupted, kills it."""
+        if self._process is None or self._process.returncode is not None:
+            _say(watch, b"\n")
+        watch.communicate()
+
+    def how_it_ended(self) -> str:
+        """Return how it has ended by itself, in words; nothing where it runs."""
+        status = self._process.poll() if self._process is not None else None
+        return "" if status is None else f"The backend has ended with status {status}.{self.last_lines()}"
 
     @property
     def url(self) -> str:
@@ -89,8 +107,8 @@ class Served:
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + self._deadline_seconds
         while not self._answers():
-            if (status := self._process.poll()) is not None:
-                raise ConfigurationError(f"The backend has ended with status {status}.{self.last_lines()}")
+            if ended := self.how_it_ended():
+                raise ConfigurationError(ended)
             if time.monotonic() > deadline:
                 raise ConfigurationError(
                     f"The backend has not answered at {self.url} within {self._deadline_seconds:g} s. "
@@ -99,13 +117,22 @@ class Served:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ENDS_SECONDS)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=1)) as connection:
             try:
                 connection.request("GET", "/")
-                connection.getresponse().read()
+                connection.getresponse()
             except (OSError, http.client.HTTPException):
                 return False
-            return True
+        return self._listens()
+
+    def _listens(self) -> bool:
+        """Tell whether it is this backend that listens at the port, and not somebody who was sooner."""
+        self._looked_at = float("-inf")
+        found = []
+        for pid in self._pids():
+            with suppress(psutil.Error):
+                found += psutil.Process(pid).net_connections("tcp")
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == self.port for one in found)
 
     def last_lines(self) -> str:
         """Return what it has written last, where it has."""
@@ -136,9 +163,10 @@ class Served:
         """Return its process and those that it has started, as they were within the last second."""
         if time.monotonic() > self._looked_at + _FAMILY_SECONDS:
             self._looked_at = time.monotonic()
-            with suppress(psutil.Error):
-                children = psutil.Process(self._process.pid).children(recursive=True)
-                self._family = [self._process.pid, *(child.pid for child in children)]
+            if self._process is not None:
+                with suppress(psutil.Error):
+                    children = psutil.Process(self._process.pid).children(recursive=True)
+                    self._family = [self._process.pid, *(child.pid for child in children)]
         return self._family
 
     def close(self) -> None:
@@ -184,18 +212,14 @@ def _say(watch: "subprocess.Popen[bytes]", line: bytes) -> None:
         watch.stdin.flush()
 
 
-def _dismiss(watch: "subprocess.Popen[bytes]") -> None:
-    """End the watch, which has nothing left to kill."""
-    _say(watch, b"\n")
-    watch.communicate()
-
-
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End the process and its group: politely, then by force."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_ENDS_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_ENDS_SECONDS)
+    finally:  # whoever is in a hurry interrupts the wait
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -126,6 +126,9 @@ class Session:
         except (ProtocolError, ValueError) as error:
             self._front.send(protocol.error("08P01", f"pgdst: {error}"))
             self.close()
+        except Exception:  # a bug of ours ends one connection, and not the relaying of all
+            self.close()
+            raise
 
     def _take_one(self) -> bool:
         if not self.is_open:
@@ -161,8 +164,7 @@ class Session:
         message = self._front.arrived.take()
         if message is None or self._back is None:
             return False
-        if message.kind in self._exchange.ends_copy:
-            self._exchange.ends_copy = b""
+        self._exchange.send_data(message)
         self._back.send(message.raw)
         return True
 
@@ -208,11 +210,8 @@ class Session:
         """Return whether another process makes a connection: its pool does when it likes, and says for nobody what."""
         if self.origin is None or batch is CANCELS or self._is_set_up:
             return False
-        self._is_set_up = bool(batch.says)
-        if self._is_set_up:
-            self.owner.unsaid = ""
-        elif self.is_open and not batch.is_unseen:
-            self.owner.unsaid = batch.what
+        sets_up = batch is CONNECTS or batch.is_unseen or attribution.sets_up(batch)
+        self._is_set_up = not sets_up
         return not self._is_set_up
 
     def _passes(self, batch: Batch, client: Client) -> bool:

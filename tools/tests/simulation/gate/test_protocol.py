@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pgdst.simulation.gate import protocol
-from pgdst.simulation.gate.batch import Statements
+from pgdst.simulation.gate.batch import Batch, Statements
+from pgdst.simulation.gate.exchange import Exchange
 from pgdst.simulation.gate.protocol import Message, Messages, ProtocolError
 
 messages = st.builds(
@@ -96,3 +97,15 @@ def test_a_batch_says_what_it_executes() -> None:
     for text, what in (("commit ;", "COMMIT"), ("END", "COMMIT"), ("abort", "ROLLBACK"), ("COMMIT PREPARED 'x'",) * 2):
         assert what == statements.batch((Message(b"Q", text.encode() + b"\0"),), str).what
     assert statements.batch((Message(b"Q", b"BEGIN ISOLATION LEVEL SERIALIZABLE;\0"),), str).is_unseen
+
+
+def test_a_copy_that_a_flush_has_begun_ends_with_the_answer_to_its_sync() -> None:
+    exchange = Exchange()
+    begun = b"PBEH"
+    exchange.ask(Batch(tuple(Message(bytes([kind]), b"") for kind in begun), "COPY", "COPY"))
+    for kind in (b"1", b"2", b"G"):
+        assert not exchange.hear(Message(kind, b""))
+    for kind in (b"d", b"c", b"S"):
+        exchange.send_data(Message(kind, b""))
+    assert exchange.is_awaited
+    assert [False, True] == [exchange.hear(Message(b"C", b"COPY 1\0")), exchange.hear(Message(b"Z", b"I"))]

@@ -20,6 +20,9 @@ from pgdst.errors import ConfigurationError, InconclusiveError
 from pgdst.server.embedded import EmbeddedEngine
 from pgdst.simulation.backends import Backends, backends_of
 from pgdst.simulation.faults import Fault, Faults, random_faults
+from pgdst.simulation.gate import identity
+from pgdst.simulation.gate.attribution import sets_up
+from pgdst.simulation.gate.batch import Batch
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Exhaustive, Schedule, Strategy, Uniform
@@ -151,6 +154,46 @@ def test_a_backend_that_does_not_say_for_whom_it_asks_is_inconclusive(
         simulation.run(Uniform(0))
 
 
+@pytest.mark.parametrize("pool", ["5", "none"])
+def test_what_says_so_only_in_part_is_inconclusive(simulation: Simulation, backends: Backends, pool: str) -> None:
+    """Be it before what says it, on a connection that is new or that somebody has used, or on one that is closed."""
+    made = Bench(simulation, backends, "threads, psycopg2", POOL=pool)
+    for _twice in range(2):
+        with pytest.raises(InconclusiveError, match="Nothing says for whom another process sent"):
+            made.run(["/deposit_in_secret/1"], Uniform(0))
+    made.run(["/deposit/1"] * 2, Uniform(0))
+
+
+def test_a_backend_that_ends_in_a_run_is_named_and_started_anew(simulation: Simulation, backends: Backends) -> None:
+    made = Bench(simulation, backends, "threads, psycopg2")
+    with pytest.raises(InconclusiveError, match="The backend has ended with status 7"):
+        made.run(["/end/1"], Uniform(0))
+    assert (200, "1") == made.run(["/deposit/1"], Uniform(0)).value("ada")
+
+
+def test_a_comment_that_names_nobody_says_nothing() -> None:
+    assert ("SELECT 1 /*pgdst_client=''*/", "") == identity.said("SELECT 1 /*pgdst_client=''*/")
+    assert ("SELECT 1", "ada") == identity.said("SELECT 1 /*a='b',pgdst_client='ada'*/")
+    assert ("SELECT '/*'", "") == identity.said("SELECT '/*'")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("select pg_catalog.version()", True),
+        ("SHOW standard_conforming_strings", True),
+        ("SELECT 1", True),
+        ("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL", True),
+        ("SELECT version FROM documents", False),
+        ("SELECT pg_catalog.nextval('numbers')", False),
+        ("UPDATE pg_catalog.pg_proc SET proname = 'x'", False),
+        ("INSERT INTO accounts VALUES (1)", False),
+    ],
+)
+def test_what_sets_a_connection_up_is_nobodys(text: str, expected: bool) -> None:
+    assert expected == sets_up(Batch((), text, text))
+
+
 def test_a_pool_that_is_too_small_is_named(simulation: Simulation, backends: Backends) -> None:
     made = Bench(simulation, backends, "threads, psycopg2", POOL="1")
     made.run(["/deposit/1"], Uniform(0))
@@ -181,8 +224,14 @@ def test_a_backend_that_does_not_start_is_one_error(simulation: Simulation) -> N
         simulation.serve([sys.executable, "-c", "import nothing_such"])
     with pytest.raises(ConfigurationError, match="cannot be started: nothing-such: No such file"):
         simulation.serve(["nothing-such"])
+    with pytest.raises(ConfigurationError, match="is a list of words, found 'uvicorn app:app'"):
+        simulation.serve("uvicorn app:app")
+    with pytest.raises(ConfigurationError, match="cannot be started: /nowhere: No such file"):
+        simulation.serve([sys.executable], folder=Path("/nowhere"))
     with pytest.raises(ConfigurationError, match=r"has not answered at http://127.0.0.1:\d+ within 0.3 s"):
         simulation.serve([sys.executable, "-c", "import time; time.sleep(60)"], deadline_seconds=0.3)
+    simulation.spawn("ada", str)
+    assert {} == simulation.run(Uniform(0)).errors
 
 
 def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: Backends, tmp_path: Path) -> None:

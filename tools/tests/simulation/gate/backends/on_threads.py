@@ -8,10 +8,12 @@ from contextvars import ContextVar
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-engine = create_engine(os.environ["DATABASE_URL"], pool_size=int(os.environ.get("POOL", "5")), max_overflow=0)
+size = os.environ.get("POOL", "5")
+pool: dict[str, Any] = {"poolclass": NullPool} if size == "none" else {"pool_size": int(size), "max_overflow": 0}
+engine = create_engine(os.environ["DATABASE_URL"], **pool)
 asked_by: ContextVar[str] = ContextVar("asked_by", default="")
 
 
@@ -30,6 +32,20 @@ def deposit_later(account: str) -> str:
     return "soon"
 
 
+def deposit_in_secret(account: str) -> int:
+    """Say for whom the second deposit is, and not the first."""
+    found = asked_by.get()
+    asked_by.set("")
+    deposit(str(int(account) + 1))
+    asked_by.set(found)
+    return deposit(account)
+
+
+def end(_account: str) -> None:
+    """End the process in the middle of a request."""
+    os._exit(7)
+
+
 def transfer(one: str, other: str) -> str | None:
     move = text("UPDATE accounts SET balance = balance + :change WHERE id = :id")
     with engine.begin() as connection:
@@ -46,7 +62,9 @@ def say_for_whom(
     return (f"{statement} /*traceparent='{found}'*/" if found else statement), parameters
 
 
-MOVES: dict[str, Callable[..., Any]] = {"deposit": deposit, "deposit_later": deposit_later, "transfer": transfer}
+MOVES: dict[str, Callable[..., Any]] = {
+    move.__name__: move for move in (deposit, deposit_later, deposit_in_secret, end, transfer)
+}
 
 
 class Handler(BaseHTTPRequestHandler):
