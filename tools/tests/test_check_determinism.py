@@ -24,10 +24,14 @@ def test_a_chancy_thing(run_trace):
 S = "tools/pgdst/simulation"
 # What is planted, with where: what stands in a file, and what is put in its place; and which runs are to find it.
 PLANTED = {
-    "a gate decided by what has arrived": (
+    "a gate that real time opens": (
         [
-            (f"{S}/gate/session.py", "if run is None or not self.is_open or self.is_awaited:", "if True:"),
-            (f"{S}/gate/session.py", "            self._back.take_the_rest(unheard=unheard)", "            return"),
+            (f"{S}/gate/session.py", "import threading\n", "import threading\nimport time\n"),
+            (
+                f"{S}/gate/session.py",
+                "return self.user is client and self._granted ==",
+                "return time.time() % 0.01 < 0.002 #",
+            ),
         ],
         ("--simulation-seeds", "0"),
     ),
@@ -35,12 +39,8 @@ PLANTED = {
         [(f"{S}/scheduler.py", "return sorted(able, key=", "return list(set(able)) or sorted(able, key=")],
         ("--simulation-seeds", "0"),
     ),
-    "a wait that only a time-out proves": (
-        [
-            (f"{S}/scheduler.py", "return Blocked(blockers) if blockers else None", "return Blocked(blockers)"),
-            (f"{S}/scheduler.py", "if (blockers := waits_for[client.backend]) and not", "if not"),
-            (f"{S}/scheduler.py", "self._wait_in_words(blockers))", "'waits')"),
-        ],
+    "a wait that real time ends": (
+        [(f"{S}/scheduler.py", "return pause.is_over() or (", "return time.monotonic() % 0.02 < 0.01 or (")],
         ("--simulation-seeds", "0"),
     ),
     "an unordered query": (
