@@ -1,5 +1,6 @@
 """Where drivers connect to: a socket that relays to the run's server, at which a simulation stops its clients."""
 
+import logging
 import select
 import selectors
 import socket
@@ -22,6 +23,7 @@ from pgdst.simulation.parking import Parking
 PORT: Final = 5432  # in the name of the socket
 _LONGEST_PATH: Final = 100  # bytes; the system's limit is 108, on a Mac 104
 _WAITING: Final = 128
+_LOG: Final = logging.getLogger(__name__)
 _FD_SETSIZE: Final = 1024  # what select takes
 _SETTLES_SECONDS: Final = 5.0
 _SET_UP_SECONDS: Final = 0.02
@@ -267,7 +269,14 @@ class Proxy:
         while self._is_free.wait() and not self._is_closed:
             with self._lock:
                 if self._is_free.is_set():
-                    self.pump(None)
+                    self._pump_on()
+
+    def _pump_on(self) -> None:
+        """Relay; a bug of ours is told of, and ends the relaying of one connection, not of all."""
+        try:
+            self.pump(None)
+        except Exception:
+            _LOG.exception("The gate met an error, and closed the connection where it did.")
 
     def begin(self, run: Run) -> None:
         """Leave the relaying to a run."""

@@ -126,7 +126,7 @@ class Session:
         except (ProtocolError, ValueError) as error:
             self._front.send(protocol.error("08P01", f"pgdst: {error}"))
             self.close()
-        except Exception:  # a bug of ours ends one connection, and not the relaying of all
+        except Exception:  # a bug of ours: nobody is left to wait for an answer
             self.close()
             raise
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pgdst.server.address import Server
 from pgdst.server.embedded import EmbeddedEngine
 from pgdst.simulation.gate import protocol
+from pgdst.simulation.gate.batch import Statements
 from pgdst.simulation.gate.protocol import Message, Messages
 from pgdst.simulation.gate.proxy import PORT, Proxy
 
@@ -228,6 +229,22 @@ def test_a_statement_is_cancelled_through_it(server: Server, proxy: Proxy) -> No
         threading.Timer(0.2, proxy.cancel, [connection.info.backend_pid]).start()
         with pytest.raises(psycopg.errors.QueryCanceled):
             connection.execute("SELECT pg_sleep(10)")
+
+
+def test_a_bug_of_ours_ends_one_connection_and_not_the_relaying(
+    server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise KeyError("a bug")
+
+    url = f"host={proxy.folder} port={PORT} dbname={server.database} user={server.user} password={server.password}"
+    with psycopg.connect(url, autocommit=True) as connection, monkeypatch.context() as planted:
+        planted.setattr(Statements, "batch", broken)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    assert "The gate met an error" in caplog.text
+    with psycopg.connect(url) as connection:
+        assert (1,) == connection.execute("SELECT 1").fetchone()
 
 
 def test_nothing_is_left_of_it(server: Server) -> None:

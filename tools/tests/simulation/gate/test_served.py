@@ -72,6 +72,7 @@ class Bench:
     def __init__(self, simulation: Simulation, backends: Backends, name: str, **environment: str) -> None:
         command, driver = BACKENDS[name]
         if not shutil.which(command[0]):
+            # Node.js is wanted where it is there, and nothing that the kit needs brings it.
             pytest.skip(f"{command[0]} is not on this machine, and nothing else here needs it")
         self.simulation, self.backends = simulation, backends
         self.url = simulation.serve(command, driver=driver, folder=HERE, environment=environment)
@@ -260,6 +261,55 @@ def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: Backends, 
     while any(runs(pid) for pid in left):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_an_interrupt_while_it_ends_leaves_nothing(backends: Backends, tmp_path: Path) -> None:
+    """It is in no hurry to end, and whoever tests is."""
+
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    simulation = Simulation(backends)
+    [[shell, option, script]] = serving(tmp_path)
+    simulation.serve([shell, option, f"trap '' TERM; {script}"])
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            simulation.close()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    deadline = time.monotonic() + 3
+    while any(runs(pid) for pid in pids(tmp_path)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+ELSEWHERE = """
+import sys, psycopg
+with psycopg.connect(sys.argv[1]) as connection:
+    connection.execute(f"UPDATE accounts SET balance = balance + 1 WHERE id = 1 {sys.argv[2]}")
+"""
+
+
+@pytest.mark.parametrize("comment", ["/*pgdst_client='ada'*/", ""])
+def test_a_process_that_somebody_else_starts_comes_by_a_url(
+    simulation: Simulation, backends: Backends, comment: str
+) -> None:
+    url = simulation.elsewhere()
+    with backends.server.connect() as observer:
+        observer.execute(FILL)
+        simulation.spawn("ada", subprocess.run, [sys.executable, "-c", ELSEWHERE, url, comment], check=True)
+        if not comment:
+            with pytest.raises(InconclusiveError, match="Nothing says for whom another process sent UPDATE"):
+                simulation.run(Uniform(0))
+            return
+        result = simulation.run(Uniform(0))
+        assert [(1,)] == observer.execute("SELECT balance FROM accounts WHERE id = 1").fetchall()
+    assert {} == result.errors
+    assert ["UPDATE accounts SET balance = balance + 1 WHERE id = 1", "COMMIT"] == [
+        step.what for step in result.steps if step.answer in ("UPDATE 1", "COMMIT")
+    ]
 
 
 def serving(folder: Path) -> tuple[list[str]]:
