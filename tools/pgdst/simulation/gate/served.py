@@ -222,4 +222,4 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     finally:  # whoever is in a hurry interrupts the wait
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        process.wait()
