@@ -121,10 +121,10 @@ serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is
 # Seed 1 unless told otherwise, and the quick profile: a gate judges the change and not the dice. `make test-dst` explores.
 .PHONY: test
 test: $(STAMP) ## Run the tests of the kit and of the backend, but for long ones and planted bugs
-	@$(RUN) -m pytest tools/tests -m "not alone and not long" -n 4 --durations=10 $(ARGS)
+	@$(RUN) -m pytest tools/tests -m "not alone and not long" -n 4 --dist=worksteal --durations=10 $(ARGS)
 	@$(RUN) -m pytest tools/tests -m "alone and not long" --durations=5 $(ARGS)
 	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests \
-	-n 3 --pgdst-own-servers --durations=10 --pgdst-profile=quick --pgdst-seed="$${PGDST_SEED:-1}" $(ARGS)
+	-n 3 --dist=worksteal --pgdst-own-servers --durations=10 --pgdst-profile=quick --pgdst-seed="$${PGDST_SEED:-1}" $(ARGS)
 
 .PHONY: test-all
 test-all: test test-planted-bugs ## Run all tests: also kills at any moment and planted faults of determinism

@@ -40,6 +40,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108  # each folder in it is mkdtemp's
 MEMORY_BYTES = 4 * 1024**3
 # What takes seconds and is the same on both engines is tried on one of them for each change, and on both at night.
 ENGINES = ["docker", pytest.param("embedded", marks=pytest.mark.long)]
+QUICKER_ENGINE = [pytest.param("docker", marks=pytest.mark.long), "embedded"]  # of what concerns a server least
+NO_FUZZER = "-p no:schemathesis"
 OTHERS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
@@ -48,6 +50,8 @@ def pytest_configure() -> None:
 
     So it is in the background of a script, and under nohup. What has a handler here is as usual in a child.
     """
+    # Each pytest that a test starts would import it, for a third of a second, and none of their backends has it.
+    os.environ["PYTEST_ADDOPTS"] = NO_FUZZER
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
@@ -247,7 +251,7 @@ def timed_databases(timed_server: Server) -> Iterator[Databases]:
 
 
 # The backend's own simulation runs on Docker for each change.
-@pytest.fixture(scope="session", params=[pytest.param("docker", marks=pytest.mark.long), "embedded"])
+@pytest.fixture(scope="session", params=QUICKER_ENGINE)
 def race_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server of either engine."""
     with leased_server(DockerEngine() if request.param == "docker" else EmbeddedEngine()) as server:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import installed
 import pytest
-from conftest import ENGINES, KIT, PYTHON, Sandbox
+from conftest import ENGINES, KIT, PYTHON, QUICKER_ENGINE, Sandbox
 from tiny_backend import Backend
 
 # unlogged, so that it is the table that finds no room and not the write-ahead log, which would end the server
@@ -108,7 +108,7 @@ def test_a_setting_that_postgres_refuses_shows_its_exit_code_and_log(sandbox: Sa
     assert 'invalid value for parameter "shared_buffers": "plenty"' in error
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", QUICKER_ENGINE)
 def test_a_migration_that_raises_is_named_with_its_line(sandbox: Sandbox, engine: str) -> None:
     """The revision, its file and the line are in the error; the command is never run."""
     Backend(sandbox.root).migrate("0002_broken", "op.execute('SELECT 1/0')", "0001_things")

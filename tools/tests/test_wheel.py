@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import ENGINES, KIT, Sandbox
+from conftest import KIT, QUICKER_ENGINE, Sandbox
 from installed import Installed, build, environment
 from pgdst.launch import NEEDED
 from test_pytest_plugin import CAREFUL
@@ -74,7 +74,7 @@ def test_what_the_kit_imports_is_what_its_wheel_requires(installed: Installed) -
     assert len(dependencies) == len(NEEDED)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", QUICKER_ENGINE)
 def test_a_backends_tests_simulate_with_nothing_but_the_wheel(
     cold_sandbox: Sandbox, installed: Installed, engine: str
 ) -> None:

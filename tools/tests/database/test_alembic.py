@@ -2,7 +2,7 @@
 
 import docker
 import pytest
-from conftest import Sandbox
+from conftest import QUICKER_ENGINE, Sandbox
 from pgdst.server import offline_image
 from pgdst.server.image import OFFLINE_IMAGE, daemon_platform
 from tiny_backend import Backend
@@ -164,7 +164,7 @@ def test_it(migrated_server, caplog):
     run_tests(sandbox, text, "--snapshot", "off")
 
 
-@pytest.mark.parametrize("engine", ["docker", "embedded"])
+@pytest.mark.parametrize("engine", QUICKER_ENGINE)
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -10,7 +10,7 @@ import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import psycopg2  # type: ignore[import-untyped]  # as asyncpg
 import pytest
-from conftest import ENGINES, KIT, PYTHON, Sandbox
+from conftest import KIT, PYTHON, QUICKER_ENGINE, Sandbox
 from developers import Developers
 from pgdst.errors import ForeignServerError
 from pgdst.server.address import Server
@@ -61,8 +61,8 @@ def backend(sandbox: Sandbox, developers: Developers) -> Sandbox:
     return sandbox
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("snapshot", ["auto", "off"])
+@pytest.mark.parametrize("engine", QUICKER_ENGINE)
+@pytest.mark.parametrize("snapshot", ["auto", pytest.param("off", marks=pytest.mark.long)])
 def test_the_developers_own_database_is_not_migrated(
     backend: Sandbox, developers: Developers, engine: str, snapshot: str
 ) -> None:
@@ -77,8 +77,8 @@ def test_the_developers_own_database_is_not_migrated(
     assert [] == developers.met
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("snapshot", ["auto", "off"])
+@pytest.mark.parametrize("engine", QUICKER_ENGINE)
+@pytest.mark.parametrize("snapshot", ["auto", pytest.param("off", marks=pytest.mark.long)])
 def test_a_backend_whose_variables_are_named_is_served(
     backend: Sandbox, developers: Developers, engine: str, snapshot: str
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_backend_whose_variables_are_named_is_served(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", QUICKER_ENGINE)
 def test_settings_that_the_tests_have_imported_do_not_reach_the_migrations(
     backend: Sandbox, developers: Developers, engine: str
 ) -> None:

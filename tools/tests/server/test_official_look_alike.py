@@ -111,7 +111,7 @@ def test_it_is_like_the_official_image(docker_client: docker.DockerClient, serve
     assert "70 700\n70\n" == inside(docker_client, server, "sh", "-c", owners)
 
 
-@pytest.mark.parametrize("snapshot", ["off", "auto"])
+@pytest.mark.parametrize("snapshot", [pytest.param("off", marks=pytest.mark.long), "auto"])
 def test_a_run_comes_to_its_first_statement(there: Sandbox, snapshot: str) -> None:
     """Initialised and migrated; and from a snapshot that was made of that, whose archive BusyBox packs and unpacks."""
     shows = "SELECT count(*), current_setting('server_version_num')::int / 10000 FROM things"

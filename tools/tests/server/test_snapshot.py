@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from conftest import ENGINES, KIT, PYTHON, Sandbox
+from conftest import ENGINES, KIT, PYTHON, QUICKER_ENGINE, Sandbox
 from docker.errors import ImageNotFound
 from machine import REACHED_SECONDS, eventually, find
 from pgdst import project
@@ -74,6 +74,7 @@ A_FEW = ("an edited migration", "an SQL file that a migration reads", "a variabl
 
 
 @pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("engine", QUICKER_ENGINE, indirect=True)
 @pytest.mark.parametrize("changes", [A_FEW, pytest.param(tuple(CHANGES), marks=pytest.mark.long)], ids=["few", "all"])
 def test_what_has_not_changed_is_used_again_and_what_has_is_not(sandbox: Sandbox, changes: tuple[str, ...]) -> None:
     """Each change makes another snapshot; without one the same is used."""
@@ -216,6 +217,7 @@ def image(docker_client: docker.DockerClient) -> Iterator[Callable[[], str]]:
         docker_client.api.remove_image(one, force=True, noprune=True)
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_another_image_makes_another_snapshot(sandbox: Sandbox, image: Callable[[], str]) -> None:
     """Under another name, and under the same name when it has been pulled anew."""

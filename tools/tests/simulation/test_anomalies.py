@@ -14,14 +14,13 @@ from lab import Lab, lab, sqlstates
 from pgdst.simulation.backends import Backends
 from pgdst.simulation.result import Result
 
-pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")
-
 SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"
 PREPARE = "DELETE FROM test; INSERT INTO test VALUES (1, 10), (2, 20)"
 
 RC, RR, SERIALIZABLE = "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"
 # Each statement a transaction of its own, and ROLLBACK undoes nothing: a database that prevents nothing at all.
 NO_TRANSACTIONS = "no transactions"
+LEVELS = (NO_TRANSACTIONS, RC, RR, SERIALIZABLE)
 NO_SUCCESS = {"40001", "40P01"}
 
 
@@ -205,8 +204,16 @@ def seen(made: Lab, result: Result) -> Seen:
     return Seen(committed, dict(made.observer.execute("SELECT id, value FROM test").fetchall()))
 
 
-@pytest.mark.parametrize("level", [NO_TRANSACTIONS, RC, RR, SERIALIZABLE])
-@pytest.mark.parametrize("anomaly", ANOMALIES, ids=lambda anomaly: anomaly.name.split(",")[0])
+def at_each_level(anomaly: Anomaly) -> Iterator[Any]:
+    """Yield the weakest level that forbids an anomaly and the one below it, and at night the others as well."""
+    first_to_forbid = next(level for level in LEVELS if level not in (NO_TRANSACTIONS, *anomaly.allowed_at))
+    border = LEVELS.index(first_to_forbid)
+    for number, level in enumerate(LEVELS):
+        marks = [] if number in (border - 1, border) else [pytest.mark.long]
+        yield pytest.param(anomaly, level, id=f"{anomaly.name.split(',')[0]}-{level}", marks=marks)
+
+
+@pytest.mark.parametrize(("anomaly", "level"), [one for anomaly in ANOMALIES for one in at_each_level(anomaly)])
 def test_an_anomaly_is_found_exactly_where_postgres_allows_it(hermitage: Lab, anomaly: Anomaly, level: str) -> None:
     """Where it does not, there is no such run among all with so many preemptions. Without transactions all happen."""
     clients = {

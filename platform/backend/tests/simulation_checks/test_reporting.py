@@ -85,6 +85,7 @@ def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDataba
     return "\n".join([str(failure.value), *failure.value.__notes__])
 
 
+@pytest.mark.planted_bug
 def test_a_failing_invariant_says_the_rows_by_name_and_id_and_what_was_expected(
     clean_databases: CleanDatabases, pgdst_backends: Backends
 ) -> None:
