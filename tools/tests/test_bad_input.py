@@ -338,7 +338,7 @@ def test_a_python_that_is_no_program_is_said_to_be_none(sandbox: Sandbox, kind: 
     assert line.startswith(f"Error: PGDST_PYTHON is '{place}', which is no program.")
 
 
-@pytest.mark.parametrize("snapshot", ["auto", "off"])
+@pytest.mark.parametrize("snapshot", ["auto", pytest.param("off", marks=pytest.mark.long)])
 def test_a_kit_without_the_backends_packages_is_told_where_to_install_them(sandbox: Sandbox, snapshot: str) -> None:
     """One error, with the Python that lacks them."""
     env = sandbox.root / "migrations" / "env.py"

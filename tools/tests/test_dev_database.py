@@ -121,7 +121,7 @@ def test_without_a_database_db_url_says_what_to_do(dev: Sandbox) -> None:
     assert f"Start one: {PYTHON} {KIT}/tools/db_up.py" in done.stderr
 
 
-@pytest.mark.parametrize("stage_seconds", [0.3, 0.9])
+@pytest.mark.parametrize("stage_seconds", [0.3, pytest.param(0.9, marks=pytest.mark.long)])
 def test_a_killed_db_up_can_be_done_again(dev: Sandbox, stage_seconds: float) -> None:
     """Whenever db_up.py is killed, db_down.py removes what there is, and db_up.py works again."""
     process = dev.start(PYTHON, KIT / "tools" / "db_up.py")
@@ -159,7 +159,7 @@ def test_an_embedded_db_up_killed_with_a_half_made_folder_leaves_nothing(
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP]])
-@pytest.mark.parametrize("seconds", [0.6, 1.3])
+@pytest.mark.parametrize("seconds", [0.6, pytest.param(1.3, marks=pytest.mark.long)])
 def test_an_interrupted_db_up_leaves_nothing(
     cold_sandbox: Sandbox, signals: list[signal.Signals], seconds: float
 ) -> None:

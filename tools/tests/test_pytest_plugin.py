@@ -115,7 +115,7 @@ def shards(simulation: Path) -> Path:
     return simulation
 
 
-WORKERS = ((), ("-n", "2", "--maxschedchunk=1"), ("-n", "4", "--maxschedchunk=1"))
+WORKERS = ((), ("-n", "3", "--maxschedchunk=1"))
 
 
 def told(lines: list[str]) -> list[str]:
@@ -136,13 +136,12 @@ def test_a_run_is_the_same_however_many_processes_take_its_shards(
     shards: Path, said: dict[str, str], status: int, passed: int | None
 ) -> None:
     """Hash, what was reached, and the first failure."""
-    alone, *others = (printed(shards, "--pgdst-seed=7", *how, status=status, **said) for how in WORKERS)
+    alone, shared = (printed(shards, "--pgdst-seed=7", *how, status=status, **said) for how in WORKERS)
     assert told(alone)
-    for other in others:
-        assert told(alone) == told(other)
+    assert told(alone) == told(shared)
     assert [bool(status)] == [bool(pasted(line, **said).returncode) for line in replays(alone)] or not replays(alone)
     if passed:
-        assert any(line.startswith(f"{passed} passed") for line in others[-1]), others[-1]
+        assert any(line.startswith(f"{passed} passed") for line in shared), shared
 
 
 def test_what_no_shard_has_reached_fails_the_run(shards: Path) -> None:

@@ -210,7 +210,7 @@ NOISE = """print('NOISE')
     subprocess.Popen(['sleep', '60'], close_fds=False)"""
 
 
-@pytest.mark.parametrize("snapshot", ["auto", "off"])
+@pytest.mark.parametrize("snapshot", ["auto", pytest.param("off", marks=pytest.mark.long)])
 def test_standard_output_is_the_commands_alone(sandbox: Sandbox, snapshot: str) -> None:
     """What a migration prints goes to standard error, and nobody waits for what it leaves running."""
     tiny_backend.Backend(sandbox.root).migrate("0002_noise", NOISE, "0001_things")

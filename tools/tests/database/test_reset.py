@@ -216,7 +216,7 @@ def test_whatever_is_done_the_next_one_finds_the_template(databases: Databases, 
     """Writes and DDL in any order, committed or not: the dumps are equal, after a rewind and after a new clone."""
     outcomes: Counter[bool] = Counter()
 
-    @settings(max_examples=40, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(steps())
     def examples(drawn: list[tuple[str, str]]) -> None:
         with databases.lend() as url:

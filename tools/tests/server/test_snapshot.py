@@ -70,7 +70,7 @@ CHANGES: dict[str, Callable[[Sandbox], object]] = {
 
 
 # All take a minute; what is left to `make test` is one of each kind.
-A_FEW = ("an edited migration", "an SQL file that a migration reads", "a variable that env.py reads")
+A_FEW = ("an SQL file that a migration reads", "a variable that env.py reads")
 
 
 @pytest.mark.usefixtures("engine")

@@ -121,7 +121,7 @@ def test_what_nobody_replaces_is_not_run_read_overwritten_given_away_or_signalle
 
 
 @ROOT
-@pytest.mark.parametrize("snapshot", ["auto", "off"])
+@pytest.mark.parametrize("snapshot", ["auto", pytest.param("off", marks=pytest.mark.long)])
 def test_nobody_does_not_find_the_password(cold_sandbox: Sandbox, snapshot: str) -> None:
     """Neither in a file nor in the environment or the arguments of a process of his."""
     with running(cold_sandbox, "--snapshot", snapshot) as (folder, password):
@@ -226,7 +226,7 @@ def test_a_link_in_its_place_is_not_followed(sandbox: Sandbox) -> None:
 
 
 @ROOT
-@pytest.mark.parametrize("mode", [0o777, 0o755])
+@pytest.mark.parametrize("mode", [0o777, pytest.param(0o755, marks=pytest.mark.long)])
 def test_root_does_not_use_a_folder_that_others_can_change(sandbox: Sandbox, mode: int) -> None:
     """Neither for servers nor for snapshots: everybody's without a sticky bit, or another user's."""
     theirs = sandbox.scratch / "theirs"

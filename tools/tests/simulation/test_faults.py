@@ -281,7 +281,13 @@ def test_who_may_write_no_file_is_told_that_the_run_says_nothing(races: Races) -
         races.observer.execute("DROP ROLE teller")
 
 
-@pytest.mark.parametrize("kinds", [ALL, (Fault.DISK_FULL, Fault.CLOCK_BACK)], ids=["all", "two"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param(ALL, id="all"),
+        pytest.param((Fault.DISK_FULL, Fault.CLOCK_BACK), id="two", marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("inside_statements", [False, True])
 def test_the_seed_alone_decides_what_strikes_whom(
     races: Races, inside_statements: bool, kinds: tuple[Fault, ...]

@@ -285,7 +285,9 @@ def first_wrong(made: Lab, make: Make, kinds: Sequence[Fault], is_right: bool) -
     return None
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize(
+    "bug", [pytest.param(bug, marks=[pytest.mark.long] if make is jobs else ()) for bug, (make, _) in BUGS.items()]
+)
 def test_a_bug_is_found_in_a_storm_and_its_fixed_twin_is_not_reported(made: Lab, bug: str) -> None:
     require_found(made, *BUGS[bug])
 
