@@ -126,7 +126,11 @@ extended = st.one_of(
     st.just(Message(b"H", b"")),
     st.just(Message(b"S", b"")),
 )
-simple = st.builds(lambda text: Message(b"Q", text + b"\0"), st.sampled_from(TEXTS))
+# Postgres 16.14 crashes when a simple FETCH fails in a transaction and the unnamed portal is executed then: what that
+# points to was given up with the message. It was seen in one of 50,000 conversations without the proxy.
+simple = st.builds(
+    lambda text: Message(b"Q", text + b"\0"), st.sampled_from([text for text in TEXTS if not text.startswith(b"FETCH")])
+)
 conversations = st.lists(
     st.one_of(
         st.builds(lambda said: [*said, Message(b"S", b"")], st.lists(extended, max_size=6)),
