@@ -7,7 +7,7 @@ import struct
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pgdst.errors import PgdstError
 
@@ -17,16 +17,15 @@ CANCEL, SSL, GSS = 80877102, 80877103, 80877104
 # Postgres takes no longer first packet, and no longer message.
 LONGEST_START: Final = 10_000
 LONGEST: Final = 2**30 - 1
-_HEAD: Final = 5  # of a message: its kind, and its length with itself
+_HEAD: Final = struct.Struct("!ci")  # of a message: its kind, and its length with itself
 
 
 class ProtocolError(PgdstError):
     """What a peer has sent is not the protocol."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message: its kind, a letter, and what follows its length."""
+class Message(NamedTuple):
+    """One message: its kind, a letter, and what follows its length. A tuple, as a step makes a dozen of them."""
 
     kind: bytes
     body: bytes
@@ -34,7 +33,7 @@ class Message:
     @property
     def raw(self) -> bytes:
         """The message as it is sent."""
-        return self.kind + struct.pack("!i", len(self.body) + 4) + self.body
+        return _HEAD.pack(self.kind, len(self.body) + 4) + self.body
 
 
 class Messages:
@@ -55,14 +54,14 @@ class Messages:
     def take(self) -> Message | None:
         """Take the next message out if it is whole. Raises: ProtocolError."""
         box = self._bytes
-        if len(box) < _HEAD:
+        if len(box) < _HEAD.size:
             return None
-        length = int.from_bytes(box[1:_HEAD], signed=True)
+        kind, length = _HEAD.unpack_from(box)
         if not 4 <= length <= LONGEST:
-            raise ProtocolError(f"a message of kind {bytes(box[:1])!r} is said to have {length} bytes")
+            raise ProtocolError(f"a message of kind {kind!r} is said to have {length} bytes")
         if len(box) < 1 + length:
             return None
-        message = Message(bytes(box[:1]), bytes(box[_HEAD : 1 + length]))
+        message = Message(kind, bytes(box[_HEAD.size : 1 + length]))
         del box[: 1 + length]
         return message
 
