@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Engine
@@ -17,7 +17,7 @@ from pgdst.simulation.client import current_client
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.faults import Faults
 from pgdst.simulation.garbage import no_collection
-from pgdst.simulation.gate import drivers, identity
+from pgdst.simulation.gate import drivers, identity, pools
 from pgdst.simulation.gate.attached import AttachedEngine, synchronous_side
 from pgdst.simulation.gate.loop import Loop
 from pgdst.simulation.gate.proxy import PORT, Proxy
@@ -32,6 +32,7 @@ from pgdst.simulation.strategy import Schedule, Strategy
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which only its users have
 
+T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
 
@@ -61,7 +62,7 @@ class Simulation:
         self._connections = connections
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
-        self._attached: list[AttachedEngine] = []
+        self._attached: list[AttachedEngine | pools.AttachedPool] = []
         self._served: list[Served] = []
         self._clients: dict[str, Callable[[], Any]] = {}
         self._running: Scheduler | None = None
@@ -78,20 +79,29 @@ class Simulation:
             self._resources.close()
             raise
 
-    def attach(self, engine: "Engine | AsyncEngine") -> None:
-        """Give the engine's connections a gate, from the next one on; those that are open are closed.
+    def attach(self, engine: "Engine | AsyncEngine | Any") -> None:
+        """Give the connections of an engine, or a pool, a gate, from the next one on; those that are open are closed.
 
-        With `inside_statements` the tables of its database get triggers, at which a schedule can stop a statement.
+        An engine is SQLAlchemy's, a pool asyncpg's or psycopg_pool's. With `inside_statements` the tables of its
+        database get triggers, at which a schedule can stop a statement.
 
-        Raises: ConfigurationError, where its driver is not known, or its connections can't have a gate each;
-        ForeignServerError, where it leads to another server.
+        Raises: ConfigurationError, where its driver is not known, or its connections can't have a gate each, or a
+        pool's event loop does not run; ForeignServerError, where it leads to another server.
         """
-        database = synchronous_side(engine).url.database or ""
+        if (kind := pools.kind_of(engine)) is not None:
+            pool = kind(engine, self._proxy, self.clock, self._refuse_others)
+            self._attached.append(pool)
+            self._place_inside(pool.database)
+            return
+        self._place_inside(synchronous_side(engine).url.database or "")
+        attached = AttachedEngine(engine, self._proxy, self.clock, self._refuse_others, self._in_a_loop)
+        self._attached.append(attached)
+
+    def _place_inside(self, database: str) -> None:
+        """Have a schedule stop statements inside, in this database, where that is wanted."""
         if self._inside_statements and database not in self._proxy.parkings:
             server = self._backends.server.with_database(database)
             self._proxy.parkings[database] = self._resources.enter_context(parking_of(server, self._backends))
-        attached = AttachedEngine(engine, self._proxy, self.clock, self._refuse_others, self._in_a_loop)
-        self._attached.append(attached)
 
     def url(self, driver: str = "", *, database: str | None = None, tcp: bool = False) -> str:
         """Return the URL by which any driver of this process comes to the gate.
@@ -153,6 +163,17 @@ class Simulation:
         place = f"/{name}?host={folder}&port={PORT}" if port is None else f"127.0.0.1:{port}/{name}"
         login = f"{quote(server.user, safe='')}:{quote(server.password, safe='')}"
         return f"postgresql{driver and '+'}{driver}://{login}@{place}"
+
+    def in_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop of all clients that are coroutine functions: a pool belongs to its loop.
+
+        Raises: what it raises; ConfigurationError, in a run.
+        """
+        if self._running is not None:
+            work.close()
+            raise ConfigurationError("A run is under way. Call in_loop before it, or spawn a client.")
+        found: T = self._in_a_loop(work)
+        return found
 
     def _in_a_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the loop of all clients, which is there from when it is first needed."""

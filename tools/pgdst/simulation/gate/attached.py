@@ -28,7 +28,10 @@ def synchronous_side(engine: Any) -> Engine:
     while hasattr(found, "_proxied"):  # an asynchronous engine, or one with execution options of its own
         found = found._proxied
     if not isinstance(found, Engine):
-        raise ConfigurationError(f"What is attached is an engine, found {type(engine).__name__}. Give create_engine's.")
+        raise ConfigurationError(
+            f"attach() needs an engine of SQLAlchemy's or a pool of asyncpg's or psycopg_pool's, got "
+            f"{type(engine).__name__}. What is neither comes to the gate by simulation.url()."
+        )
     if found.dialect.name != "postgresql" or found.dialect.driver not in DRIVERS:
         raise ConfigurationError(
             f"The engine uses {found.dialect.name}+{found.dialect.driver}, which has no gate. "
@@ -40,6 +43,16 @@ def synchronous_side(engine: Any) -> Engine:
             "run and not in the next. Make it with the usual pool, or with NullPool."
         )
     return found
+
+
+def require_ours(what: str, proxy: Proxy, host: Any, port: Any) -> None:
+    """Return only where something leads to the server of the run. Raises: ForeignServerError."""
+    server = proxy.server
+    if not host or not Place(str(host), int(port or 5432)).is_same(Place(server.host, server.port)):
+        raise ForeignServerError(
+            f"The {what} leads to {host}:{port}, and the run's server is at {server.host}:{server.port}. "
+            "Make it from the URL of a database that pgdst lends."
+        )
 
 
 class AttachedEngine:
@@ -110,12 +123,7 @@ class AttachedEngine:
         host, port = options.get("host"), options.get("port")
         host = host[0] if isinstance(host, list) else host
         port = port[0] if isinstance(port, list) else port
-        server = self._proxy.server
-        if not host or not Place(str(host), int(port or 5432)).is_same(Place(server.host, server.port)):
-            raise ForeignServerError(
-                f"The engine leads to {host}:{port}, and the run's server is at {server.host}:{server.port}. "
-                "Make it from the URL of a database that pgdst lends."
-            )
+        require_ours("engine", self._proxy, host, port)
 
     # What SQLAlchemy tells.
 

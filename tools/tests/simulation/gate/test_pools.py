@@ -1,0 +1,233 @@
+"""The pools of asyncpg and psycopg_pool: whose a connection is, and who waits for one, the schedule says."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+import psycopg_pool
+import pytest
+from conftest import leased_server
+from pgdst.errors import ConfigurationError, ForeignServerError, InconclusiveError
+from pgdst.server.embedded import EmbeddedEngine
+from pgdst.simulation.backends import Backends, backends_of
+from pgdst.simulation.faults import Fault, random_faults
+from pgdst.simulation.simulation import Simulation
+from pgdst.simulation.strategy import Schedule, Uniform
+
+SCHEMA = b"CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL)"
+EMPTY = "TRUNCATE accounts; INSERT INTO accounts VALUES (1, 0)"
+READ = "SELECT balance FROM accounts WHERE id = 1"
+KINDS = ("asyncpg", "psycopg", "psycopg async")
+
+
+@pytest.fixture(scope="module")
+def backends() -> Iterator[Backends]:
+    with leased_server(EmbeddedEngine(), SCHEMA) as server, backends_of(server) as found:
+        yield found
+
+
+@pytest.fixture
+def simulation(backends: Backends) -> Iterator[Simulation]:
+    with closing(Simulation(backends, stall_seconds=3)) as made:
+        yield made
+
+
+class Bench:
+    """A pool that is attached, and a client that reads a balance and writes it back."""
+
+    def __init__(self, simulation: Simulation, backends: Backends, url: str, kind: str, size: int) -> None:
+        self.simulation, self.backends, self.kind = simulation, backends, kind
+        self.pool: Any = self._made(url, size)
+        simulation.attach(self.pool)
+        self.client: Callable[[], Any] = {
+            "asyncpg": self._by_asyncpg,
+            "psycopg": self._by_psycopg,
+            "psycopg async": self._by_psycopg_async,
+        }[kind]
+
+    def _made(self, url: str, size: int) -> Any:
+        async def asyncpg_pool() -> Any:
+            return await asyncpg.create_pool(url, min_size=1, max_size=size)
+
+        async def psycopg_async_pool() -> Any:
+            made = psycopg_pool.AsyncConnectionPool(url, min_size=1, max_size=size, open=False)
+            await made.open(wait=True)
+            return made
+
+        if self.kind == "psycopg":
+            return psycopg_pool.ConnectionPool(url, min_size=1, max_size=size, open=True)
+        return self.simulation.in_loop(asyncpg_pool() if self.kind == "asyncpg" else psycopg_async_pool())
+
+    async def _by_asyncpg(self) -> None:
+        async with self.pool.acquire() as connection, connection.transaction():
+            balance = await connection.fetchval(READ)
+            await connection.execute("UPDATE accounts SET balance = $1 WHERE id = 1", balance + 1)
+
+    def _by_psycopg(self) -> None:
+        with self.pool.connection() as connection:
+            [balance] = connection.execute(READ).fetchone()
+            connection.execute("UPDATE accounts SET balance = %s WHERE id = 1", [balance + 1])
+
+    async def _by_psycopg_async(self) -> None:
+        async with self.pool.connection() as connection:
+            [balance] = await (await connection.execute(READ)).fetchone()
+            await connection.execute("UPDATE accounts SET balance = %s WHERE id = 1", [balance + 1])
+
+    def run(self, strategy: Any, faults: Any = None, clients: int = 2) -> Any:
+        """Have clients pay one each into an account that is empty."""
+        with self.backends.server.connect() as observer:
+            observer.execute(EMPTY)
+        for name in ("ada", "bob", "cyd")[:clients]:
+            self.simulation.spawn(name, self.client)
+        return self.simulation.run(strategy, faults)
+
+    def balance(self) -> int:
+        """Return what it holds."""
+        with self.backends.server.connect() as observer:
+            row = observer.execute(READ.encode()).fetchone()
+            assert row is not None
+            return int(row[0])
+
+    def close(self) -> None:
+        """Close the pool."""
+        if self.kind == "psycopg":
+            self.pool.close()
+        else:
+            self.simulation.in_loop(self.pool.close())
+
+
+def plain(backends: Backends) -> str:
+    """Return the server's URL as all three have it."""
+    server = backends.server
+    login = f"{quote(server.user)}:{quote(server.password)}"
+    return f"postgresql://{login}@/{server.database}?host={quote(server.host)}&port={server.port}"
+
+
+@contextmanager
+def bench_of(simulation: Simulation, backends: Backends, kind: str, size: int) -> Iterator[Bench]:
+    made = Bench(simulation, backends, plain(backends), kind, size)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_race_is_found_and_a_seed_gives_the_same_run(
+    simulation: Simulation, backends: Backends, kind: str, size: int
+) -> None:
+    """In a pool of one connection there is none: who wants one waits for it in the schedule."""
+    with bench_of(simulation, backends, kind, size) as made:
+        runs, balances = [], set()
+        for seed in (*range(8), *range(8)):
+            result = made.run(Uniform(seed), clients=3)
+            assert {} == result.errors
+            runs.append(result.trace.lines)
+            balances.add(made.balance())
+    assert runs[:8] == runs[8:]
+    assert len(set(runs)) > 3
+    assert ({3} if size == 1 else {1, 2, 3}) >= balances != set()
+    assert size == 1 or min(balances) < 3
+    assert (size == 5) is not any("waits for a connection of the pool" in line for run in runs for line in run)
+
+
+def test_who_comes_too_late_gets_the_pools_own_error(simulation: Simulation, backends: Backends) -> None:
+    """By the simulated clock."""
+    with bench_of(simulation, backends, "psycopg", 1) as made:
+        held = simulation
+
+        def hold() -> None:
+            with made.pool.connection() as connection:
+                connection.execute("SELECT 1")
+                with pytest.raises(psycopg_pool.PoolTimeout):
+                    made.pool.getconn(timeout=600)
+
+        held.spawn("ada", hold)
+        assert {} == held.run(Uniform(0)).errors
+
+
+def test_faults_strike_and_the_next_run_begins_anew(simulation: Simulation, backends: Backends, kind: str) -> None:
+    with bench_of(simulation, backends, kind, 2) as made:
+        calm = made.run(Uniform(0)).trace.lines
+        for fault in (Fault.LOST, Fault.TERMINATED, Fault.CRASH, Fault.COMMIT_DONE):
+            struck = [(seed, made.run(Uniform(seed), random_faults(seed, [fault]))) for seed in range(12)]
+            assert any(run.schedule.faults for _, run in struck), fault
+            for seed, run in struck[:4]:
+                assert run.trace.lines == made.run(Uniform(seed), random_faults(seed, [fault])).trace.lines
+            assert calm == made.run(Uniform(0)).trace.lines
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_so_it_is_with_all_faults_in_a_hundred_seeds(
+    simulation: Simulation, backends: Backends, kind: str, size: int
+) -> None:
+    with bench_of(simulation, backends, kind, size) as made:
+        for seed in range(100):
+            one, other = (made.run(Uniform(seed), random_faults(seed), clients=3) for _twice in range(2))
+            assert one.trace.lines == other.trace.lines, seed
+
+
+def test_two_tasks_of_one_client_are_refused(simulation: Simulation, backends: Backends) -> None:
+    with bench_of(simulation, backends, "asyncpg", 2) as made:
+
+        async def twice() -> None:
+            await asyncio.gather(made.client(), made.client())
+
+        simulation.spawn("ada", twice)
+        with pytest.raises(InconclusiveError, match="The client ada is at two places at once"):
+            simulation.run(Uniform(0))
+        assert {} == made.run(Schedule.parse("ada bob")).errors
+
+
+def test_a_pool_may_be_opened_later(simulation: Simulation, backends: Backends) -> None:
+    """As a backend does it when it starts."""
+    pool = psycopg_pool.ConnectionPool(plain(backends), min_size=2, max_size=2, open=False)
+    simulation.attach(pool)
+    with pool:
+        for _twice in range(2):
+            simulation.spawn("ada", lambda: pool.getconn().execute("SELECT 1"))
+            assert {} == simulation.run(Uniform(0)).errors
+
+
+def test_the_pool_is_itself_again_afterwards(backends: Backends) -> None:
+    url = plain(backends)
+    with psycopg_pool.ConnectionPool(url, min_size=1, max_size=2, open=True) as pool:
+        with closing(Simulation(backends)) as simulation:
+            simulation.attach(pool)
+            simulation.spawn("ada", lambda: pool.getconn().close())
+            simulation.run(Uniform(0))
+        with pool.connection() as connection:
+            assert (1,) == connection.execute("SELECT 1").fetchone()
+            assert backends.server.host == connection.info.host
+
+
+def test_what_leads_elsewhere_or_cannot_be_served_is_one_error(simulation: Simulation) -> None:
+    with pytest.raises(ForeignServerError, match=r"The pool leads to 127\.0\.0\.1:1"):
+        simulation.attach(psycopg_pool.ConnectionPool("postgresql://me@127.0.0.1:1/mine", open=False))
+    with pytest.raises(ForeignServerError, match="The pool leads to None"):
+        simulation.attach(psycopg_pool.ConnectionPool(open=False))
+    with pytest.raises(ConfigurationError, match="needs an engine of SQLAlchemy's or a pool"):
+        simulation.attach(object())
+
+
+def test_a_pool_whose_loop_does_not_run_is_one_error(simulation: Simulation, backends: Backends) -> None:
+    async def made() -> Any:
+        return await asyncpg.create_pool(plain(backends), min_size=1, max_size=1)
+
+    def run_to_its_end(work: Coroutine[Any, Any, Any]) -> Any:
+        return loop.run_until_complete(work)
+
+    with closing(asyncio.new_event_loop()) as loop:
+        pool = run_to_its_end(made())
+        with pytest.raises(ConfigurationError, match=r"loop of the pool does not run.*simulation\.in_loop"):
+            simulation.attach(pool)
+        run_to_its_end(pool.close())
