@@ -211,7 +211,7 @@ def test_an_engine_of_another_server_or_driver_is_refused(races: Races, shop_ser
 def test_what_is_no_engine_with_a_pool_of_its_own_connections_is_refused(races: Races) -> None:
     """Else its clients would run without a gate, or share one connection."""
     url = races.server.url
-    with pytest.raises(ConfigurationError, match="found str"):
+    with pytest.raises(ConfigurationError, match="got str"):
         races.simulation(url)
     with pytest.raises(ConfigurationError, match="pool is a StaticPool"):
         races.simulation(races.engine(poolclass=StaticPool))

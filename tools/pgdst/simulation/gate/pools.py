@@ -4,10 +4,13 @@ Neither has settings for what a run needs, so names that they keep to themselves
 """
 
 import asyncio
+import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -24,9 +27,17 @@ _SECONDS: Final = 30.0  # in which the loop of a pool does what it is asked
 
 
 def kind_of(found: object) -> "type[AttachedPool] | None":
-    """Return how a pool is attached, None where it is none that is known."""
+    """Return how a pool is attached, None where it is none that is known.
+
+    Raises: ConfigurationError, where it keeps no connections.
+    """
     kinds = {"asyncpg.pool": AsyncpgPool, "psycopg_pool.pool": PsycopgPool, "psycopg_pool.pool_async": AsyncPsycopgPool}
-    modules = (kind.__module__ for kind in type(found).__mro__)
+    modules = [kind.__module__ for kind in type(found).__mro__]
+    if any(module.startswith("psycopg_pool.null_pool") for module in modules):
+        raise ConfigurationError(
+            f"A {type(found).__name__} keeps no connections, and waits in real time. Make a ConnectionPool, or have it "
+            "connect to simulation.url()."
+        )
     return next((kinds[module] for module in modules if module in kinds), None)
 
 
@@ -45,14 +56,25 @@ class AttachedPool:
         self._driver = DRIVERS[self.driver]
         self._clock = clock
         self._refuse_others = refuse_others
+        if self._is_attached():
+            raise ConfigurationError("The pool is attached already. Close the simulation that it is attached to.")
         self._before = self._options()
         place = self._place()
         require_ours("pool", proxy, place.get("host"), place.get("port"))
-        options = dict(self._before)
-        self._driver.lead(proxy, options)
-        self._lead(options)
+        self._lead()
         self._own()
-        self.dispose()
+        try:
+            self.dispose()
+        except BaseException:
+            self._lead_back()
+            self._disown()
+            raise
+
+    def _led(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options by which a connection is made to the proxy."""
+        found = dict(options)
+        self._driver.lead(self._proxy, found)
+        return found
 
     # What pools have, each by another name.
 
@@ -64,8 +86,16 @@ class AttachedPool:
         """Return the URL, or what else is like it."""
         raise NotImplementedError
 
-    def _lead(self, options: dict[str, Any]) -> None:
-        """Have connections made with these options from now on."""
+    def _is_attached(self) -> bool:
+        """Return whether a simulation has it."""
+        raise NotImplementedError
+
+    def _lead(self) -> None:
+        """Have connections made to the proxy from now on."""
+        raise NotImplementedError
+
+    def _lead_back(self) -> None:
+        """Have connections made as before."""
         raise NotImplementedError
 
     def _own(self) -> None:
@@ -102,7 +132,7 @@ class AttachedPool:
 
     def _place(self) -> dict[str, Any]:
         """Return host, port and database, as far as they are said."""
-        found = {**conninfo_to_dict(self._url()), **self._before}
+        found = {**_said_by(self._url()), **self._before}
         return {name: value for name, value in found.items() if value is not None}
 
     def _user(self) -> Client | None:
@@ -142,11 +172,33 @@ class AttachedPool:
         """Let connections be handed out in the order of the places of their processes."""
         self._arrange(sorted(self._connections(), key=lambda one: places.get(self._driver.backend_of(one), 0)))
 
+    def _require_gates(self) -> None:
+        """Return only where each connection has a gate. Raises: ConfigurationError."""
+        if len(self.idle()) < len(self._connections()):
+            raise ConfigurationError(
+                "The pool makes its connections by a function of its own, so they have no gate. Let that function use "
+                "the options that it is given, or have it connect to simulation.url()."
+            )
+
     def close(self) -> None:
         """Close all connections that nobody uses; new ones have no gate."""
-        self._disown()
-        self.dispose()
-        self._lead(self._before)
+        self._lead_back()
+        try:
+            self.dispose()
+        except ConfigurationError:
+            pass  # its loop has ended, and its connections with it
+        finally:
+            self._disown()
+
+
+def _said_by(url: str) -> dict[str, Any]:
+    """Return what a URL says, or what else libpq takes; asyncpg's may have settings of the server as well."""
+    if "://" not in url:
+        return conninfo_to_dict(url)
+    parts = urlsplit(url)
+    found = {"user": parts.username, "host": parts.hostname, "port": parts.port, "database": parts.path.lstrip("/")}
+    asked = {name: value for name, value in parse_qsl(parts.query) if name in ("user", "host", "port", "dbname")}
+    return {name: value for name, value in {**found, **asked}.items() if value}
 
 
 class AsyncpgPool(AttachedPool):
@@ -160,10 +212,17 @@ class AsyncpgPool(AttachedPool):
     def _url(self) -> str:
         return next((one for one in self._pool._connect_args if one), "")
 
-    def _lead(self, options: dict[str, Any]) -> None:
-        self._pool.set_connect_args(self._url() or None, **options)
+    def _is_attached(self) -> bool:
+        return isinstance(getattr(self._pool._setup, "__self__", None), AsyncpgPool)
+
+    def _lead(self) -> None:
+        self._pool.set_connect_args(self._url() or None, **self._led(self._before))
+
+    def _lead_back(self) -> None:
+        self._pool.set_connect_args(self._url() or None, **self._before)
 
     def _own(self) -> None:
+        self._inactive_seconds = self._pool._max_inactive_connection_lifetime
         self._setup, self._minsize = self._pool._setup, self._pool._minsize
         self._pool._setup = self._lends
         self._pool._minsize = 0  # or it would connect in the background, at any time
@@ -171,9 +230,9 @@ class AsyncpgPool(AttachedPool):
     def _disown(self) -> None:
         self._pool._setup, self._pool._minsize = self._setup, self._minsize
         for place in self._pool._holders:
-            place._setup = self._setup
-        if self._pool._queue is not None:
-            self._queue_of(type(self._pool._queue).__bases__[0], self._pool._holders)
+            place._setup, place._max_inactive_time = self._setup, self._inactive_seconds
+        if hasattr(type(self._pool._queue), "stops"):
+            self._queue_of(type(self._pool._queue).__bases__[0], self._in_order())
 
     async def _lends(self, lent: Any) -> None:
         self._lend(lent, self._user(), asyncio.get_running_loop())
@@ -192,14 +251,16 @@ class AsyncpgPool(AttachedPool):
 
         async def terminate() -> None:
             for place in self._pool._holders:
-                place.terminate()
+                if place.is_idle() or place._con is None or self._proxy.is_a_clients(place._con.get_server_pid()):
+                    place.terminate()
 
         if self._pool._holders and not self._pool._closed:
             self._in_its_loop(terminate())
 
     def fill(self, connections: int) -> None:
         """Open so many, in the places that are taken first."""
-        wanted = list(reversed(self._pool._holders))[: max(connections, self._minsize)]
+        idle = [place for place in reversed(self._pool._holders) if place.is_idle()]
+        wanted = idle[: max(connections, self._minsize)]
 
         async def connect() -> None:
             for place in wanted:
@@ -207,12 +268,13 @@ class AsyncpgPool(AttachedPool):
 
         if not wanted or self._pool._closed:
             return
-        self._in_its_loop(connect())
         for place in self._pool._holders:
-            place._setup = self._lends
+            place._setup, place._max_inactive_time = self._lends, 0  # which would pass in real time
+        self._in_its_loop(connect())
         found = type(self._pool._queue)
         kind = found if hasattr(found, "stops") else type("Places", (found,), {"get": self._get(found), "stops": True})
-        self._queue_of(kind, self._pool._holders)
+        self._queue_of(kind, list(reversed(idle)))
+        self._require_gates()
 
     def _get(self, kind: Any) -> Callable[[Any], Coroutine[Any, Any, Any]]:
         async def get(queue: Any) -> Any:
@@ -248,23 +310,36 @@ class PsycopgPool(AttachedPool):
     owned: Final = ("getconn", "putconn", "_putconn", "run_task")
 
     def _options(self) -> dict[str, Any]:
-        return dict(self._pool.kwargs() if callable(self._pool.kwargs) else self._pool.kwargs or {})
+        return dict(_now(self._pool.kwargs) or {})
 
     def _url(self) -> str:
-        return str(self._pool.conninfo() if callable(self._pool.conninfo) else self._pool.conninfo or "")
+        return str(_now(self._pool.conninfo) or "")
 
-    def _lead(self, options: dict[str, Any]) -> None:
-        self._pool.kwargs = options
+    def _is_attached(self) -> bool:
+        return "getconn" in vars(self._pool)
+
+    def _lead(self) -> None:
+        self._kwargs = self._pool.kwargs
+        self._pool.kwargs = lambda: self._led(_now(self._kwargs) or {})
+
+    def _lead_back(self) -> None:
+        self._pool.kwargs = self._kwargs
 
     def _own(self) -> None:
         self._was_seen = False  # open
+        self._waiting = 0
+        self._lent: dict[int, Any] = {}  # to clients of the run, by id
+        self._shrinks: Any = None
         self._original = {name: getattr(self._pool, name) for name in self.owned}
         for name in self.owned:
             setattr(self._pool, name, getattr(self, name))
 
     def _disown(self) -> None:
+        self.fill(0)
         for name in self.owned:
             delattr(self._pool, name)
+        if self._shrinks is not None:
+            self._pool.schedule_task(self._shrinks, self._pool.max_idle)
 
     def _connections(self) -> list[Any]:
         return list(self._pool._pool)
@@ -283,19 +358,23 @@ class PsycopgPool(AttachedPool):
     def _is_just_opened(self) -> bool:
         """Return whether threads of the pool's may be about to make its first connections."""
         was_seen, self._was_seen = self._was_seen, not self._pool.closed
-        return self._was_seen and not was_seen
+        return self._was_seen and not was_seen and self._pool._nconns > len(self._pool._pool)
 
     def _take_all(self) -> list[Any]:
+        """Take out those that nobody uses, and forget those that clients have not given back."""
         found = self._connections()
         self._pool._pool.clear()
         if not self._pool.closed:  # else it says how many it opens at first
-            self._pool._nconns = 0  # between runs nobody uses one
+            self._pool._nconns -= len(found) + len(self._lent)
+        self._lent.clear()
         return found
 
     def fill(self, connections: int) -> None:
         """Open so many anew, or as many as it keeps."""
         while not self._pool.closed and self._pool._nconns < self._wanted(connections):
             self._keep(self._pool._connect())
+        if connections:
+            self._require_gates()
 
     def _wanted(self, connections: int) -> int:
         """Return how many connections the pool has at the beginning of a run with so many clients."""
@@ -312,41 +391,98 @@ class PsycopgPool(AttachedPool):
         return bool(self._pool._pool) or self._pool._nconns < self._pool.max_size
 
     def _waits(self, timeout_seconds: float | None) -> Iterator[Pause]:
-        """Yield where a client stops. Raises: PoolTimeout."""
+        """Yield where a client stops. Raises: PoolTimeout, TooManyRequests."""
+        errors = sys.modules["psycopg_pool"]
         seconds = self._pool.timeout if timeout_seconds is None else timeout_seconds
+        for pause in self._pauses_or_too_late(seconds, errors.PoolTimeout):
+            if isinstance(pause, Waiting):
+                if self._pool.max_waiting and self._waiting >= self._pool.max_waiting:
+                    raise errors.TooManyRequests(f"the pool has already {self._waiting} requests waiting")
+                self._waiting += 1
+            try:
+                yield pause
+            finally:
+                self._waiting -= isinstance(pause, Waiting)
+
+    def _pauses_or_too_late(self, seconds: float, error: type[Exception]) -> Iterator[Pause]:
         try:
             yield from self._pauses(self._is_free, seconds)
         except TimeoutError:
-            error: type[Exception] = sys.modules["psycopg_pool"].PoolTimeout
             raise error(f"couldn't get a connection after {seconds:.2f} sec") from None
+
+    def _may_have_one(self) -> Client | None:
+        """Return the client who wants a connection. Raises: PoolClosed."""
+        self._pool._check_open_getconn()
+        return self._user()
+
+    def _takes(self, connection: Any, client: Client | None, loop: asyncio.AbstractEventLoop | None = None) -> Any:
+        """Note that somebody has it now."""
+        connection._pool = self._pool
+        if client is not None:
+            self._lent[id(connection)] = connection
+            self._lend(connection, client, loop)
+        return connection
 
     def getconn(self, timeout: float | None = None) -> Any:
         """Return a connection as the pool does, when the schedule lets its client have one."""
-        client = self._user()
-        if client is None:
-            return self._original["getconn"](timeout)
-        for pause in self._waits(timeout):
-            client.stop(pause)
-        if not self._pool._pool:
-            self._keep(self._pool._connect())
-        connection = self._original["getconn"](timeout)
-        self._lend(connection, client)
-        return connection
+        client = self._may_have_one()
+        while True:
+            if client is not None:
+                for pause in self._waits(timeout):
+                    client.stop(pause)
+            connection = self._pool._pool.popleft() if self._pool._pool else self._connected(timeout, client)
+            if connection is None:
+                return self._original["getconn"](timeout)
+            self._takes(connection, client)
+            try:
+                self._pool._check_connection(connection)
+            except Exception:  # whatever a check raises: the pool tries another one
+                self._pool.putconn(connection)
+            except BaseException:
+                self._pool.putconn(connection)
+                raise
+            else:
+                return connection
+
+    def _connected(self, timeout: float | None, client: Client | None) -> Any:
+        """Return a new connection; None for somebody who has to wait between runs, as the pool lets one."""
+        if client is None and self._pool._nconns >= self._pool.max_size:
+            return None
+        self._pool._nconns += 1  # at once, as others may come while it connects
+        try:
+            return self._pool._connect(timeout)
+        except BaseException:
+            self._pool._nconns -= 1
+            raise
 
     def putconn(self, connection: Any) -> Any:
         """Take it back."""
+        self._gives_back(connection)
+        self._original["putconn"](connection)
+
+    def _gives_back(self, connection: Any) -> None:
+        """Note that nobody has it any more. Raises: ValueError, where it is another pool's."""
+        self._pool._check_pool_putconn(connection)
+        if self._lent.pop(id(connection), None) is None and current_client() is not None:
+            self._pool._nconns += 1  # of a run before, and forgotten
         if not connection.closed:
             self._lend(connection, None)
-        self._original["putconn"](connection)
 
     def _putconn(self, connection: Any, **options: bool) -> Any:
         """Put it back to where it was, without a thread of the pool's."""
         self._pool._return_connection(connection, **options)
 
     def run_task(self, task: Any) -> None:
-        """Have a thread of the pool's do something, but open a connection for one that is broken: who needs it does."""
-        if current_client() is not None and type(task).__name__ == "AddConnection":
+        """Have a thread of the pool's do something, but what would come at any time into a run.
+
+        A connection in place of a broken one is opened by who needs it. Idle ones are closed between runs.
+        """
+        kind = type(task).__name__
+        if kind == "AddConnection" and self._was_seen:
             self._pool._nconns -= 1
+            self._pool._growing = False
+        elif kind == "ShrinkPool":
+            self._shrinks = task
         else:
             self._original["run_task"](task)
 
@@ -375,6 +511,14 @@ class AsyncPsycopgPool(PsycopgPool):
                 self._keep(await self._pool._connect())
 
         self._in_its_loop(connect())
+        if connections:
+            self._require_gates()
+
+    def _disown(self) -> None:
+        with suppress(ConfigurationError):  # its loop has ended
+            self.fill(0)
+        for name in self.owned:
+            delattr(self._pool, name)
 
     def _in_its_loop(self, work: Coroutine[Any, Any, None]) -> None:
         if self._pool.closed:
@@ -384,25 +528,55 @@ class AsyncPsycopgPool(PsycopgPool):
 
     async def getconn(self, timeout: float | None = None) -> Any:
         """Return a connection as the pool does, when the schedule lets its client have one."""
-        client = self._user()
-        if client is None:
-            return await self._original["getconn"](timeout)
-        for pause in self._waits(timeout):
-            await client.stop_async(pause)
-        if not self._pool._pool:
-            self._keep(await self._pool._connect())
-        connection = await self._original["getconn"](timeout)
-        self._lend(connection, client, asyncio.get_running_loop())
-        return connection
+        client = self._may_have_one()
+        while True:
+            if client is not None:
+                for pause in self._waits(timeout):
+                    await client.stop_async(pause)
+            connection = self._pool._pool.popleft() if self._pool._pool else await self._connected(timeout, client)
+            if connection is None:
+                return await self._original["getconn"](timeout)
+            self._takes(connection, client, asyncio.get_running_loop())
+            try:
+                await self._pool._check_connection(connection)
+            except Exception:  # whatever a check raises: the pool tries another one
+                await self._pool.putconn(connection)
+            except BaseException:
+                await self._pool.putconn(connection)
+                raise
+            else:
+                return connection
+
+    async def _connected(self, timeout: float | None, client: Client | None) -> Any:
+        if client is None and self._pool._nconns >= self._pool.max_size:
+            return None
+        self._pool._nconns += 1
+        try:
+            return await self._pool._connect(timeout)
+        except BaseException:
+            self._pool._nconns -= 1
+            raise
 
     async def putconn(self, connection: Any) -> None:
         """Take it back."""
-        if not connection.closed:
-            self._lend(connection, None)
+        self._gives_back(connection)
         await self._original["putconn"](connection)
 
     async def _putconn(self, connection: Any, **options: bool) -> None:
         await self._pool._return_connection(connection, **options)
+
+
+def _now(said: Any) -> Any:
+    """Return what is said, or what a function says now. Raises: ConfigurationError, for a coroutine function."""
+    found = said() if callable(said) else said
+    if inspect.isawaitable(found):
+        if inspect.iscoroutine(found):
+            found.close()
+        raise ConfigurationError(
+            "The pool asks a coroutine function where it connects to, which can't be asked here. Give it a string, or "
+            "simulation.url()."
+        )
+    return found
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:

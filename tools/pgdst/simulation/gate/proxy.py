@@ -158,6 +158,11 @@ class Proxy:
         """Return the session that a process serves, if it goes through here."""
         return self._by_backend.get(backend)
 
+    def is_a_clients(self, backend: int) -> bool:
+        """Return whether a client of a run has used the session that a process serves."""
+        session = self.session_of(backend)
+        return session is not None and session.is_a_clients
+
     def cancel(self, backend: int) -> bool:
         """Cancel what a session does, in any thread but the one that relays; return whether it goes through here."""
         session = self.session_of(backend)

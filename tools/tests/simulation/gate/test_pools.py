@@ -233,3 +233,156 @@ def test_a_pool_whose_loop_does_not_run_is_one_error(simulation: Simulation, bac
         with pytest.raises(ConfigurationError, match=r"loop of the pool does not run.*simulation\.in_loop"):
             simulation.attach(pool)
         run_to_its_end(pool.close())
+
+
+@contextmanager
+def psycopg_pool_of(backends: Backends, **options: Any) -> Iterator[Any]:
+    chosen = {"min_size": 1, "max_size": 2, "open": True} | options
+    with psycopg_pool.ConnectionPool(plain(backends), **chosen) as pool:
+        yield pool
+
+
+def test_one_simulation_after_another_may_have_it(backends: Backends) -> None:
+    with psycopg_pool_of(backends) as pool:
+        for _twice in range(2):
+            with closing(Simulation(backends)) as simulation:
+                simulation.attach(pool)
+                with pytest.raises(ConfigurationError, match="The pool is attached already"):
+                    simulation.attach(pool)
+                simulation.spawn("ada", lambda: pool.getconn().execute("SELECT 1"))
+                assert {} == simulation.run(Uniform(0)).errors
+        pool.wait(2)
+        assert 1 == pool.get_stats()["pool_size"]
+
+
+def test_what_is_done_with_it_between_runs_changes_none(simulation: Simulation, backends: Backends) -> None:
+    with bench_of(simulation, backends, "psycopg", 3) as made:
+        traces = set()
+        for _ in range(6):
+            with made.pool.connection() as connection:
+                connection.execute("SELECT 1")
+            made.pool.check()
+            traces.add(made.run(Uniform(0), clients=3).trace.lines)
+            assert made.pool.get_stats()["pool_size"] <= 3
+    assert 1 == len(traces)
+
+
+@pytest.mark.parametrize("fault", [Fault.TERMINATED, Fault.LOST])
+def test_what_a_check_finds_broken_is_opened_anew(simulation: Simulation, backends: Backends, fault: Fault) -> None:
+    def twice() -> None:
+        for _ in range(2):
+            with pool.connection() as connection:
+                connection.execute("SELECT 1")
+
+    with psycopg_pool_of(backends, check=psycopg_pool.ConnectionPool.check_connection) as pool:
+        simulation.attach(pool)
+        for seed in range(6):
+            traces = set()
+            for _again in range(2):
+                simulation.spawn("ada", twice)
+                simulation.spawn("bob", twice)
+                traces.add(simulation.run(Uniform(seed), random_faults(seed, [fault])).trace.lines)
+            assert 1 == len(traces)
+
+
+def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulation, backends: Backends) -> None:
+    """One is broken and given back, another opened in its place, by whoever comes first."""
+    used: set[str] = set()
+
+    def breaks() -> None:
+        connection = pool.getconn()
+        connection.close()
+        pool.putconn(connection)
+
+    def uses(name: str) -> None:
+        with pool.connection() as connection:
+            used.add(name)
+            assert 1 == len(used)
+            connection.execute("SELECT 1")
+            used.remove(name)
+
+    with psycopg_pool_of(backends, max_size=1) as pool:
+        simulation.attach(pool)
+        for seed in range(40):
+            simulation.spawn("ada", breaks)
+            simulation.spawn("bob", uses, "bob")
+            simulation.spawn("cyd", uses, "cyd")
+            assert {} == simulation.run(Uniform(seed)).errors
+
+
+def test_too_many_who_wait_are_refused_by_the_pool(simulation: Simulation, backends: Backends) -> None:
+    def use() -> None:
+        with pool.connection() as connection:
+            connection.execute("SELECT 1")
+
+    with psycopg_pool_of(backends, max_size=1, max_waiting=1) as pool:
+        simulation.attach(pool)
+        refused: set[type] = set()
+        for seed in range(10):
+            for name in ("ada", "bob", "cyd", "dan"):
+                simulation.spawn(name, use)
+            refused.update(map(type, simulation.run(Uniform(seed)).errors.values()))
+    assert {psycopg_pool.TooManyRequests} == refused
+
+
+def test_a_function_is_asked_for_the_options_of_each_connection(simulation: Simulation, backends: Backends) -> None:
+    asked = iter(range(100))
+
+    def options() -> dict[str, Any]:
+        return {"application_name": f"number {next(asked)}"}
+
+    with psycopg_pool_of(backends, kwargs=options) as pool:
+        simulation.attach(pool)
+        simulation.spawn("ada", lambda: pool.getconn().execute("SHOW application_name").fetchone())
+        [said] = simulation.run(Uniform(0)).value("ada")
+        assert int(said.removeprefix("number ")) > 1
+        simulation.close()
+        assert options is pool.kwargs
+
+
+def test_a_pool_that_is_closed_says_so(simulation: Simulation, backends: Backends) -> None:
+    with psycopg_pool_of(backends) as pool:
+        simulation.attach(pool)
+
+    def use() -> None:
+        with pytest.raises(psycopg_pool.PoolClosed):
+            pool.getconn()
+
+    simulation.spawn("ada", use)
+    assert {} == simulation.run(Uniform(0)).errors
+
+
+def test_connections_past_the_gate_are_one_error(simulation: Simulation, backends: Backends) -> None:
+    async def past_it(*_arguments: Any, **_options: Any) -> Any:
+        return await asyncpg.connect(plain(backends))
+
+    async def made() -> Any:
+        return await asyncpg.create_pool(plain(backends), min_size=1, max_size=1, connect=past_it)
+
+    simulation.attach(pool := simulation.in_loop(made()))
+    simulation.spawn("ada", str)
+    with pytest.raises(ConfigurationError, match="by a function of its own, so they have no gate"):
+        simulation.run(Uniform(0))
+    simulation.in_loop(pool.close())
+
+
+def test_a_pool_that_keeps_nothing_is_refused(simulation: Simulation, backends: Backends) -> None:
+    with pytest.raises(ConfigurationError, match="NullConnectionPool keeps no connections"):
+        simulation.attach(psycopg_pool.NullConnectionPool(plain(backends), open=False))
+
+
+def test_a_pool_of_asyncpgs_is_itself_again_afterwards(backends: Backends) -> None:
+    async def made() -> Any:
+        return await asyncpg.create_pool(f"{plain(backends)}&search_path=public", min_size=1, max_size=2)
+
+    async def use() -> Any:
+        return await pool.fetchval("SELECT 1")
+
+    with closing(asyncio.new_event_loop()) as loop:
+        pool = loop.run_until_complete(made())
+        before = type(pool._queue), pool._minsize, dict(pool._connect_kwargs)
+        with closing(Simulation(backends)) as simulation, pytest.raises(ConfigurationError, match="does not run"):
+            simulation.attach(pool)
+        assert before == (type(pool._queue), pool._minsize, dict(pool._connect_kwargs))
+        assert 1 == loop.run_until_complete(use())
+        loop.run_until_complete(pool.close())
