@@ -15,5 +15,6 @@ check format "$bin/ruff" format --check --quiet
 check style "$bin/ruff" check --quiet
 check types "$bin/mypy" tools # apart from the backend, as both have a conftest
 check types "$bin/mypy" platform/backend
+check imports env PYTHONPATH=tools "$bin/lint-imports" --no-cache --no-logo
 check shell sh -c "git ls-files -z '*.sh' .ci/run | xargs -0 '$bin/shellcheck'"
 exit "$status"

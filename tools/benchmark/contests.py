@@ -7,8 +7,8 @@ from typing import Final
 
 import docker
 from contest import Contest, Contestant, Growth, Together
-from pgdst.server.docker import DockerEngine
-from pgdst.server.image import ensure
+from pgdst.server.docker.engine import DockerEngine
+from pgdst.server.docker.image import ensure
 
 HERE: Final = Path(__file__).parent
 KIT: Final = HERE.parents[1]

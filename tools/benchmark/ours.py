@@ -21,13 +21,14 @@ from docker.models.containers import Container
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pgdst import project
 from pgdst.cli import make_engine, migrated, order
-from pgdst.database.pool import Databases
+from pgdst.database.databases import Databases
 from pgdst.database.template import Template
 from pgdst.pytest_plugin import DISK_MIB, WAIT_SECONDS
 from pgdst.replay import DEFAULT_IMAGE
-from pgdst.server import docker as _imported_before  # noqa: F401  so is what the peers use
-from pgdst.server import lease, snapshot_image
 from pgdst.server.address import Server, from_environment
+from pgdst.server.docker import engine as _imported_before  # noqa: F401  so is what the peers use
+from pgdst.server.docker import snapshot_image
+from pgdst.server.lifetime import lease
 
 MIB = 2**20
 USED = """

@@ -18,9 +18,9 @@ from pgdst import project, timings
 from pgdst.errors import ConfigurationError, PgdstError
 
 if TYPE_CHECKING:  # a script imports what it needs: the simulation's starts no server
-    from pgdst.server import lease
     from pgdst.server.address import Server
     from pgdst.server.engine import Engine, Order, TimeToLive
+    from pgdst.server.lifetime import lease
 
 F = TypeVar("F", bound=Callable[..., Any])
 ENGINES = ("docker", "embedded")
@@ -177,11 +177,11 @@ def make_engine(
 ) -> "Engine":
     """Return the engine of that name; Docker has answered then, and gives each request at most so many seconds."""
     if engine == "embedded":
-        from pgdst.server.embedded import EmbeddedEngine
+        from pgdst.server.embedded.engine import EmbeddedEngine
 
         return EmbeddedEngine(tcp=tcp)
-    from pgdst.server.docker import DockerEngine
-    from pgdst.server.endpoint import REQUEST_SECONDS
+    from pgdst.server.docker.endpoint import REQUEST_SECONDS
+    from pgdst.server.docker.engine import DockerEngine
 
     return DockerEngine(image, offline_image, answer_seconds=min(REQUEST_SECONDS, wait_seconds))
 
@@ -194,7 +194,7 @@ def order(
     snapshot: str = "auto",
 ) -> "Order":
     """Return the order of a server for this project; it starts from a snapshot unless that is `off`."""
-    from pgdst.database.snapshot_contents import recipe
+    from pgdst.database.snapshot.contents import recipe
     from pgdst.server.engine import Order
     from pgdst.server.settings import merged
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from pgdst.errors import ConfigurationError, DockerNotRunningError, EmbeddedError, ImageError
 from pgdst.project import call_of
-from pgdst.server import lease, podman, snapshot_folder
+from pgdst.server.docker import podman
+from pgdst.server.embedded import snapshot_folder
+from pgdst.server.lifetime import lease
 
 if TYPE_CHECKING:
-    from pgdst.server.docker import DockerEngine
+    from pgdst.server.docker.engine import DockerEngine
 
 NEEDED_MIB = 1024  # a pulled image (about 280 MB) and the data of a run or two
 OLDEST_PYTHON = (3, 11)
@@ -62,7 +64,7 @@ def _disk(what: str, path: str) -> Finding:
 
 
 def _embedded(*, needed: bool) -> Finding:
-    from pgdst.server import embedded
+    from pgdst.server.embedded import engine as embedded
 
     try:
         return Finding("embedded engine", embedded.version())
@@ -71,7 +73,7 @@ def _embedded(*, needed: bool) -> Finding:
 
 
 def _docker(image: str, offline_image: str) -> Iterator[Finding]:
-    from pgdst.server.docker import DockerEngine
+    from pgdst.server.docker.engine import DockerEngine
 
     try:
         engine = DockerEngine(image, offline_image)
@@ -104,8 +106,8 @@ def _where_published(engine: "DockerEngine") -> Finding:
 
 def _image(engine: "DockerEngine") -> Iterator[Finding]:
     from pgdst.server import extensions
-    from pgdst.server.image import OFFLINE_IMAGE
-    from pgdst.server.image import examine as examine_image
+    from pgdst.server.docker.image import OFFLINE_IMAGE
+    from pgdst.server.docker.image import examine as examine_image
 
     try:
         found = examine_image(engine.client, engine.wanted, engine.offline)

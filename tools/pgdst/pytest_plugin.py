@@ -20,14 +20,15 @@ import pytest
 from pgdst import project, timings
 from pgdst.cli import ENGINES, make_engine, order
 from pgdst.database.budget import require_connections
-from pgdst.database.pool import Databases
+from pgdst.database.databases import Databases
 from pgdst.errors import PgdstError
 from pgdst.manifest import Manifest, from_json
 from pgdst.pytest_shards import SHARDS, Hooks, Shards
 from pgdst.replay import DEFAULT_FAULTS, DEFAULT_IMAGE, where
-from pgdst.server import address, lease
+from pgdst.server import address
 from pgdst.server.address import Server
 from pgdst.server.guard import GUARD
+from pgdst.server.lifetime import lease
 from pgdst.simulation.ledger import Ledger
 from pgdst.simulation.shards import Shard
 from pgdst.simulation.trace import Trace
@@ -290,7 +291,7 @@ def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Ser
     """
     manifest = pgdst_server.manifest or _manifest_of_the_run(pgdst_server)
     if manifest is None or not manifest.is_current():
-        from pgdst.database.snapshot_contents import migrate
+        from pgdst.database.snapshot.contents import migrate
 
         with _readable_failure():
             migrate(pgdst_project, pgdst_server)

@@ -19,7 +19,7 @@ import pytest
 
 from pgdst.failures import Failure
 from pgdst.replay import SENT, Replay, where
-from pgdst.server.lease import uninterrupted
+from pgdst.server.lifetime.lease import uninterrupted
 from pgdst.simulation.shards import Record, Shard, Sum, seed_of, summed
 
 FIXTURE: Final = "run_shard"

@@ -21,13 +21,13 @@ from developers import Developers, listening
 from lab import GATE
 from machine import MARK, Machine
 from pgdst import project
-from pgdst.database import sql_determinism
-from pgdst.database.pool import Databases
-from pgdst.server import lease
+from pgdst.database.databases import Databases
+from pgdst.database.sql_time import sql_determinism
 from pgdst.server.address import Server, libpq_variables
-from pgdst.server.docker import DockerEngine
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.docker.engine import DockerEngine
+from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.server.engine import Engine, Order
+from pgdst.server.lifetime import lease
 from pgdst.server.settings import merged
 from pgdst.simulation.backends import Backends, backends_of
 from races import SCHEMA, Races

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import docker
 from docker.models.images import Image
-from pgdst.server import offline_contents
-from pgdst.server.image import daemon_platform
-from pgdst.server.offline_contents import Entries, Entry
-from pgdst.server.offline_image import archive
+from pgdst.server.docker import offline_contents
+from pgdst.server.docker.image import daemon_platform
+from pgdst.server.docker.offline_contents import Entries, Entry
+from pgdst.server.docker.offline_image import archive
 
 PGDATA = "/var/lib/postgresql/data"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

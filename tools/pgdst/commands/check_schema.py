@@ -15,7 +15,7 @@ def main(engine: str, image: str, offline_image: str) -> None:
 
     Example: {with-postgres} -- {check-schema}
     """
-    from pgdst.database.escapes import escapes
+    from pgdst.database.sql_time.escapes import escapes
 
     server = target(project.load(), lambda: make_engine(engine, image, offline_image))
     with server.connect() as connection:

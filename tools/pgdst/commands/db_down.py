@@ -7,8 +7,8 @@ import click
 
 from pgdst import project, timings
 from pgdst.cli import HOURS, engine_options, make_engine, say, script
-from pgdst.server import lease
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.embedded.engine import EmbeddedEngine
+from pgdst.server.lifetime import lease
 
 
 @script

@@ -6,9 +6,9 @@ import click
 
 from pgdst import project, timings
 from pgdst.cli import HOURS, Finite, engine_options, make_engine, migrated, order, project_options, say, script
-from pgdst.server import lease
 from pgdst.server.address import exports
 from pgdst.server.engine import TimeToLive, up
+from pgdst.server.lifetime import lease
 
 
 @script

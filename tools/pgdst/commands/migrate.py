@@ -28,7 +28,7 @@ def main(
     found = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     server = target(found, lambda: make_engine(engine, image, offline_image))
     if manifest:
-        from pgdst.database.recorder import recorded_upgrade
+        from pgdst.database.snapshot.recorder import recorded_upgrade
 
         manifest.write_text(recorded_upgrade(found, server).to_json(), encoding="utf-8")
         return

@@ -11,7 +11,11 @@ def main() -> None:
 
     Example: {sweep}
     """
-    from pgdst.server import docker, embedded, image, lease, snapshot_folder
+    from pgdst.server.docker import engine as docker
+    from pgdst.server.docker import image
+    from pgdst.server.embedded import engine as embedded
+    from pgdst.server.embedded import snapshot_folder
+    from pgdst.server.lifetime import lease
 
     checkout = project.load().checkout
     if embedded.EmbeddedEngine().find_dev(checkout) or lease.kept(checkout):

@@ -10,7 +10,7 @@ from pgdst.errors import AlreadyStartingError, ConfigurationError, ServerNotRead
 from pgdst.server import settings
 from pgdst.server.address import Server, require_ours
 from pgdst.server.deadline import Deadline
-from pgdst.server.lease import Lease
+from pgdst.server.lifetime.lease import Lease
 from pgdst.server.snapshot import Recipe, set_password
 
 if TYPE_CHECKING:

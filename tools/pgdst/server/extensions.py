@@ -5,7 +5,7 @@ A migration with one of these is green on the one and red on the other.
 
 import re
 
-from pgdst.server import wheel
+from pgdst.server.embedded import wheel
 
 # Source: Postgres 16's documentation, appendix F. The official image has all of them, and plpgsql.
 _CONTRIB = """

@@ -6,8 +6,8 @@ from contextlib import closing, contextmanager
 from typing import Protocol
 
 from pgdst.errors import ServerUnreachableError
-from pgdst.server import unprivileged
 from pgdst.server.address import Server
+from pgdst.server.embedded import unprivileged
 
 # Signals take effect a moment after they are sent, so each is waited for until the process is stopped (state T), or no
 # longer so; one that has ended, or takes no signal from here, is waited for no more. One `exec` for many signals takes
@@ -112,7 +112,7 @@ def _on_this_machine() -> Iterator[Callable[[bytes], bytes]]:
 def _in_container(run_id: str) -> Iterator[Callable[[bytes], bytes]]:
     from docker.utils.socket import SocketError, next_frame_header, read_exactly
 
-    from pgdst.server import endpoint, streams  # docker-py is not needed for the embedded engine
+    from pgdst.server.docker import endpoint, streams  # docker-py is not needed for the embedded engine
 
     with closing(endpoint.connect(endpoint.choose())) as client:
         found = client.api.containers(filters={"label": f"pgdst.run={run_id}"})

@@ -20,7 +20,7 @@ PROBABILITY: Final = 0.08
 # Each place where the kit touches the world: `module:function`, or `module:Class.method`, within pgdst.
 POINTS: Final = (
     # What is sent to the server and read from it.
-    "simulation.renewal:_in_all",
+    "simulation.gate.renewal:_in_all",
     "simulation.gate.proxy:Proxy.pump",
     "simulation.gate.proxy:Proxy.to_server",
     "simulation.gate.stream:received",
@@ -48,8 +48,8 @@ POINTS: Final = (
     # The clock is set.
     "simulation.clock:SimulatedClock._show",
     # Databases are lent, brought back and dropped.
-    "database.pool:Databases._take_back",
-    "database.pool:_drop",
+    "database.databases:Databases._take_back",
+    "database.databases:_drop",
 )
 
 

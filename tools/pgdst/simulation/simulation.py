@@ -21,10 +21,10 @@ from pgdst.simulation.gate import drivers, identity, pools
 from pgdst.simulation.gate.attached import AttachedEngine, synchronous_side
 from pgdst.simulation.gate.loop import Loop
 from pgdst.simulation.gate.proxy import PORT, Proxy
+from pgdst.simulation.gate.renewal import Idle, Sessions
 from pgdst.simulation.gate.run import Elsewhere
 from pgdst.simulation.gate.served import Served
 from pgdst.simulation.parking import parking_of
-from pgdst.simulation.renewal import Idle, Sessions
 from pgdst.simulation.result import Result
 from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Scheduler
 from pgdst.simulation.strategy import Schedule, Strategy

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from pgdst.database.sql_determinism import is_installed
+from pgdst.database.sql_time.sql_determinism import is_installed
 from pgdst.errors import ConfigurationError
 from pgdst.simulation.clock import SimulatedClock
 

@@ -3,8 +3,8 @@
 import docker
 import pytest
 from conftest import QUICKER_ENGINE, Sandbox
-from pgdst.server import offline_image
-from pgdst.server.image import OFFLINE_IMAGE, daemon_platform
+from pgdst.server.docker import offline_image
+from pgdst.server.docker.image import OFFLINE_IMAGE, daemon_platform
 from tiny_backend import Backend
 
 COUNT = ("--", "sh", "-c", "psql -XAtc 'SELECT count(*) FROM things'")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from conftest import KIT, PYTHON, Sandbox
-from pgdst.database.escapes import Escape, escapes
-from pgdst.database.sql_chance import scan
+from pgdst.database.sql_time.escapes import Escape, escapes
+from pgdst.database.sql_time.sql_chance import scan
 from pgdst.server.address import Server
 from tiny_backend import Backend
 

@@ -6,7 +6,7 @@ import docker
 import psycopg
 import pytest
 import shop
-from pgdst.database.pool import Databases
+from pgdst.database.databases import Databases
 from pgdst.errors import SharedStateError
 from pgdst.server.address import Server
 

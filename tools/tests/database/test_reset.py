@@ -9,7 +9,7 @@ import pytest
 import shop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pgdst.database.pool import Databases
+from pgdst.database.databases import Databases
 from pgdst.errors import SharedStateError
 from pgdst.server.address import Server
 

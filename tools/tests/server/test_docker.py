@@ -18,12 +18,13 @@ from conftest import KIT, PYTHON, Sandbox
 from machine import REACHED_SECONDS, eventually
 from pgdst import project
 from pgdst.errors import DockerNotRunningError, ServerNotReadyError
-from pgdst.server import network, settings
+from pgdst.server import settings
 from pgdst.server.address import Server
-from pgdst.server.docker import DockerEngine
-from pgdst.server.endpoint import Endpoint
+from pgdst.server.docker import network
+from pgdst.server.docker.endpoint import Endpoint
+from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.engine import Order, TimeToLive, up
-from pgdst.server.lease import Lease, new, owner, release
+from pgdst.server.lifetime.lease import Lease, new, owner, release
 from relay import relay
 
 ASKERS = 4

@@ -15,9 +15,10 @@ import psycopg2  # type: ignore[import-untyped]  # as asyncpg
 import pytest
 from conftest import Sandbox, leased_server
 from pgdst.errors import ServerNotReadyError
-from pgdst.server import embedded, wheel
 from pgdst.server.address import Server, from_environment
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.embedded import engine as embedded
+from pgdst.server.embedded import wheel
+from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.server.processes import processes_of
 from pydantic import PostgresDsn
 from sqlalchemy import create_engine, text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from pgdst.errors import ConfigurationError
-from pgdst.server.endpoint import choose
+from pgdst.server.docker.endpoint import choose
 
 
 @pytest.fixture(autouse=True)

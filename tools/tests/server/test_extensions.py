@@ -7,9 +7,10 @@ import docker
 import pytest
 from conftest import Sandbox
 from pgdst import doctor
-from pgdst.server import extensions, image
+from pgdst.server import extensions
 from pgdst.server.address import Server
-from pgdst.server.docker import DockerEngine
+from pgdst.server.docker import image
+from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.engine import Order, TimeToLive
 from pgdst.server.settings import merged
 

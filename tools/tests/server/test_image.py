@@ -20,10 +20,10 @@ import docker
 import pytest
 from docker.errors import APIError, ImageNotFound
 from pgdst.errors import ConfigurationError, ImageError
-from pgdst.server import image, offline_image
-from pgdst.server.daemon_requests import Event
-from pgdst.server.image_list import images
-from pgdst.server.offline_contents import Entry
+from pgdst.server.docker import image, offline_image
+from pgdst.server.docker.daemon_requests import Event
+from pgdst.server.docker.image_list import images
+from pgdst.server.docker.offline_contents import Entry
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 LAYER_BYTES = 3_000_000

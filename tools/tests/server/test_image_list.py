@@ -8,9 +8,9 @@ from pathlib import Path
 
 import docker
 import pytest
-from pgdst.server.image_list import images
-from pgdst.server.offline_contents import Entry
-from pgdst.server.offline_image import archive
+from pgdst.server.docker.image_list import images
+from pgdst.server.docker.offline_contents import Entry
+from pgdst.server.docker.offline_image import archive
 
 
 @pytest.fixture

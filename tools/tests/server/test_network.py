@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 import pytest
-from pgdst.server.endpoint import Endpoint
-from pgdst.server.network import is_shared, reserved_port
+from pgdst.server.docker.endpoint import Endpoint
+from pgdst.server.docker.network import is_shared, reserved_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the daemon runs in a virtual machine")
 HERE = Endpoint("unix:///var/run/docker.sock", "the test says so", {})

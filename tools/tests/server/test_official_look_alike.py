@@ -22,9 +22,9 @@ from official_look_alike import NoProgramError
 from pgdst import project
 from pgdst.server import full_disk, settings
 from pgdst.server.address import Server
-from pgdst.server.docker import DockerEngine
+from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.engine import Order
-from pgdst.server.lease import new, release
+from pgdst.server.lifetime.lease import new, release
 from pgdst.server.processes import processes_of
 from pgdst.simulation.backends import backends_of
 from pgdst.simulation.faults import Fault

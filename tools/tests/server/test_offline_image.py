@@ -16,9 +16,9 @@ import psycopg
 import pytest
 from docker.models.containers import Container
 from pgdst.errors import ImageError
-from pgdst.server import offline_contents, offline_image
-from pgdst.server.image import daemon_platform
-from pgdst.server.image_list import images
+from pgdst.server.docker import offline_contents, offline_image
+from pgdst.server.docker.image import daemon_platform
+from pgdst.server.docker.image_list import images
 from psycopg.conninfo import make_conninfo
 
 PGDATA = "/var/lib/postgresql/data"

@@ -4,8 +4,8 @@ import requests
 from docker.errors import APIError
 from pgdst.doctor import _daemon
 from pgdst.errors import ImageError
-from pgdst.server import image, podman
-from pgdst.server.container import Source, _tmpfs
+from pgdst.server.docker import image, podman
+from pgdst.server.docker.container import Source, _tmpfs
 from pgdst.server.full_disk import MOUNT
 
 SAID = {"ServerVersion": "4.3.1", "OSType": "linux", "Architecture": "amd64", "OperatingSystem": "debian"}

@@ -11,7 +11,7 @@ import psutil
 import psycopg
 import pytest
 from conftest import leased_server
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.embedded.engine import EmbeddedEngine
 from psycopg.generators import execute
 from psycopg.waiting import wait
 from races import Races

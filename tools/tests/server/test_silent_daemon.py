@@ -5,7 +5,7 @@ import time
 
 import pytest
 from conftest import Sandbox
-from pgdst.server.docker import DockerEngine
+from pgdst.server.docker.engine import DockerEngine
 from relay import relay
 
 WAIT_SECONDS = 3

@@ -13,10 +13,11 @@ from conftest import ENGINES, KIT, PYTHON, QUICKER_ENGINE, Sandbox
 from docker.errors import ImageNotFound
 from machine import REACHED_SECONDS, eventually, find
 from pgdst import project
-from pgdst.database import snapshot_contents
-from pgdst.server import full_disk, offline_image, snapshot, snapshot_image
+from pgdst.database.snapshot import contents as snapshot_contents
+from pgdst.server import full_disk, snapshot
 from pgdst.server.address import Server
-from pgdst.server.image_list import images
+from pgdst.server.docker import offline_image, snapshot_image
+from pgdst.server.docker.image_list import images
 from tiny_backend import Backend
 
 READS_SQL = "op.execute(open('seed.sql').read())"

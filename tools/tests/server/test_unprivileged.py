@@ -25,11 +25,11 @@ from conftest import KIT, Sandbox, leased_server
 from machine import REACHED_SECONDS
 from pgdst import project
 from pgdst.manifest import Manifest
-from pgdst.server import unprivileged, wheel
 from pgdst.server.address import Server
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.embedded import unprivileged, wheel
+from pgdst.server.embedded.engine import EmbeddedEngine
+from pgdst.server.embedded.snapshot_folder import ARCHIVE, Found
 from pgdst.server.processes import processes_of
-from pgdst.server.snapshot_folder import ARCHIVE, Found
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a less privileged user run its servers: run as root")
 SHELL = KIT / "tools" / "with_postgres.sh"

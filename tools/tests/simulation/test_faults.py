@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import Any
 
 import pytest
-from pgdst.database.pool import Databases
+from pgdst.database.databases import Databases
 from pgdst.errors import InconclusiveError, ScheduleError
 from pgdst.server.address import Server
 from pgdst.simulation.backends import Backends

@@ -12,8 +12,8 @@ import pytest
 import shop
 from conftest import PYTHON
 from machine import eventually
-from pgdst.database import sql_determinism
-from pgdst.database.pool import Databases
+from pgdst.database.databases import Databases
+from pgdst.database.sql_time import sql_determinism
 from pgdst.errors import ConfigurationError
 from pgdst.server.address import Server
 from pgdst.simulation.clock import START, SimulatedClock

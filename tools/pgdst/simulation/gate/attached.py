@@ -15,8 +15,8 @@ from pgdst.simulation.client import AbandonedError, Client, current_client
 from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.gate.drivers import DRIVERS
 from pgdst.simulation.gate.proxy import Proxy
+from pgdst.simulation.gate.renewal import Idle, is_prepared
 from pgdst.simulation.gate.session import Session
-from pgdst.simulation.renewal import Idle, is_prepared
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which only its users have

@@ -20,7 +20,7 @@ from pgdst.simulation.clock import SimulatedClock
 from pgdst.simulation.gate.attached import require_ours
 from pgdst.simulation.gate.drivers import DRIVERS
 from pgdst.simulation.gate.proxy import Proxy
-from pgdst.simulation.renewal import Idle
+from pgdst.simulation.gate.renewal import Idle
 
 _WHAT: Final = "waits for a connection of the pool"
 _SECONDS: Final = 30.0  # in which the loop of a pool does what it is asked

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pgdst.errors import ConfigurationError
-from pgdst.server import lease
 from pgdst.server.address import Server
+from pgdst.server.lifetime import lease
 from pgdst.simulation.garbage import no_collection
 from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.run import Origin, Run

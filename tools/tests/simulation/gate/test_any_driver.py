@@ -15,8 +15,8 @@ import pytest
 from conftest import leased_server
 from pgdst.errors import ConfigurationError, ForeignServerError, InconclusiveError
 from pgdst.server.address import Server
-from pgdst.server.docker import DockerEngine
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.docker.engine import DockerEngine
+from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.simulation.backends import Backends, backends_of
 from pgdst.simulation.client import Outcome, sqlstate
 from pgdst.simulation.faults import Fault, random_faults

@@ -11,7 +11,7 @@ import psycopg_pool
 import pytest
 from conftest import leased_server
 from pgdst.errors import ConfigurationError, ForeignServerError, InconclusiveError
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.simulation.backends import Backends, backends_of
 from pgdst.simulation.faults import ALL, Fault, random_faults
 from pgdst.simulation.simulation import Simulation

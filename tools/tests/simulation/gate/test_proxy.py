@@ -16,7 +16,7 @@ from conftest import leased_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pgdst.server.address import Server
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.batch import Statements
 from pgdst.simulation.gate.protocol import Message, Messages

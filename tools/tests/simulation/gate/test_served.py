@@ -17,7 +17,7 @@ import psutil
 import pytest
 from conftest import leased_server
 from pgdst.errors import ConfigurationError, InconclusiveError
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.simulation.backends import Backends, backends_of
 from pgdst.simulation.faults import Fault, Faults, random_faults
 from pgdst.simulation.gate import identity

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from conftest import leased_server
 from pgdst.errors import InconclusiveError
-from pgdst.server.embedded import EmbeddedEngine
+from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.simulation.backends import Backends, backends_of
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategy import Schedule, Uniform

@@ -113,7 +113,6 @@ def _packages() -> list[tuple[str, int]]:
 
 def _kit() -> str:
     """Return the hash of the kit's sources, the simulation's aside."""
-    below = ("commands", "server", "server/offline", "database")
-    folders = (PACKAGE, *(PACKAGE / folder for folder in below))
-    sources = sorted(path for folder in folders for path in folder.iterdir() if path.suffix in SOURCES)
+    below = (path for folder in ("commands", "server", "database") for path in (PACKAGE / folder).rglob("*"))
+    sources = sorted(path for path in (*PACKAGE.iterdir(), *below) if path.suffix in SOURCES)
     return digest(b"\0".join(path.read_bytes() for path in sources))

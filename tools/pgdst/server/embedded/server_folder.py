@@ -24,8 +24,8 @@ from typing import Any
 
 from pgdst.errors import AlreadyStartingError, EmbeddedError, ServerNotReadyError
 from pgdst.project import call_of
-from pgdst.server import unprivileged
-from pgdst.server.lease import owner, undisturbed
+from pgdst.server.embedded import unprivileged
+from pgdst.server.lifetime.lease import owner, undisturbed
 
 STOP_SECONDS = 10
 POLL_SECONDS = 0.02

@@ -23,16 +23,18 @@ from pgdst.errors import (
     SilentDaemonError,
 )
 from pgdst.project import call_of
-from pgdst.server import extensions, image, lease, network, podman, psql, snapshot_image
+from pgdst.server import extensions
 from pgdst.server.address import Server
-from pgdst.server.container import KEEP, Source, create, is_ours, name_of
-from pgdst.server.container_watch import attached, watch
 from pgdst.server.deadline import Deadline
-from pgdst.server.endpoint import REQUEST_SECONDS, Endpoint, choose, connect, is_silence
+from pgdst.server.docker import image, network, podman, psql, snapshot_image
+from pgdst.server.docker.container import KEEP, Source, create, is_ours, name_of
+from pgdst.server.docker.container_watch import attached, watch
+from pgdst.server.docker.endpoint import REQUEST_SECONDS, Endpoint, choose, connect, is_silence
+from pgdst.server.docker.streams import execute
 from pgdst.server.engine import RETRY_SECONDS, Order, check, new_password, wait_until_ready
-from pgdst.server.lease import Lease, hold, is_alive, owner, owner_in, undisturbed, uninterrupted
+from pgdst.server.lifetime import lease
+from pgdst.server.lifetime.lease import Lease, hold, is_alive, owner, owner_in, undisturbed, uninterrupted
 from pgdst.server.snapshot import Recipe, set_password
-from pgdst.server.streams import execute
 from pgdst.timings import stage
 
 KEPT_NAME = "pgdst-kept-"

@@ -21,8 +21,8 @@ from docker.errors import APIError, DockerException
 from docker.models.images import Image
 
 from pgdst.errors import ImageError
-from pgdst.server.image_list import images
-from pgdst.server.offline_contents import PROGRAMS, Entries, Entry, contents, recipe
+from pgdst.server.docker.image_list import images
+from pgdst.server.docker.offline_contents import PROGRAMS, Entries, Entry, contents, recipe
 
 NAME = "pgdst/postgres:16-offline"
 LABEL = "pgdst.image"

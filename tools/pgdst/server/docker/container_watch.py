@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 import docker
 
-from pgdst.server.streams import frames, opened
+from pgdst.server.docker.streams import frames, opened
 
 LOG_LINES = 50
 EVENT_SECONDS = 1.0  # Docker announces a death a few milliseconds after the end of its log

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from pgdst.database.baseline import MOST_WRITTEN_ROWS, OF_THE_SERVER, Baseline, Table
+from pgdst.database.rewind.baseline import MOST_WRITTEN_ROWS, OF_THE_SERVER, Baseline, Table
 from pgdst.errors import ServerNotReadyError, SharedStateError
 from pgdst.server.address import Server
 

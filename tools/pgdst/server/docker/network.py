@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pgdst.server.endpoint import Endpoint
+from pgdst.server.docker.endpoint import Endpoint
 
 LOOPBACK = "127.0.0.1"
 APART = ("name=rootless", "name=userns")  # daemons whose host network is not ours, or which refuse it

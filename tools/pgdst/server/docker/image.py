@@ -12,9 +12,9 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.images import Image as DockerImage
 
 from pgdst.errors import ConfigurationError, ImageError
-from pgdst.server import offline_image
-from pgdst.server.daemon_requests import Event, SilenceError, inspect_distribution, pull
-from pgdst.server.image_list import images
+from pgdst.server.docker import offline_image
+from pgdst.server.docker.daemon_requests import Event, SilenceError, inspect_distribution, pull
+from pgdst.server.docker.image_list import images
 
 DEFAULT_IMAGE = "postgres:16-alpine"
 OFFLINE_IMAGE = offline_image.NAME

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pgdst.database.sql_tokens import Token, tokens
+from pgdst.database.sql_time.sql_tokens import Token, tokens
 
 INSTALL = "set sql_determinism = true in [tool.pgdst], and a simulation drives it"
 KEEP_OUT = "it differs from run to run: keep it out of what is stored, answered or decided"

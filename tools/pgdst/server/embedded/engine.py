@@ -20,10 +20,13 @@ import click
 
 from pgdst.errors import ConfigurationError, PgdstError, ServerNotReadyError
 from pgdst.project import call_of
-from pgdst.server import lease, settings, snapshot_folder, unprivileged, wheel
+from pgdst.server import settings
 from pgdst.server.address import DATABASE, USER, Server
+from pgdst.server.embedded import snapshot_folder, unprivileged, wheel
+from pgdst.server.embedded.server_folder import ServerFolder
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
-from pgdst.server.lease import (
+from pgdst.server.lifetime import lease
+from pgdst.server.lifetime.lease import (
     PREFIX,
     Lease,
     keep,
@@ -32,7 +35,6 @@ from pgdst.server.lease import (
     start_detached,
     undisturbed,
 )
-from pgdst.server.server_folder import ServerFolder
 from pgdst.server.snapshot import Recipe, set_password
 from pgdst.timings import stage
 

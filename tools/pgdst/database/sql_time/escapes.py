@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import psycopg
 
-from pgdst.database.baseline import FIRST_OF_USERS
-from pgdst.database.sql_chance import AGE, KEYWORDS, OF_EXTENSIONS, Chance, functions, literals, scan
-from pgdst.database.sql_determinism import SCHEMA, is_installed
+from pgdst.database.rewind.baseline import FIRST_OF_USERS
+from pgdst.database.sql_time.sql_chance import AGE, KEYWORDS, OF_EXTENSIONS, Chance, functions, literals, scan
+from pgdst.database.sql_time.sql_determinism import SCHEMA, is_installed
 
 WIDTH = 100  # characters of an expression that are shown
 

@@ -16,7 +16,7 @@ import docker
 from docker.utils.socket import STDERR, frames_iter
 
 from pgdst.errors import ConfigurationError
-from pgdst.server.streams import opened
+from pgdst.server.docker.streams import opened
 
 
 def run_in_container(api: docker.APIClient, container: str, command: list[str]) -> int:

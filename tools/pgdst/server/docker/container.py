@@ -9,12 +9,13 @@ from typing import Any
 import docker
 
 from pgdst.manifest import Manifest
-from pgdst.server import full_disk, settings, snapshot_image
+from pgdst.server import full_disk, settings
 from pgdst.server.address import DATABASE, USER
+from pgdst.server.docker import snapshot_image
+from pgdst.server.docker.network import LOOPBACK
+from pgdst.server.docker.podman import OWN_USER
 from pgdst.server.engine import Order, TimeToLive, new_password
-from pgdst.server.lease import Lease, owner, owner_in
-from pgdst.server.network import LOOPBACK
-from pgdst.server.podman import OWN_USER
+from pgdst.server.lifetime.lease import Lease, owner, owner_in
 
 PGDATA = "/var/lib/postgresql/data"
 POSTGRES_PORT = 5432  # in a network of its own

@@ -10,12 +10,12 @@ from docker.errors import APIError, ImageNotFound
 
 from pgdst.errors import ServerNotReadyError
 from pgdst.manifest import Manifest, digest, from_json
-from pgdst.server import offline_image
 from pgdst.server.deadline import Deadline
-from pgdst.server.image import Image
-from pgdst.server.podman import instructions
+from pgdst.server.docker import offline_image
+from pgdst.server.docker.image import Image
+from pgdst.server.docker.podman import instructions
+from pgdst.server.docker.streams import execute
 from pgdst.server.snapshot import Recipe, superseded
-from pgdst.server.streams import execute
 
 LABEL = "pgdst.snapshot"  # = Recipe.key_on(the name of the image that was wanted)
 BASE = "pgdst.snapshot.base"  # the id of the image

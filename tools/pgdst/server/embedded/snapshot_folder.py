@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pgdst.errors import EmbeddedError
 from pgdst.manifest import Manifest, digest, from_json
-from pgdst.server import unprivileged
+from pgdst.server.embedded import unprivileged
 from pgdst.server.snapshot import superseded
 
 ARCHIVE, CONTENTS = "data.tar", "snapshot.json"

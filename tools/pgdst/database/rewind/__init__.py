@@ -1,0 +1,1 @@
+"""A database as it was, for the next example."""

@@ -1,0 +1,1 @@
+"""The time and the chance of SQL, as the simulation says."""

@@ -1,0 +1,1 @@
+"""Postgres without Docker, from a wheel."""

@@ -1,0 +1,1 @@
+"""How long a server lives: as long as its run, whatever happens."""
