@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from pgdst.server.address import Server
+from pgdst import Server
 from sqlalchemy import Engine, create_engine
 
 pytest_plugins = ["pgdst.pytest_plugin"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 import pytest
-from pgdst.database.databases import Databases
+from pgdst import Databases
 
 from fuzz.fuzzing import Fuzz, fuzz
 from fuzz.serving import last_words, serving

@@ -16,8 +16,7 @@ import uvicorn
 from deepsci.database import make_engine
 from deepsci.main import create_app
 from fastapi import FastAPI
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 
 # So long that a context token expires within a run, and so short that it does not at once.
 TICK: Final = timedelta(milliseconds=200)

@@ -16,10 +16,7 @@ from itertools import combinations, permutations
 from typing import Final, NamedTuple
 
 from hypothesis.strategies import DataObject
-from pgdst.simulation.concurrency import Concurrently
-from pgdst.simulation.faults import Fault
-from pgdst.simulation.result import Result
-from pgdst.simulation.simulation import Simulation
+from pgdst import Concurrently, Fault, Result, Simulation
 
 from simulation.harness import Answer, Exchange, Harness, Request
 from simulation.mirror.part import Refusal

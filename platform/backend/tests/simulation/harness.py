@@ -15,13 +15,9 @@ from deepsci.main import assemble, connect
 from fastapi import FastAPI
 from hypothesis import event
 from hypothesis.stateful import RuleBasedStateMachine
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.examples import Examples
-from pgdst.simulation.faults import DEFAULT_MIX, MIXES, Fault
-from pgdst.simulation.ledger import Ledger
-from pgdst.simulation.randomness import NOBODY, SeededIds, acting_as
-from pgdst.simulation.trace import Trace
+from pgdst import Backends, Examples, Fault, Ledger, SeededIds, SimulatedClock, Trace, acting_as
+from pgdst.simulation.faults import DEFAULT_MIX, MIXES
+from pgdst.simulation.randomness import NOBODY
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import URL, Engine
 

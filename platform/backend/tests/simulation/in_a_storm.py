@@ -12,10 +12,9 @@ from functools import partial
 from typing import Final
 
 from hypothesis.strategies import DataObject
+from pgdst import DrawnFaults, Fault, Result, SimulatedClock
 from pgdst.simulation.client import BEGINS
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.faults import ALL, FREEZE, JUMP, DrawnFaults, Fault
-from pgdst.simulation.result import Result
+from pgdst.simulation.faults import ALL, FREEZE, JUMP
 
 from simulation.at_once import AtOnce, Move, deadlocks_of, named
 from simulation.harness import Exchange, Request

@@ -7,9 +7,7 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
-from pgdst.simulation.ledger import Ledger
-from pgdst.simulation.randomness import SEED_ONLY
-from pgdst.simulation.trace import Trace
+from pgdst import SEED_ONLY, Ledger, Trace
 
 from simulation.checks import liveness_of, moves_of, storms_of
 from simulation.harness import Harness, Run, collected

@@ -1,8 +1,7 @@
 """The simulation itself."""
 
 import pytest
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.shards import Shard
+from pgdst import Backends, Shard
 
 from simulation.harness import FAULTS, CleanDatabases, Harness, Run
 from simulation.machine import DeepSciFi, DeepSciFiInStorms

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from pgdst.simulation.client import current_client
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock, current_client
 
 # Who only says what time it is now.
 TELLERS: Final = ".routes"

@@ -1,8 +1,6 @@
 """In which order requests that were sent at once may have counted."""
 
-from pgdst.simulation.client import Outcome
-from pgdst.simulation.result import Result, Step
-from pgdst.simulation.strategy import Schedule
+from pgdst import Outcome, Result, Schedule, Step
 from simulation.at_once import named, possible_orders
 from simulation.harness import Request
 

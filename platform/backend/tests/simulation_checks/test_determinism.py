@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.trace import Trace
+from pgdst import Backends, Trace
 from simulation.harness import CleanDatabases, Run
 from simulation.machine import DeepSciFi
 from simulation.profiles import PROFILES, run_machine, settings_of

@@ -8,10 +8,8 @@ from deepsci.dwellers import claims
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
+from pgdst import Backends, Schedule, Trace
 from pgdst.simulation import concurrency
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.strategy import Schedule
-from pgdst.simulation.trace import Trace
 from simulation.harness import CleanDatabases, Run
 from simulation.machine import DeepSciFi
 from simulation.profiles import declare

@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, reject, settings
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.ledger import Ledger
-from pgdst.simulation.randomness import only_examples
-from pgdst.simulation.trace import Trace
+from pgdst import Backends, Ledger, Trace, only_examples
 from simulation.checks import clashes_of, forbidden_moves_of, invariants_of, liveness_of, moves_of, type_of_check
 from simulation.harness import CleanDatabases, Harness, Run, assembled
 from simulation.machine import DeepSciFi, DeepSciFiInStorms

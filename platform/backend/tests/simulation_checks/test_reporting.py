@@ -6,9 +6,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import precondition
-from pgdst.simulation.backends import Backends
+from pgdst import Backends, Trace
 from pgdst.simulation.examples import limit_shrinking
-from pgdst.simulation.trace import Trace
 from simulation import profiles
 from simulation.checks import clashes_of, eventually, move
 from simulation.harness import Answer, CleanDatabases, Harness, Run

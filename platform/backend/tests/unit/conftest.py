@@ -13,8 +13,7 @@ from deepsci.models import Agent
 from deepsci.proposals import service as proposals
 from deepsci.proposals.schemas import CausalEventIn, DraftProposal
 from fastapi.testclient import TestClient
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 

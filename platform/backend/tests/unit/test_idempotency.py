@@ -15,8 +15,7 @@ from deepsci.models import Agent, IdempotentRequest, Proposal
 from deepsci.proposals import service as proposals
 from fastapi.responses import Response
 from fastapi.testclient import TestClient
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import Engine, event, func, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session

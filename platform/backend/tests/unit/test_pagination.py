@@ -11,7 +11,8 @@ from deepsci.models import Agent, Notification, NotificationKind
 from deepsci.notifications.sending import notify
 from deepsci.pagination import decoded, encoded, newest_page, numbered_page
 from fastapi.testclient import TestClient
-from pgdst.simulation.clock import START, SimulatedClock
+from pgdst import SimulatedClock
+from pgdst.simulation.clock import START
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 

@@ -14,12 +14,8 @@ from deepsci.models import Agent, IdempotentRequest, Proposal
 from deepsci.proposals.schemas import DraftProposal
 from deepsci.transactions import PAUSES
 from fastapi.testclient import TestClient
+from pgdst import Fault, Result, SeededIds, Simulation, Uniform
 from pgdst.simulation.clock import START
-from pgdst.simulation.faults import Fault
-from pgdst.simulation.randomness import SeededIds
-from pgdst.simulation.result import Result
-from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Uniform
 from sqlalchemy import Engine, func, select
 
 UNDONE = (Fault.SERIALIZATION, Fault.DEADLOCK)

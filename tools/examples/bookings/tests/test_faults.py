@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 from bookings import service
-from pgdst.simulation.faults import Fault
-from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Exhaustive
+from pgdst import Exhaustive, Fault, Simulation
 
 from tests.client import Backend, Wish
 

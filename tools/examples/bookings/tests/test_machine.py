@@ -11,12 +11,7 @@ import pytest
 from bookings import service
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from pgdst.database.databases import Databases
-from pgdst.simulation.concurrency import Concurrently
-from pgdst.simulation.ledger import Ledger
-from pgdst.simulation.randomness import SEED_ONLY
-from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.trace import Trace
+from pgdst import SEED_ONLY, Concurrently, Databases, Ledger, Simulation, Trace
 from sqlalchemy import text
 
 from tests.client import Wish, serving

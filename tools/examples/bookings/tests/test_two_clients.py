@@ -3,8 +3,7 @@
 import pytest
 from bookings import service
 from bookings.models import Room
-from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Exhaustive
+from pgdst import Exhaustive, Simulation
 from sqlalchemy.orm import Session
 
 from tests.client import Backend, Wish

@@ -8,8 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Exhaustive
+from pgdst import Exhaustive, Simulation
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session

@@ -8,9 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pgdst.simulation.faults import random_faults
-from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Exhaustive, Uniform
+from pgdst import Exhaustive, Simulation, Uniform, random_faults
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.sql import Select
 from transfers import main

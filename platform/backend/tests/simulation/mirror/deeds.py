@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 
 from simulation.mirror.claims import ClaimMirror
 from simulation.mirror.part import Refusal, as_json

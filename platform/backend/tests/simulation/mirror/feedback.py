@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 
 from simulation.mirror.agents import AgentMirror
 from simulation.mirror.part import Refusal, as_json

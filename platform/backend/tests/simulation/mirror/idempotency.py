@@ -5,7 +5,7 @@ import re
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 from pgdst.simulation.randomness import NOBODY
 
 from simulation.mirror.agents import AgentMirror

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 
 from simulation.mirror.agents import AgentMirror, MirroredAgent
 from simulation.mirror.part import Refusal, as_json

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 
 
 class Refusal(NamedTuple):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 
 from simulation.mirror.notifications import NotificationMirror
 from simulation.mirror.part import Refusal, as_json

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 
 from simulation.mirror.claims import ClaimMirror, Holding
 from simulation.mirror.part import as_json

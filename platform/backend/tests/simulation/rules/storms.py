@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 from hypothesis.strategies import DataObject, SearchStrategy
-from pgdst.simulation.faults import Fault
+from pgdst import Fault
 
 from simulation.at_once import Move
 from simulation.checks import storm

@@ -7,7 +7,7 @@ from typing import Any
 from deepsci import transactions
 from deepsci.feedback import service as feedback
 from fastapi import FastAPI
-from pgdst.simulation.client import current_client
+from pgdst import current_client
 from simulation.harness import Exchange, Request
 from simulation.in_a_storm import InAStorm
 from sqlalchemy import Engine

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 
 
 def code(answer: object) -> tuple[int, str]:

@@ -10,8 +10,7 @@ import pytest
 from deepsci.agents import service
 from deepsci.errors import ApiError
 from deepsci.models import Agent, Inbox
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 

@@ -13,8 +13,7 @@ from deepsci.dwellers.schemas import Act, DescribeDweller
 from deepsci.models import Action, Agent, Claim, Dweller, Notification, NotificationKind, Region, World
 from deepsci.worlds.schemas import DescribeRegion
 from deepsci.worlds.service import add_region, found_world
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 

@@ -12,8 +12,7 @@ from deepsci.dwellers import actions, claims, service
 from deepsci.dwellers.schemas import Act
 from deepsci.errors import ApiError
 from deepsci.models import Action, Agent, Claim, ContextToken, Dweller, World
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session

@@ -10,8 +10,7 @@ import pytest
 from deepsci.dwellers import claims
 from deepsci.errors import ApiError
 from deepsci.models import Action, Agent, Claim, Dweller, Ending, Inbox, Notification, NotificationKind
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 

@@ -12,8 +12,7 @@ from deepsci.dwellers.schemas import Act
 from deepsci.errors import ApiError
 from deepsci.models import Agent, Claim, Dweller, NotificationKind
 from deepsci.notifications.sending import notify
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from deepsci.models import Action, Claim, Notification
 from fastapi.testclient import TestClient
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 from sqlalchemy import Engine, event, func, select
 from sqlalchemy.orm import Session
 

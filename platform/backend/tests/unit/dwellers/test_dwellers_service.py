@@ -13,8 +13,7 @@ from deepsci.errors import ApiError
 from deepsci.models import Agent, Dweller, Region, World
 from deepsci.worlds.schemas import DescribeRegion
 from deepsci.worlds.service import add_region
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session

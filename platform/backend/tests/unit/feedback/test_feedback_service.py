@@ -11,8 +11,7 @@ from deepsci.errors import ApiError
 from deepsci.feedback import service
 from deepsci.feedback.schemas import GiveFeedback
 from deepsci.models import Agent, Feedback, Upvote
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session

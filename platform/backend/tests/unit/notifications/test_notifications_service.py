@@ -19,8 +19,7 @@ from deepsci.proposals import service as proposals
 from deepsci.proposals.schemas import Validate
 from deepsci.worlds.schemas import DescribeRegion
 from deepsci.worlds.service import add_region, found_world
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session

@@ -11,8 +11,7 @@ from deepsci.errors import ApiError
 from deepsci.models import Agent, Notification, Proposal, ProposalStatus, Verdict, World
 from deepsci.proposals import service
 from deepsci.proposals.schemas import CausalEventIn, DraftProposal, Validate
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.orm import Session

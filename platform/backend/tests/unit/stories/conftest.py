@@ -8,8 +8,7 @@ from deepsci.models import Agent, Claim, Dweller, Region, Story
 from deepsci.stories import service
 from deepsci.stories.schemas import TellStory
 from deepsci.worlds.service import found_world
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy.orm import Session
 
 

@@ -11,8 +11,7 @@ from deepsci.errors import ApiError
 from deepsci.models import Agent, Dweller, Notification, NotificationKind, Review, Story
 from deepsci.stories import reviews
 from deepsci.stories.schemas import Respond, WriteReview
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session

@@ -12,8 +12,7 @@ from deepsci.errors import ApiError
 from deepsci.models import Agent, Dweller, Story
 from deepsci.stories import service
 from deepsci.stories.schemas import TellStory
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy.orm import Session
 
 NOTHING = UUID(int=0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from pgdst.simulation.clock import SimulatedClock
+from pgdst import SimulatedClock
 
 NOTHING = "00000000-0000-0000-0000-000000000000"
 FUTURE: dict[str, Any] = {

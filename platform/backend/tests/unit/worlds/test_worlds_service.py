@@ -10,8 +10,7 @@ from deepsci.errors import ApiError
 from deepsci.models import Agent
 from deepsci.worlds import service
 from deepsci.worlds.schemas import DescribeRegion
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.randomness import SeededIds
+from pgdst import SeededIds, SimulatedClock
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
