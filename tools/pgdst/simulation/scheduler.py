@@ -14,15 +14,17 @@ from typing import Any
 
 from pgdst.errors import InconclusiveError, PgdstError
 from pgdst.server import full_disk
-from pgdst.simulation.backends import ENDS_SECONDS, Backends
+from pgdst.simulation import diagnosis
+from pgdst.simulation.backends import Backends
 from pgdst.simulation.client import BEGINS, AtGate, Blocked, Client, Ended, Pause, Waiting
 from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.faults import CUT, FREEZE, JUMP, Fault, Faults, possible_at
+from pgdst.simulation.faults import JUMP, Fault, Faults, possible_at
 from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.session import AtWire
+from pgdst.simulation.injection import Injection
 from pgdst.simulation.result import Result, Step
 from pgdst.simulation.strategy import ChoicePoint, Schedule, Strategy
-from pgdst.simulation.waits import WaitsFor, is_in_cycle, who_waits_for
+from pgdst.simulation.wait_graph import WaitGraph, WaitsFor, is_in_cycle
 
 # Without an answer for so long, Postgres is asked whether the statement waits for a lock; then ever more rarely.
 ASK_AFTER_SECONDS = 0.0006
@@ -60,10 +62,12 @@ class Scheduler:
         self._clock = clock
         self._struck: dict[int, Fault] = {}
         self._parkings = {parking.backend: parking for parking in proxy.parkings.values()}
+        self._injection = Injection(backends, proxy, clock, self._parkings)
         self._stall_seconds = stall_seconds
         self._ends_at = time.monotonic() + deadline_seconds
         self._deadline_seconds = deadline_seconds
         self._clients: dict[str, Client] = {}
+        self._waits = WaitGraph(backends, self._clients, self._parkings)
         self._victim: Client | None = None
         self._last: Client | None = None
         self._schedule: list[str] = []
@@ -71,7 +75,6 @@ class Scheduler:
         self._refused: PgdstError | None = None
         self._thread = threading.get_ident()
         self._is_over = False
-        self._users: dict[int, str] = {}  # the client whom a backend served last
         self.result = Result({})
 
     def spawn(self, name: str, function: Callable[[], Any]) -> None:
@@ -117,23 +120,16 @@ class Scheduler:
         self._leaving.append(pause)
 
     def uses(self, client: Client, backend: int) -> None:
-        """Note that this backend works for the client now: a pool lends one to several in the course of a run."""
-        self._users[backend] = client.name
-        client.backend = backend
+        """Note that this backend works for the client now."""
+        self._waits.uses(client, backend)
 
     def note_answer(self, client: Client, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
         self._note(client, what, answer)
 
     def note_wait(self, client: Client, what: str, blocker: int) -> None:
-        """Put into the trace for whom the victim of a deadlock has waited.
-
-        Where several wait for it, each may have closed the circle: which of them Postgres names depends on the places
-        of their processes. So all are named.
-        """
-        waiting = who_waits_for(client.backend, self._clients.values())
-        names = {self._users.get(backend, "somebody else") for backend in waiting or {blocker}}
-        self._note(client, what, f"waits for {'one of ' if len(names) > 1 else ''}{', '.join(sorted(names))}")
+        """Put into the trace for whom the victim of a deadlock has waited."""
+        self._note(client, what, self._waits.in_words_of_a_victim(client, blocker))
 
     def opened(self, backend: int) -> None:
         """Let a new session stop inside statements, as all others do."""
@@ -142,23 +138,9 @@ class Scheduler:
 
     def strike(self, client: Client, fault: Fault, backend: int) -> None:
         """Do what a fault does to a backend, or to the whole server, and return when it is done."""
-        if fault is Fault.CRASH:
-            if self._is_over:
-                raise InconclusiveError("The run is over.")
-            self._backends.crash(backend, self._proxy.databases())
-            self._proxy.all_died()
-            for parking in self._parkings.values():
-                parking.reopen()
-            self._parkings = {parking.backend: parking for parking in self._parkings.values()}
-        elif fault is Fault.FROZEN:
-            self._backends.freeze(backend)
-            self._clock.advance(FREEZE)
-            self._backends.thaw(backend)
-        else:
-            if fault is Fault.TERMINATED:
-                self._backends.terminate([backend])
-            self._wait_until_gone(backend, f"of {client.name} did not end when its connection was {fault}")
-            self._proxy.died(backend, unheard=fault in CUT)
+        if fault is Fault.CRASH and self._is_over:
+            raise InconclusiveError("The run is over.")
+        self._injection.strike(client, fault, backend)
 
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
@@ -170,12 +152,8 @@ class Scheduler:
 
     def closed(self, client: Client, backend: int) -> None:
         """Return once the backend has ended."""
-        self._wait_until_gone(backend, f"of a connection that {client.name} closed did not end")
+        self._backends.require_gone(backend, f"of a connection that {client.name} closed")
         self._note(client, "close", "done")
-
-    def _wait_until_gone(self, backend: int, what: str) -> None:
-        if not self._backends.wait_until_gone(backend, ENDS_SECONDS):
-            raise InconclusiveError(f"The backend {what}.")
 
     def refuse(self, why: str) -> PgdstError:
         """End the run before its next step, and return the error that it ends with."""
@@ -284,28 +262,14 @@ class Scheduler:
     def _let_go(self, client: Client, pause: Blocked) -> None:
         assert client.backend is not None
         fault = client.take_fault()
-        if fault is Fault.TERMINATED:
-            self._backends.terminate([client.backend])
-        elif fault is Fault.CANCELLED:
-            self._backends.cancel(client.backend)
-        else:
+        self._injection.end_wait(client.backend, fault)
+        if fault is None:
             for backend in pause.backends:
                 self._parkings[backend].let_pass(client.backend)
         self._note(client, _doing(client), "goes on")
         self._backends.thaw(client.backend)
-        if fault is Fault.TERMINATED:  # which its client is told before its locks are released
-            self._wait_until_gone(client.backend, f"of {client.name} did not end when its session was terminated")
-            self._proxy.died(client.backend, unheard=False)
-        elif fault is not None:
-            self._wait_until_struck(client)
-
-    def _wait_until_struck(self, client: Client) -> None:
-        """Return when the fault has ended the client's wait: until then it would still seem to be blocked."""
-        deadline = time.monotonic() + ENDS_SECONDS
-        assert client.backend is not None
-        while self._waits_for(client)[client.backend]:
-            if time.monotonic() > deadline:
-                raise InconclusiveError(f"{client.name} still waits for a lock, although its wait was ended.")
+        if fault is not None:
+            self._injection.wait_has_ended(client, fault, lambda: bool(self._waits.ask(client)[client.backend or 0]))
 
     def _pass_time(self, client: Client, pause: Waiting) -> None:
         if pause.until is not None and not pause.is_over() and pause.until > pause.clock.elapsed():
@@ -322,7 +286,7 @@ class Scheduler:
             if left <= 0:
                 self._give_up(self._why_it_hangs(client))
             if not self._proxy.pump(min(left, patience) if is_asked else left) and is_asked:
-                client.pause = self._whether_blocked(client)
+                client.pause = self._waits.whether_blocked(client, as_victim=self._victim is client)
                 patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
             if self._refused is not None:
                 raise self._refused
@@ -336,26 +300,6 @@ class Scheduler:
             behind = [*leaving, client.pause, *client.later]
             client.pause, client.later = behind[0], behind[1:]
 
-    def _why_it_hangs(self, client: Client) -> str:
-        if time.monotonic() >= self._ends_at:
-            return f"The run has not ended within {self._deadline_seconds:g} s"
-        hint = ""
-        if self._proxy.has_other_processes:
-            hint = " (another process sleeps in real time, and waits for its pool so: is its pool too small?)"
-        return f"For {self._stall_seconds:g} s {client.name} has neither sent anything nor waited for a lock{hint}"
-
-    def _whether_blocked(self, client: Client) -> Blocked | None:
-        """Ask Postgres whether the client's statement waits for a lock.
-
-        The victim of a deadlock is let wait until its deadlock check has fired.
-        """
-        assert client.backend is not None
-        waits_for = self._waits_for(client)
-        if self._victim is client and is_in_cycle(client.backend, waits_for):
-            return None
-        blockers = waits_for[client.backend]
-        return Blocked(blockers) if blockers else None
-
     def _settle(self, client: Client) -> None:
         """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""
         for parking in self._parkings.values():
@@ -363,7 +307,7 @@ class Scheduler:
         waits_for = self._stop_waiting(client) if isinstance(client.pause, Blocked) else None
         if isinstance(client.pause, Ended):
             self._note(client, "ends", str(client.outcome))
-        self._see_who_is_free(waits_for)
+        self._waits.see_who_is_free(waits_for)
 
     def _stop_waiting(self, client: Client) -> WaitsFor | None:
         """Stop the backend of a client that waits, unless it has closed a cycle: then it is the deadlock's victim.
@@ -374,32 +318,15 @@ class Scheduler:
         assert client.backend is not None
         while isinstance(client.pause, Blocked):
             self._backends.freeze(client.backend)
-            waits_for = self._waits_for(client)
+            waits_for = self._waits.ask(client)
             if (blockers := waits_for[client.backend]) and not is_in_cycle(client.backend, waits_for):
-                self._note(client, _doing(client), self._wait_in_words(blockers))
+                self._note(client, _doing(client), self._waits.in_words(blockers))
                 return waits_for
             self._victim = client
             self._backends.thaw(client.backend)
             self._give_turn(client)
             self._victim = None
         return None
-
-    def _see_who_is_free(self, waits_for: WaitsFor | None) -> None:
-        blocked = [client for client in self._clients.values() if isinstance(client.pause, Blocked)]
-        if blocked:
-            found = waits_for or self._waits_for()
-            for client in blocked:
-                client.pause = Blocked(found[client.backend or 0])
-
-    def _waits_for(self, *others: Client) -> WaitsFor:
-        """Ask for whom each client waits that is blocked, and these others."""
-        clients = [one for one in self._clients.values() if one in others or isinstance(one.pause, Blocked)]
-        return self._backends.blockers(*(one.backend for one in clients if one.backend is not None))
-
-    def _wait_in_words(self, blockers: frozenset[int]) -> str:
-        if blockers <= self._parkings.keys():
-            return "stops inside"
-        return "waits for " + ", ".join(sorted({self._users.get(backend, "somebody else") for backend in blockers}))
 
     def _note(self, client: Client, what: str, answer: str) -> None:
         step = Step(self.number, client.name, what, answer, self._preempts)
@@ -411,20 +338,19 @@ class Scheduler:
     def _give_up(self, why: str) -> None:
         if self._refused is not None:
             raise self._refused
-        told = [self._state(client) for client in self._clients.values() if not isinstance(client.pause, Ended)]
+        told = [
+            diagnosis.state_of(client, self._waits, self._backends)
+            for client in self._clients.values()
+            if not isinstance(client.pause, Ended)
+        ]
         raise InconclusiveError(
             "\n".join([f"{why}, so this run says nothing.", *told, f"schedule: {Schedule(tuple(self._schedule))}"])
         )
 
-    def _state(self, client: Client) -> str:
-        if isinstance(client.pause, Blocked):
-            state = self._wait_in_words(client.pause.backends)
-        elif client.pause is None:
-            state = f"has the turn, in\n{client.stack()}"
-        else:
-            state = f"is at: {client.pause}"
-        seen = f"; {self._backends.activity(client.backend)}" if client.backend is not None else ""
-        return f"- {client.name} {state}{seen}"
+    def _why_it_hangs(self, client: Client) -> str:
+        if time.monotonic() >= self._ends_at:
+            return f"The run has not ended within {self._deadline_seconds:g} s"
+        return diagnosis.why_it_stalls(client, self._stall_seconds, in_another=self._proxy.has_other_processes)
 
     def _abandon(self) -> None:
         """Let every client end by an error: no statement of theirs goes on, and none of their backends is left."""

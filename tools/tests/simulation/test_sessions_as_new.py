@@ -323,5 +323,5 @@ def test_what_the_kit_raises_in_a_client_ends_the_run_whatever_the_client_makes_
             return type(error).__name__
         return "done"
 
-    with pytest.raises(InconclusiveError, match="did not end when its connection was terminated"):
+    with pytest.raises(InconclusiveError, match="whose connection was terminated, did not end within"):
         made.run({"ada": careless}, Schedule.parse("ada ada!terminated"))
