@@ -102,3 +102,23 @@ def test_all_connections_are_free_again_when_none_was_left(made: Lab) -> None:
     result = made.run({"ada": connect_twice}, Schedule.parse("ada*2 ada!too-many"))
     assert {} == result.errors
     assert ["connect"] == [step.what for step in result.steps if step.answer == "done" and step.what == "connect"]
+
+
+def fails_and_goes_back(made: Lab) -> None:
+    """Have a statement fail, and end the transaction afterwards."""
+    with made.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        try:
+            driver.execute("INSERT INTO names VALUES ('x')")
+        finally:
+            driver.rollback()
+
+
+def test_what_a_session_answered_before_its_end_is_no_answer_to_what_comes_later(made: Lab) -> None:
+    """A run of SEED=5 was red for it: what a fault had raised seemed to be a deadlock of the platform's."""
+    clients = {"ada": lambda: fails_and_goes_back(made), "bob": lambda: fails_and_goes_back(made)}
+    result = made.run(clients, Schedule.parse("ada ada!deadlock bob bob!crash ada bob"))
+    said = {step.what: step.answer for step in result.steps if step.client == "ada"}
+    assert {"fault": "deadlock", "INSERT INTO names VALUES ('x')": "40P01", "ROLLBACK": "connection lost"}.items() <= (
+        said.items()
+    )

@@ -284,10 +284,11 @@ class Session:
         self._back.send(self._opening.packet(self._proxy.parkings))
 
     def _forward(self, batch: Batch) -> None:
+        asked = self._exchange.ask(batch)  # also of one that is dead: what it has answered before is no answer to this
         if self.is_dead or self._back is None:
             self.close()
             return
-        self._back.send(self._exchange.ask(batch))
+        self._back.send(asked)
         if not self._exchange.is_under_way:
             self._answered()
 
