@@ -26,7 +26,7 @@ from pgdst.database.template import Template
 from pgdst.pytest_plugin import DISK_MIB, WAIT_SECONDS
 from pgdst.replay import DEFAULT_IMAGE
 from pgdst.server.address import Server, from_environment
-from pgdst.server.docker import engine as _imported_before  # noqa: F401  so is what the peers use
+from pgdst.server.docker import engine as _imported_before  # noqa: F401  unused: imported before the clock runs, as the peers' is
 from pgdst.server.docker import snapshot_image
 from pgdst.server.lifetime import lease
 

@@ -19,7 +19,7 @@ InALoop = Callable[[Coroutine[Any, Any, Any]], Any]
 
 # Where the pool may not open another connection, who comes first is a choice.
 _CHECKOUT = AtGate(CHECKOUT)
-_WHAT = "waits for a connection of the pool"
+WAITS = "waits for a connection of the pool"
 
 
 def own_waits(engine: Engine, clock: SimulatedClock) -> None:
@@ -161,4 +161,4 @@ def _take(queue: Any, clock: SimulatedClock, timeout: float | None, stop: Callab
 
 def _wait(queue: Any, clock: SimulatedClock, timeout_seconds: float | None) -> Waiting:
     until = clock.elapsed() + timedelta(seconds=timeout_seconds) if timeout_seconds is not None else None
-    return Waiting(_WHAT, lambda: not queue.empty(), clock, until, is_sleep=False)
+    return Waiting(WAITS, lambda: not queue.empty(), clock, until, is_sleep=False)

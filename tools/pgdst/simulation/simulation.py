@@ -19,6 +19,7 @@ from pgdst.simulation.faults import Faults
 from pgdst.simulation.garbage import no_collection
 from pgdst.simulation.gate import drivers, identity, pools
 from pgdst.simulation.gate.attached import AttachedEngine, synchronous_side
+from pgdst.simulation.gate.attached_pool import AttachedPool
 from pgdst.simulation.gate.loop import Loop
 from pgdst.simulation.gate.proxy import PORT, Proxy
 from pgdst.simulation.gate.renewal import Idle, Sessions
@@ -62,7 +63,7 @@ class Simulation:
         self._connections = connections
         self._stall_seconds = stall_seconds
         self._deadline_seconds = deadline_seconds
-        self._attached: list[AttachedEngine | pools.AttachedPool] = []
+        self._attached: list[AttachedEngine | AttachedPool] = []
         self._served: list[Served] = []
         self._clients: dict[str, Callable[[], Any]] = {}
         self._running: Scheduler | None = None

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,6 +69,27 @@ CHANGES: dict[str, Callable[[Sandbox], object]] = {
     "where modules are looked for": lambda it: it.environment.update(PYTHONPATH=str(it.root / "lib")),
     "a variable that env.py reads": lambda it: it.environment.update(TINY_VARIABLE="other"),
 }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "manifest.py",
+        "commands/migrate.py",
+        "server/settings.py",
+        "server/docker/offline/docker-entrypoint.sh",
+        "database/sql_time/sql_determinism.sql",
+    ],
+)
+def test_each_source_of_the_kit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """But those of the simulation, in whatever folder it is."""
+    copy = shutil.copytree(snapshot_contents.PACKAGE, tmp_path / "pgdst")
+    monkeypatch.setattr(snapshot_contents, "PACKAGE", copy)
+    before = snapshot_contents._kit()
+    append(copy / "simulation" / "scheduler.py", "# edited")
+    assert before == snapshot_contents._kit()
+    append(copy / name, "\n")
+    assert before != snapshot_contents._kit()
 
 
 # All take a minute; what is left to `make test` is one of each kind.

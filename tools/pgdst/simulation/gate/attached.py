@@ -55,6 +55,16 @@ def require_ours(what: str, proxy: Proxy, host: Any, port: Any) -> None:
         )
 
 
+def user(refuse_others: Callable[[], None]) -> Client | None:
+    """Return the client who calls this, None between runs. Raises: AbandonedError; what `refuse_others` raises."""
+    client = current_client()
+    if client is None:
+        refuse_others()
+    elif client.is_abandoned:
+        raise AbandonedError
+    return client
+
+
 class AttachedEngine:
     """An engine that is led to the proxy, from its next connection on; those that are open are closed.
 
@@ -129,12 +139,7 @@ class AttachedEngine:
 
     def _user(self) -> Client | None:
         """Return the client who uses the engine, None between runs. Raises: AbandonedError; InconclusiveError."""
-        client = current_client()
-        if client is None:
-            self._refuse_others()
-        elif client.is_abandoned:
-            raise AbandonedError
-        return client
+        return user(self._refuse_others)
 
     def _connects(self, _dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
         self._user()

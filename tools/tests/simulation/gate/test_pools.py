@@ -310,6 +310,19 @@ def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulat
             assert {} == simulation.run(Uniform(seed)).errors
 
 
+def test_what_a_client_keeps_beyond_its_run_is_counted_once(simulation: Simulation, backends: Backends) -> None:
+    """It is dead by then; given back or not, the pool has as many others as it may."""
+    kept: list[Any] = []
+    with psycopg_pool_of(backends) as pool:
+        simulation.attach(pool)
+        for function in (lambda: kept.append(pool.getconn()), lambda: pool.putconn(kept.pop()), str):
+            simulation.spawn("ada", function)
+            assert {} == simulation.run(Uniform(0)).errors
+            simulation.spawn("ada", pool.get_stats)
+            simulation.spawn("bob", str)
+            assert 2 == simulation.run(Uniform(0)).value("ada")["pool_size"]
+
+
 def test_too_many_who_wait_are_refused_by_the_pool(simulation: Simulation, backends: Backends) -> None:
     def use() -> None:
         with pool.connection() as connection:
