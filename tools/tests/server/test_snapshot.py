@@ -15,6 +15,7 @@ from docker.errors import ImageNotFound
 from machine import REACHED_SECONDS, eventually, find
 from pgdst import project
 from pgdst.database.snapshot import contents as snapshot_contents
+from pgdst.installation import PACKAGE
 from pgdst.server import full_disk, snapshot
 from pgdst.server.address import Server
 from pgdst.server.docker import offline_image, snapshot_image
@@ -83,7 +84,7 @@ CHANGES: dict[str, Callable[[Sandbox], object]] = {
 )
 def test_each_source_of_the_kit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """But those of the simulation, in whatever folder it is."""
-    copy = shutil.copytree(snapshot_contents.PACKAGE, tmp_path / "pgdst")
+    copy = shutil.copytree(PACKAGE, tmp_path / "pgdst")
     monkeypatch.setattr(snapshot_contents, "PACKAGE", copy)
     before = snapshot_contents._kit()
     append(copy / "simulation" / "scheduler.py", "# edited")

@@ -200,6 +200,22 @@ def test_a_pool_may_be_opened_later(simulation: Simulation, backends: Backends) 
             assert {} == simulation.run(Uniform(0)).errors
 
 
+def test_what_is_sent_on_anothers_connection_is_refused(simulation: Simulation, backends: Backends) -> None:
+    """Which the pool has lent to that one, and no transaction tells whose it is."""
+    kept: list[Any] = []
+
+    def takes() -> None:
+        kept.append(pool.getconn())
+        kept[0].execute("SELECT 1")
+
+    with psycopg_pool_of(backends, kwargs={"autocommit": True}) as pool:
+        simulation.attach(pool)
+        simulation.spawn("ada", takes)
+        simulation.spawn("bob", lambda: kept[0].execute("SELECT 2"))
+        with pytest.raises(InconclusiveError, match="The client ada is at two places at once while bob has the turn"):
+            simulation.run(Schedule.parse("ada*3 bob*2"))
+
+
 def test_the_pool_is_itself_again_afterwards(backends: Backends) -> None:
     url = plain(backends)
     with psycopg_pool.ConnectionPool(url, min_size=1, max_size=2, open=True) as pool:
@@ -320,7 +336,7 @@ def test_what_a_client_keeps_beyond_its_run_is_counted_once(simulation: Simulati
             assert {} == simulation.run(Uniform(0)).errors
             simulation.spawn("ada", pool.get_stats)
             simulation.spawn("bob", str)
-            assert 2 == simulation.run(Uniform(0)).value("ada")["pool_size"]
+            assert 2 == simulation.run(Uniform(0)).value("ada")["pool_available"]
 
 
 def test_too_many_who_wait_are_refused_by_the_pool(simulation: Simulation, backends: Backends) -> None:
