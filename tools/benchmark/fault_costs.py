@@ -20,8 +20,8 @@ from schedules import Bench, bench, read, write
 from sqlalchemy import Engine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from pgdst.simulation.faults import Fault
-from pgdst.simulation.strategy import Schedule
+from pgdst.simulation.faults.kinds import Fault
+from pgdst.simulation.strategies.schedule import Schedule
 
 NO_FAULT: Final = "no fault"
 # A round takes most of its time for two crashes, and a single figure a round would say little of the spread.

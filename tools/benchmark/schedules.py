@@ -24,10 +24,12 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pgdst.server.address import from_environment
-from pgdst.simulation.backends import Backends, backends_of
 from pgdst.simulation.gate.proxy import Proxy
+from pgdst.simulation.gate.server_processes import Backends, backends_of
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import PCT, Strategy, Uniform
+from pgdst.simulation.strategies.pct import PCT
+from pgdst.simulation.strategies.strategy import Strategy
+from pgdst.simulation.strategies.uniform import Uniform
 
 SCHEMA = b"""
 CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);

@@ -23,84 +23,71 @@ if TYPE_CHECKING:
     from pgdst.errors import (
         ScheduleError as ScheduleError,
     )
+    from pgdst.pytest.shard import Shard as Shard
     from pgdst.server.address import Server as Server
-    from pgdst.simulation.backends import Backends as Backends
-    from pgdst.simulation.client import Outcome as Outcome
-    from pgdst.simulation.client import current_client as current_client
-    from pgdst.simulation.clock import SimulatedClock as SimulatedClock
-    from pgdst.simulation.concurrency import Concurrently as Concurrently
-    from pgdst.simulation.examples import Examples as Examples
-    from pgdst.simulation.faults import (
-        DrawnFaults as DrawnFaults,
-    )
-    from pgdst.simulation.faults import (
-        Fault as Fault,
-    )
-    from pgdst.simulation.faults import (
-        Faults as Faults,
-    )
-    from pgdst.simulation.faults import (
-        random_faults as random_faults,
-    )
-    from pgdst.simulation.ledger import Ledger as Ledger
-    from pgdst.simulation.randomness import (
-        SEED_ONLY as SEED_ONLY,
-    )
-    from pgdst.simulation.randomness import (
+    from pgdst.simulation.clients.client import Outcome as Outcome
+    from pgdst.simulation.clients.client import current_client as current_client
+    from pgdst.simulation.clients.clock import SimulatedClock as SimulatedClock
+    from pgdst.simulation.clients.ids import (
         SeededIds as SeededIds,
     )
-    from pgdst.simulation.randomness import (
+    from pgdst.simulation.clients.ids import (
         acting_as as acting_as,
     )
-    from pgdst.simulation.randomness import (
-        only_examples as only_examples,
+    from pgdst.simulation.coverage import Ledger as Ledger
+    from pgdst.simulation.faults.kinds import (
+        Fault as Fault,
     )
+    from pgdst.simulation.faults.plan import DrawnFaults as DrawnFaults
+    from pgdst.simulation.faults.plan import Faults as Faults
+    from pgdst.simulation.faults.plan import random_faults as random_faults
+    from pgdst.simulation.gate.server_processes import Backends as Backends
+    from pgdst.simulation.hypothesis.concurrently import Concurrently as Concurrently
+    from pgdst.simulation.hypothesis.examples import Examples as Examples
+    from pgdst.simulation.hypothesis.provider import SEED_ONLY as SEED_ONLY
+    from pgdst.simulation.hypothesis.provider import only_examples as only_examples
     from pgdst.simulation.result import Result as Result
     from pgdst.simulation.result import Step as Step
-    from pgdst.simulation.shards import Shard as Shard
     from pgdst.simulation.simulation import Simulation as Simulation
-    from pgdst.simulation.sql_in_step import in_step as in_step
-    from pgdst.simulation.strategy import (
-        PCT as PCT,
-    )
-    from pgdst.simulation.strategy import (
+    from pgdst.simulation.sql_clock import in_step as in_step
+    from pgdst.simulation.strategies.bounded import Exhaustive as Exhaustive
+    from pgdst.simulation.strategies.drawn import Drawn as Drawn
+    from pgdst.simulation.strategies.pct import PCT as PCT
+    from pgdst.simulation.strategies.schedule import Schedule as Schedule
+    from pgdst.simulation.strategies.strategy import (
         ChoicePoint as ChoicePoint,
     )
-    from pgdst.simulation.strategy import (
-        Drawn as Drawn,
-    )
-    from pgdst.simulation.strategy import (
-        Exhaustive as Exhaustive,
-    )
-    from pgdst.simulation.strategy import (
-        Schedule as Schedule,
-    )
-    from pgdst.simulation.strategy import (
+    from pgdst.simulation.strategies.strategy import (
         Strategy as Strategy,
     )
-    from pgdst.simulation.strategy import (
-        Uniform as Uniform,
-    )
+    from pgdst.simulation.strategies.uniform import Uniform as Uniform
     from pgdst.simulation.trace import Trace as Trace
 
 # Where they are. They are imported when they are asked for, as a command that needs none has to start quickly.
 _PLACES = {
     "database.databases": ("Databases",),
     "errors": ("ConfigurationError", "ForeignServerError", "InconclusiveError", "PgdstError", "ScheduleError"),
+    "pytest.shard": ("Shard",),
     "server.address": ("Server",),
-    "simulation.backends": ("Backends",),
-    "simulation.client": ("Outcome", "current_client"),
-    "simulation.clock": ("SimulatedClock",),
-    "simulation.concurrency": ("Concurrently",),
-    "simulation.examples": ("Examples",),
-    "simulation.faults": ("DrawnFaults", "Fault", "Faults", "random_faults"),
-    "simulation.ledger": ("Ledger",),
-    "simulation.randomness": ("SEED_ONLY", "SeededIds", "acting_as", "only_examples"),
+    "simulation.clients.client": ("Outcome", "current_client"),
+    "simulation.clients.clock": ("SimulatedClock",),
+    "simulation.clients.ids": ("SeededIds", "acting_as"),
+    "simulation.coverage": ("Ledger",),
+    "simulation.faults.kinds": ("Fault",),
+    "simulation.faults.plan": ("DrawnFaults", "Faults", "random_faults"),
+    "simulation.gate.server_processes": ("Backends",),
+    "simulation.hypothesis.concurrently": ("Concurrently",),
+    "simulation.hypothesis.examples": ("Examples",),
+    "simulation.hypothesis.provider": ("SEED_ONLY", "only_examples"),
     "simulation.result": ("Result", "Step"),
-    "simulation.shards": ("Shard",),
     "simulation.simulation": ("Simulation",),
-    "simulation.sql_in_step": ("in_step",),
-    "simulation.strategy": ("PCT", "ChoicePoint", "Drawn", "Exhaustive", "Schedule", "Strategy", "Uniform"),
+    "simulation.sql_clock": ("in_step",),
+    "simulation.strategies.bounded": ("Exhaustive",),
+    "simulation.strategies.drawn": ("Drawn",),
+    "simulation.strategies.pct": ("PCT",),
+    "simulation.strategies.schedule": ("Schedule",),
+    "simulation.strategies.strategy": ("ChoicePoint", "Strategy"),
+    "simulation.strategies.uniform": ("Uniform",),
     "simulation.trace": ("Trace",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}

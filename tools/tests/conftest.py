@@ -29,7 +29,7 @@ from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.server.engine import Engine, Order
 from pgdst.server.lifetime import lease
 from pgdst.server.settings import merged
-from pgdst.simulation.backends import Backends, backends_of
+from pgdst.simulation.gate.server_processes import Backends, backends_of
 from races import SCHEMA, Races
 
 KIT = tiny_backend.KIT

@@ -10,11 +10,13 @@ from typing import Any, LiteralString
 
 import psycopg
 from pgdst.server.address import Server
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.faults import Fault, Faults
+from pgdst.simulation.faults.kinds import Fault
+from pgdst.simulation.faults.plan import Faults
+from pgdst.simulation.gate.server_processes import Backends
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Exhaustive, Strategy
+from pgdst.simulation.strategies.bounded import Exhaustive
+from pgdst.simulation.strategies.strategy import Strategy
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine

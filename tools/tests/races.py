@@ -7,11 +7,11 @@ from typing import Any, LiteralString
 
 import psycopg
 from pgdst.server.address import Server
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.faults import Faults
+from pgdst.simulation.faults.plan import Faults
+from pgdst.simulation.gate.server_processes import Backends
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Strategy
+from pgdst.simulation.strategies.strategy import Strategy
 from sqlalchemy import Engine, create_engine, text
 
 SCHEMA = """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import KIT, PYTHON, Sandbox
-from pgdst.determinism import Comparison
+from pgdst.determinism.check import Comparison
 from pgdst.simulation.trace import first_difference
 
 DEADLINE_SECONDS = 600
@@ -35,11 +35,11 @@ PLANTED = {
         ("--simulation-seeds", "0"),
     ),
     "a set iterated": (
-        [(f"{S}/scheduler.py", "return sorted(able, key=", "return list(set(able)) or sorted(able, key=")],
+        [(f"{S}/scheduling/scheduler.py", "return sorted(able, key=", "return list(set(able)) or sorted(able, key=")],
         ("--simulation-seeds", "0"),
     ),
     "a wait that real time ends": (
-        [(f"{S}/scheduler.py", "return pause.is_over() or (", "return time.monotonic() % 0.02 < 0.01 or (")],
+        [(f"{S}/scheduling/scheduler.py", "return pause.is_over() or (", "return time.monotonic() % 0.02 < 0.01 or (")],
         ("--simulation-seeds", "0"),
     ),
     "an unordered query": (

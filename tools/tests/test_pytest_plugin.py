@@ -1,4 +1,4 @@
-"""pgdst.pytest_plugin: what a run prints at its end, and what it leaves."""
+"""pgdst.pytest.plugin: what a run prints at its end, and what it leaves."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import KIT, PYTHON, QUICKER_ENGINE, Sandbox
 from pgdst.project import Project
-from pgdst.simulation_run import command
+from pgdst.pytest.simulation_run import command
 
 SIMULATION = """
 def test_tosses(run_trace, run_ledger, pytestconfig):
@@ -54,7 +54,7 @@ def simulation(tmp_path: Path) -> Path:
 
 def run_pytest(simulation: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "pgdst.pytest_plugin", str(simulation), *arguments],
+        [sys.executable, "-m", "pytest", "-q", "-p", "pgdst.pytest.plugin", str(simulation), *arguments],
         cwd=simulation.parent,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("PGDST_")},
@@ -89,7 +89,7 @@ def test_a_run_that_failed_prints_one_command_that_makes_it_again(simulation: Pa
     [replay] = replays(lines)
     assert replay.startswith(f"cd {simulation.parent} && PGDST_ENGINE=embedded PYTHONPATH={KIT / 'tools'} {PYTHON} ")
     assert replay.endswith(
-        " -m pytest test_tosses.py::test_tosses --pgdst-seed=7 -p pgdst.pytest_plugin --pgdst-profile=unlucky "
+        " -m pytest test_tosses.py::test_tosses --pgdst-seed=7 -p pgdst.pytest.plugin --pgdst-profile=unlucky "
         "--pgdst-examples 3 --pgdst-faults=some"
     )
     assert not [line for line in lines if line.startswith("reached: ")]
@@ -149,7 +149,7 @@ def test_what_no_shard_has_reached_fails_the_run(shards: Path) -> None:
     lines = printed(shards, "--pgdst-seed=7", status=1)
     assert "failed: never once reached in this run: catch" in lines
     [replay] = replays(lines)
-    assert replay.endswith(f"{PYTHON} -m pytest --pgdst-seed=7 -p pgdst.pytest_plugin {shards}")
+    assert replay.endswith(f"{PYTHON} -m pytest --pgdst-seed=7 -p pgdst.pytest.plugin {shards}")
     assert "failed: never once reached in this run: catch" in pasted(replay).stdout.splitlines()
 
 
@@ -183,7 +183,7 @@ def test_a_shard_that_there_is_not_is_refused(shards: Path) -> None:
 @pytest.mark.long
 def test_how_far_the_run_is_is_said_unless_it_is_to_be_quiet(shards: Path) -> None:
     """At a terminal."""
-    arguments = [sys.executable, "-m", "pytest", "-p", "pgdst.pytest_plugin", str(shards), "--pgdst-seed=7"]
+    arguments = [sys.executable, "-m", "pytest", "-p", "pgdst.pytest.plugin", str(shards), "--pgdst-seed=7"]
     environment = {**os.environ, "PYTHONPATH": str(KIT / "tools"), "CAUGHT_IN": "3"}
     for options, is_said in (([], True), (["-q"], False), (["-n", "2"], True)):
         screen = at_a_terminal([*arguments, *options], shards.parent, environment)
@@ -229,7 +229,7 @@ def test_one_process_stops_at_the_first_failure_and_several_have_servers_of_thei
 
 
 CAREFUL = """
-from pgdst.simulation.strategy import Uniform
+from pgdst.simulation.strategies.uniform import Uniform
 from sqlalchemy import create_engine, text
 
 
@@ -270,7 +270,7 @@ def test_an_extension_that_failed_is_run_alone_by_the_line_that_is_printed(shard
 SIMULATED = """
 import os
 
-from pgdst.simulation.strategy import Uniform
+from pgdst.simulation.strategies.uniform import Uniform
 
 
 def test_clients(simulation, pgdst_seed):
@@ -289,7 +289,7 @@ def test_the_line_of_a_test_that_simulates_is_pasted(sandbox: Sandbox, engine: s
     test = sandbox.root / "tests" / "it's one" / "test_clients.py"
     test.parent.mkdir()
     test.write_text(SIMULATED)
-    (sandbox.root / "tests" / "conftest.py").write_text('pytest_plugins = ["pgdst.pytest_plugin"]\n')
+    (sandbox.root / "tests" / "conftest.py").write_text('pytest_plugins = ["pgdst.pytest.plugin"]\n')
     called: list[str | Path] = [PYTHON, "-m", "pytest", "-q", "--pgdst-seed", "5", test.relative_to(sandbox.root)]
     knobs = {"PYTHONPATH": str(KIT / "tools"), "PGDST_ENGINE": engine}
     done = sandbox.with_postgres("--", *called, **knobs) if around else sandbox.run(*called, **knobs)

@@ -18,7 +18,7 @@ def test_counts(run_shard):
     assert str(run_shard.number) != os.environ.get("FAILS_IN"), "one too many"
 """
 CONFTEST = """
-pytest_plugins = ["pgdst.pytest_plugin"]
+pytest_plugins = ["pgdst.pytest.plugin"]
 
 
 def pytest_pgdst_shards(config, test):
@@ -30,7 +30,7 @@ import time
 
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from pgdst.simulation.examples import Examples
+from pgdst.simulation.hypothesis.examples import Examples
 
 
 def test_machine(run_shard):

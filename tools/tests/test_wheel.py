@@ -18,8 +18,8 @@ from test_pytest_plugin import CAREFUL
 LOADED_ONCE = """
 def test_it(request, pgdst_seed):
     plugins = request.config.pluginmanager
-    assert plugins.has_plugin("pgdst.pytest_plugin")
-    assert 1 == sum(str(name).startswith("pgdst.pytest_plugin") for name, _ in plugins.list_name_plugin())
+    assert plugins.has_plugin("pgdst.pytest.plugin")
+    assert 1 == sum(str(name).startswith("pgdst.pytest.plugin") for name, _ in plugins.list_name_plugin())
 """
 A_STRANGERS = """
 import sys
@@ -28,7 +28,7 @@ from importlib.metadata import entry_points
 
 def test_it(request):
     assert [one for one in entry_points(group="pytest11") if one.name == "pgdst"]
-    assert not request.config.pluginmanager.has_plugin("pgdst.pytest_plugin")
+    assert not request.config.pluginmanager.has_plugin("pgdst.pytest.plugin")
     assert not {"psycopg", "sqlalchemy", "docker", "click", "pgdst.cli"} & set(sys.modules)
     assert request.config.getoption("hypothesis_seed") is None
     assert "--pgdst-seed" not in request.config._parser._anonymous.options
@@ -99,8 +99,8 @@ def _without_conftest(sandbox: Sandbox) -> Path:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("options", [(), ("-p", "pgdst.pytest_plugin"), ("-n", "2")])
-@pytest.mark.parametrize("conftest", ["", 'pytest_plugins = ["pgdst.pytest_plugin"]\n'])
+@pytest.mark.parametrize("options", [(), ("-p", "pgdst.pytest.plugin"), ("-n", "2")])
+@pytest.mark.parametrize("conftest", ["", 'pytest_plugins = ["pgdst.pytest.plugin"]\n'])
 def test_the_plugin_may_be_named_again(
     sandbox: Sandbox, installed: Installed, options: tuple[str, ...], conftest: str
 ) -> None:

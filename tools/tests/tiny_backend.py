@@ -78,7 +78,7 @@ def write(root: Path) -> Backend:
     (root / "migrations" / "env.py").write_text(ENV)
     (root / "tables.py").write_text(TABLES)
     (root / "tests" / "simulation" / "test_tiny.py").write_text(SIMULATION)
-    (root / "tests" / "conftest.py").write_text('pytest_plugins = ["pgdst.pytest_plugin"]\n')
+    (root / "tests" / "conftest.py").write_text('pytest_plugins = ["pgdst.pytest.plugin"]\n')
     backend = Backend(root).configure('backend = "."')
     return backend.migrate("0001_things", "op.create_table('things', sa.Column('id', sa.Integer, primary_key=True))")
 

@@ -6,7 +6,7 @@ import pytest
 from pgdst import Server
 from sqlalchemy import Engine, create_engine
 
-pytest_plugins = ["pgdst.pytest_plugin"]
+pytest_plugins = ["pgdst.pytest.plugin"]
 
 
 @pytest.fixture(scope="session")

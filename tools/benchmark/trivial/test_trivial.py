@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from trivial_machine import look_once
 
-pytest_plugins = ["pgdst.pytest_plugin"]
+pytest_plugins = ["pgdst.pytest.plugin"]
 
 
 def test_nobody_is_there_yet(database: str) -> None:

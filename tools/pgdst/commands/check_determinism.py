@@ -10,13 +10,13 @@ import click
 from pgdst import project
 from pgdst.cli import project_options, say, script
 from pgdst.errors import ConfigurationError
+from pgdst.pytest.simulation_run import FAULTS
 from pgdst.server import address
-from pgdst.simulation_run import FAULTS
 
 if TYPE_CHECKING:
-    from pgdst.determinism import Comparison
+    from pgdst.determinism.check import Comparison
 
-# Of pgdst.determinism and of the gate, which take time to import.
+# Of pgdst.determinism.check and of the gate, which take time to import.
 CONDITIONS = ("docker", "embedded", "jitter", "busy")
 DRIVERS = ("psycopg", "psycopg_async", "psycopg2", "asyncpg", "pg8000")
 
@@ -88,7 +88,7 @@ def main(
     if folder:
         _write(folder, range(first, first + seeds), faults, driver, jitter, backwards=backwards)
         return
-    from pgdst import determinism
+    from pgdst.determinism import check as determinism
 
     tested = project.load(backend=backend, alembic_ini=alembic_ini, simulation=simulation)
     chosen = [determinism.CONDITIONS[name] for name in conditions or CONDITIONS]
@@ -118,7 +118,7 @@ def _write(folder: Path, seeds: range, faults: str, driver: str, jitter: int | N
     """Compare nothing: run the workload once with each seed on the run's server, and write the traces to the folder."""
     # psycopg says on stderr that a pipeline's connection broke, which is what the fault is.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
-    from pgdst.determinism import write_traces
+    from pgdst.determinism.check import write_traces
     from pgdst.simulation import jitter as jitters
 
     server = address.from_environment(os.environ)

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from pgdst import failures, project, replay
+from pgdst import project
 from pgdst.cli import project_options, say, script
-from pgdst.simulation_run import FAULTS, command, default_workers, environment
+from pgdst.pytest import failures, replay
+from pgdst.pytest.simulation_run import FAULTS, command, default_workers, environment
 
 
 @script

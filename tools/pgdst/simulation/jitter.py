@@ -27,26 +27,26 @@ POINTS: Final = (
     "simulation.gate.stream:sent",
     "simulation.gate.session:Session.bury",
     # What the observer asks and does.
-    "simulation.backends:Backends.blockers",
-    "simulation.backends:Backends.cancel",
-    "simulation.backends:Backends.terminate",
-    "simulation.backends:Backends.wait_until_gone",
+    "simulation.gate.server_processes:Backends.blockers",
+    "simulation.gate.server_processes:Backends.cancel",
+    "simulation.gate.server_processes:Backends.terminate",
+    "simulation.gate.server_processes:Backends.wait_until_gone",
     # Signals: processes are stopped, let go on and killed.
     "server.processes:_Shell._request",
     # Stops inside statements.
-    "simulation.parking:Parking.hold",
-    "simulation.parking:Parking.let_pass",
-    "simulation.parking:Parking.settle",
+    "simulation.gate.trigger_points:Parking.hold",
+    "simulation.gate.trigger_points:Parking.let_pass",
+    "simulation.gate.trigger_points:Parking.settle",
     # Connections are opened, closed and broken.
-    "simulation.backends:Backends._connect",
-    "simulation.pool:_take",
+    "simulation.gate.server_processes:Backends._connect",
+    "simulation.sqlalchemy.pool:_take",
     # Threads are woken, and wait for their turns.
-    "simulation.client:_Turn.give",
-    "simulation.client:_Turn.wait",
-    "simulation.client:Client._give_back",
-    "simulation.scheduler:Scheduler._take_turn_back",
+    "simulation.clients.client:_Turn.give",
+    "simulation.clients.client:_Turn.wait",
+    "simulation.clients.client:Client._give_back",
+    "simulation.scheduling.scheduler:Scheduler._take_turn_back",
     # The clock is set.
-    "simulation.clock:SimulatedClock._show",
+    "simulation.clients.clock:SimulatedClock._show",
     # Databases are lent, brought back and dropped.
     "database.databases:Databases._take_back",
     "database.databases:_drop",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgdst.simulation.client import Outcome
-from pgdst.simulation.strategy import Schedule
+from pgdst.simulation.clients.client import Outcome
+from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.trace import Trace
 
 

@@ -12,23 +12,26 @@ from sqlalchemy import Engine
 
 from pgdst.errors import ConfigurationError, InconclusiveError
 from pgdst.server.guard import GUARD, Place
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.client import current_client
-from pgdst.simulation.clock import SimulatedClock
-from pgdst.simulation.faults import Faults
-from pgdst.simulation.garbage import no_collection
-from pgdst.simulation.gate import drivers, identity, pools
-from pgdst.simulation.gate.attached import AttachedEngine, synchronous_side
-from pgdst.simulation.gate.attached_pool import AttachedPool
-from pgdst.simulation.gate.loop import Loop
+from pgdst.simulation.clients.client import current_client
+from pgdst.simulation.clients.clock import SimulatedClock
+from pgdst.simulation.clients.loop import Loop
+from pgdst.simulation.faults.plan import Faults
+from pgdst.simulation.gate import drivers, identity
+from pgdst.simulation.gate.garbage import no_collection
 from pgdst.simulation.gate.proxy import PORT, Proxy
 from pgdst.simulation.gate.renewal import Idle, Sessions
 from pgdst.simulation.gate.run import Elsewhere
-from pgdst.simulation.gate.served import Served
-from pgdst.simulation.parking import parking_of
+from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.trigger_points import parking_of
+from pgdst.simulation.pools import kinds as pools
+from pgdst.simulation.pools.attached_pool import AttachedPool
 from pgdst.simulation.result import Result
-from pgdst.simulation.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Scheduler
-from pgdst.simulation.strategy import Schedule, Strategy
+from pgdst.simulation.scheduling.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Scheduler
+from pgdst.simulation.served import Served
+from pgdst.simulation.sqlalchemy.attached_engine import AttachedEngine, synchronous_side
+from pgdst.simulation.sqlalchemy.mappers import load_properties_in_order
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.strategy import Strategy
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which only its users have
@@ -56,6 +59,7 @@ class Simulation:
         stall_seconds: float = STALL_SECONDS,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
+        load_properties_in_order()
         self.clock = clock or SimulatedClock()
         self.last: Result | None = None  # the run that ended last
         self._backends = backends

@@ -100,7 +100,7 @@ def test_settings_that_the_tests_have_imported_do_not_reach_the_migrations(
     """A pytest that is called by hand starts its server after that, and migrates it where there is no snapshot."""
     Backend(backend.root).configure(MAPPED)
     (backend.root / "tests" / "test_it.py").write_text("import settings\n\ndef test_it(database):\n    pass\n")
-    command = (PYTHON, "-m", "pytest", "-p", "pgdst.pytest_plugin", "--pgdst-engine", engine, "tests/test_it.py")
+    command = (PYTHON, "-m", "pytest", "-p", "pgdst.pytest.plugin", "--pgdst-engine", engine, "tests/test_it.py")
     path = f"{KIT / 'tools'}:{backend.root}"
     done = backend.run(*command, PYTHONPATH=path, PGDST_SNAPSHOT="off")
     assert 0 == done.returncode, done.stdout + done.stderr
@@ -151,7 +151,7 @@ def test_workers_with_servers_of_their_own_are_served(sandbox: Sandbox) -> None:
 
 
 def test_a_wrong_configuration_is_one_error_of_pytest(sandbox: Sandbox) -> None:
-    command = (PYTHON, "-m", "pytest", "-p", "pgdst.pytest_plugin", "tests")
+    command = (PYTHON, "-m", "pytest", "-p", "pgdst.pytest.plugin", "tests")
     done = sandbox.run(*command, PYTHONPATH=str(KIT / "tools"), PGDST_RUN_ID="x")
     assert 4 == done.returncode
     assert "PGDST_DATABASE_URL and PGDST_RUN_ID go together" in done.stderr

@@ -26,9 +26,10 @@ from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.engine import Order
 from pgdst.server.lifetime.lease import new, release
 from pgdst.server.processes import processes_of
-from pgdst.simulation.backends import backends_of
-from pgdst.simulation.faults import Fault
-from pgdst.simulation.strategy import Schedule, Uniform
+from pgdst.simulation.faults.kinds import Fault
+from pgdst.simulation.gate.server_processes import backends_of
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.uniform import Uniform
 from races import SCHEMA, Races, deposit
 
 KEPT_SECONDS = 600

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from lab import Lab, lab, sqlstates
-from pgdst.simulation.backends import Backends
+from pgdst.simulation.gate.server_processes import Backends
 from pgdst.simulation.result import Result
 
 SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from pgdst.simulation.concurrency import Concurrently
+from pgdst.simulation.hypothesis.concurrently import Concurrently
 from pgdst.simulation.result import Result
-from pgdst.simulation.strategy import ChoicePoint, Strategy
+from pgdst.simulation.strategies.strategy import ChoicePoint, Strategy
 
 
 class GivingUpError(BaseException):

@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 from lab import Lab, lab, sql
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.faults import Fault
+from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.gate import stream
-from pgdst.simulation.strategy import Schedule
+from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.strategies.schedule import Schedule
 from sqlalchemy.exc import OperationalError
 
 SCHEMA = "CREATE TABLE names (name text PRIMARY KEY)"

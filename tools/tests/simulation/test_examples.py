@@ -9,8 +9,8 @@ from hypothesis import seed, settings
 from hypothesis.errors import StopTest, UnsatisfiedAssumption
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from hypothesis.strategies import integers, sampled_from
-from pgdst.simulation.examples import Examples, NotDeterministicError
-from pgdst.simulation.randomness import SEED_ONLY
+from pgdst.simulation.hypothesis.examples import Examples, NotDeterministicError
+from pgdst.simulation.hypothesis.provider import SEED_ONLY
 from pgdst.simulation.trace import Trace
 
 

@@ -11,13 +11,16 @@ import pytest
 from pgdst.database.databases import Databases
 from pgdst.errors import InconclusiveError, ScheduleError
 from pgdst.server.address import Server
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.clock import START
-from pgdst.simulation.faults import ALL, FREEZE, JUMP, RAISED, DrawnFaults, Fault, Faults, random_faults
-from pgdst.simulation.interleaving import interleaving
+from pgdst.simulation.clients.clock import START
+from pgdst.simulation.faults.kinds import ALL, FREEZE, JUMP, RAISED, Fault
+from pgdst.simulation.faults.plan import DrawnFaults, Faults, random_faults
+from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.report.interleaving import interleaving
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Schedule, Strategy, Uniform
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.strategy import Strategy
+from pgdst.simulation.strategies.uniform import Uniform
 from races import Races, deposit, nested
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError

@@ -42,8 +42,8 @@ import hypothesis.strategies as st
 import psycopg
 from hypothesis import seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from pgdst.simulation.concurrency import Concurrently
-from pgdst.simulation.randomness import SEED_ONLY
+from pgdst.simulation.hypothesis.concurrently import Concurrently
+from pgdst.simulation.hypothesis.provider import SEED_ONLY
 from shop import *
 
 
@@ -77,7 +77,7 @@ def test_the_thing_is_taken_once(clean_databases, new_simulation, pgdst_seed):
 """
 PLAIN = """
 import pytest
-from pgdst.simulation.strategy import Uniform
+from pgdst.simulation.strategies.uniform import Uniform
 from shop import *
 
 

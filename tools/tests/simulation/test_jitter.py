@@ -17,7 +17,7 @@ slept = []
 jitter.time.sleep = slept.append
 jitter.install({seed})
 from datetime import timedelta
-from pgdst.simulation.clock import SimulatedClock
+from pgdst.simulation.clients.clock import SimulatedClock
 clock = SimulatedClock()
 for _ in range(500):
     clock.advance(timedelta(seconds=1))

@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 import pytest
 from lab import Lab, lab, sql, sqlstate
-from pgdst.simulation.backends import Backends
+from pgdst.simulation.gate.server_processes import Backends
 from pgdst.simulation.result import Result
 from sqlalchemy.exc import DBAPIError, IntegrityError
 

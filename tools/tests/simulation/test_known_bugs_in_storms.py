@@ -14,10 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 from lab import GATE, Lab, lab, sql, sqlstate
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.faults import ALL, DrawnFaults, Fault
+from pgdst.simulation.faults.kinds import ALL, Fault
+from pgdst.simulation.faults.plan import DrawnFaults
+from pgdst.simulation.gate.server_processes import Backends
 from pgdst.simulation.result import Result
-from pgdst.simulation.strategy import Uniform
+from pgdst.simulation.strategies.uniform import Uniform
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 

@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 from lab import Lab, lab, sql
-from pgdst.simulation.backends import Backends
+from pgdst.simulation.gate.server_processes import Backends
 from pgdst.simulation.result import Result
-from pgdst.simulation.strategy import Uniform
+from pgdst.simulation.strategies.uniform import Uniform
 from sqlalchemy import Connection
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 from lab import Lab, lab, sql, sqlstates
-from pgdst.simulation.backends import Backends
+from pgdst.simulation.gate.server_processes import Backends
 from pgdst.simulation.result import Result
-from pgdst.simulation.strategy import Uniform
+from pgdst.simulation.strategies.uniform import Uniform
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")

@@ -1,7 +1,7 @@
-"""pgdst.simulation.ledger."""
+"""pgdst.simulation.coverage."""
 
 import pytest
-from pgdst.simulation.ledger import Ledger
+from pgdst.simulation.coverage import Ledger
 
 
 def declared(*, states: tuple[str, ...] = (), moves: tuple[str, ...] = ()) -> Ledger:

@@ -1,6 +1,6 @@
 """What a query loads besides is loaded in the same order in every process."""
 
-from pgdst.simulation.mappers import load_properties_in_order
+from pgdst.simulation.sqlalchemy.mappers import load_properties_in_order
 from sqlalchemy import ForeignKey, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 

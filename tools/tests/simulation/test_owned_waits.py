@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 from pgdst.errors import ConfigurationError, InconclusiveError
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.clock import START, SimulatedClock
-from pgdst.simulation.strategy import Schedule, Uniform
+from pgdst.simulation.clients.clock import START, SimulatedClock
+from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.uniform import Uniform
 from races import Races, deposit, nested
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError

@@ -2,7 +2,9 @@
 
 import pytest
 from pgdst.simulation.result import Result
-from pgdst.simulation.strategy import Exhaustive, Schedule, Uniform
+from pgdst.simulation.strategies.bounded import Exhaustive
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.uniform import Uniform
 from races import Races, deposit
 from sqlalchemy import Engine, text
 

@@ -6,9 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 from lab import Lab, lab
-from pgdst.simulation.backends import Backends
+from pgdst.simulation.gate.server_processes import Backends
 from pgdst.simulation.result import Result
-from pgdst.simulation.strategy import Exhaustive, Schedule
+from pgdst.simulation.strategies.bounded import Exhaustive
+from pgdst.simulation.strategies.schedule import Schedule
 
 SCHEMA = "CREATE TABLE names (name text PRIMARY KEY)"
 PREPARE = "TRUNCATE names"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from lab import Lab, lab, sql
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.strategy import Exhaustive
+from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.strategies.bounded import Exhaustive
 
 SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"
 PREPARE = "TRUNCATE test; INSERT INTO test VALUES (1, 10), (2, 20)"

@@ -9,12 +9,14 @@ import psycopg
 import pytest
 from pgdst.errors import ConfigurationError, ForeignServerError, ScheduleError
 from pgdst.server.address import Server
-from pgdst.simulation import client as client_module
-from pgdst.simulation import randomness
-from pgdst.simulation.client import Outcome
-from pgdst.simulation.interleaving import interleaving
+from pgdst.simulation.clients import client as client_module
+from pgdst.simulation.clients import ids as randomness
+from pgdst.simulation.clients.client import Outcome
+from pgdst.simulation.report.interleaving import interleaving
 from pgdst.simulation.result import Result
-from pgdst.simulation.strategy import Exhaustive, Schedule, Uniform
+from pgdst.simulation.strategies.bounded import Exhaustive
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.uniform import Uniform
 from races import Races, deposit
 from sqlalchemy import Engine, StaticPool, create_engine, text
 

@@ -1,4 +1,4 @@
-"""pgdst.simulation.randomness, SeedOnlyProvider."""
+"""pgdst.simulation.clients.ids, SeedOnlyProvider."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
-from pgdst.simulation.randomness import SEED_ONLY, only_examples
+from pgdst.simulation.hypothesis.provider import SEED_ONLY, only_examples
 
 ODD_CONSTANT = 54_321
 HYPOTHESIS_OWN = "hypothesis"

@@ -1,10 +1,10 @@
-"""pgdst.simulation.randomness."""
+"""pgdst.simulation.clients.ids."""
 
 import base64
 from uuid import UUID
 
 import pytest
-from pgdst.simulation.randomness import SeededIds, acting_as
+from pgdst.simulation.clients.ids import SeededIds, acting_as
 
 
 def drawn_as(ids: SeededIds, client: str, purpose: str) -> UUID:

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 from lab import Lab, lab, sql
 from pgdst.errors import InconclusiveError
-from pgdst.simulation.backends import Backends
-from pgdst.simulation.strategy import Schedule, Uniform
+from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.uniform import Uniform
 from psycopg.rows import dict_row
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError

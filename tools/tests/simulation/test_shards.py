@@ -1,6 +1,6 @@
 """Shards of a run: their seeds and their sum."""
 
-from pgdst.simulation.shards import Record, Shard, seed_of, summed
+from pgdst.pytest.shard import Record, Shard, seed_of, summed
 
 
 def record_of(index: int, line: str, *reached: str, failed: bool = False) -> Record:

@@ -1,9 +1,9 @@
-"""pgdst.simulation.clock."""
+"""pgdst.simulation.clients.clock."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from pgdst.simulation.clock import START, SimulatedClock
+from pgdst.simulation.clients.clock import START, SimulatedClock
 
 
 def test_the_clock_starts_at_a_fixed_aware_instant() -> None:

@@ -16,8 +16,8 @@ from pgdst.database.databases import Databases
 from pgdst.database.sql_time import sql_determinism
 from pgdst.errors import ConfigurationError
 from pgdst.server.address import Server
-from pgdst.simulation.clock import START, SimulatedClock
-from pgdst.simulation.sql_in_step import act_as, in_step
+from pgdst.simulation.clients.clock import START, SimulatedClock
+from pgdst.simulation.sql_clock import act_as, in_step
 
 HOUR = timedelta(hours=1)
 DRAWS = "SELECT gen_random_uuid()::text, random(), random_normal(), gen_random_uuid()::text"

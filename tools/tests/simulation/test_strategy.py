@@ -8,7 +8,12 @@ import pytest
 from hypothesis import find, settings
 from hypothesis.strategies import DataObject, data, integers
 from pgdst.errors import ScheduleError
-from pgdst.simulation.strategy import PCT, ChoicePoint, Drawn, Exhaustive, Schedule, Strategy, Uniform
+from pgdst.simulation.strategies.bounded import Exhaustive
+from pgdst.simulation.strategies.drawn import Drawn
+from pgdst.simulation.strategies.pct import PCT
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.strategy import ChoicePoint, Strategy
+from pgdst.simulation.strategies.uniform import Uniform
 
 
 def run(strategy: Strategy, *steps: int) -> str:

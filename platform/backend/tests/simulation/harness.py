@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from hypothesis import event
 from hypothesis.stateful import RuleBasedStateMachine
 from pgdst import Backends, Examples, Fault, Ledger, SeededIds, SimulatedClock, Trace, acting_as
-from pgdst.simulation.faults import DEFAULT_MIX, MIXES
-from pgdst.simulation.randomness import NOBODY
+from pgdst.simulation.clients.ids import NOBODY
+from pgdst.simulation.faults.kinds import DEFAULT_MIX, MIXES
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import URL, Engine
 

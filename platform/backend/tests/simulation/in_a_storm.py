@@ -13,8 +13,8 @@ from typing import Final
 
 from hypothesis.strategies import DataObject
 from pgdst import DrawnFaults, Fault, Result, SimulatedClock
-from pgdst.simulation.client import BEGINS
-from pgdst.simulation.faults import ALL, FREEZE, JUMP
+from pgdst.simulation.clients.yield_points import BEGINS
+from pgdst.simulation.faults.kinds import ALL, FREEZE, JUMP
 
 from simulation.at_once import AtOnce, Move, deadlocks_of, named
 from simulation.harness import Exchange, Request

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 from pgdst import Backends, Schedule, Trace
-from pgdst.simulation import concurrency
+from pgdst.simulation.hypothesis import concurrently as concurrency
 from simulation.harness import CleanDatabases, Run
 from simulation.machine import DeepSciFi
 from simulation.profiles import declare

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import precondition
 from pgdst import Backends, Trace
-from pgdst.simulation.examples import limit_shrinking
+from pgdst.simulation.hypothesis.examples import limit_shrinking
 from simulation import profiles
 from simulation.checks import clashes_of, eventually, move
 from simulation.harness import Answer, CleanDatabases, Harness, Run

@@ -12,7 +12,7 @@ from deepsci.notifications.sending import notify
 from deepsci.pagination import decoded, encoded, newest_page, numbered_page
 from fastapi.testclient import TestClient
 from pgdst import SimulatedClock
-from pgdst.simulation.clock import START
+from pgdst.simulation.clients.clock import START
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 

@@ -15,7 +15,7 @@ from deepsci.proposals.schemas import DraftProposal
 from deepsci.transactions import PAUSES
 from fastapi.testclient import TestClient
 from pgdst import Fault, Result, SeededIds, Simulation, Uniform
-from pgdst.simulation.clock import START
+from pgdst.simulation.clients.clock import START
 from sqlalchemy import Engine, func, select
 
 UNDONE = (Fault.SERIALIZATION, Fault.DEADLOCK)

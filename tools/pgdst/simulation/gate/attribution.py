@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pgdst.simulation.client import Client
+from pgdst.simulation.clients.client import Client
 from pgdst.simulation.gate import identity
 from pgdst.simulation.gate.batch import CANCELS, Batch
 

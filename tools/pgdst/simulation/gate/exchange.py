@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pgdst.simulation.faults import RAISED, Fault
+from pgdst.simulation.faults.kinds import RAISED, Fault
 from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.batch import Batch, Statements
 from pgdst.simulation.gate.protocol import Message

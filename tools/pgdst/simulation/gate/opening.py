@@ -6,7 +6,7 @@ from typing import Final
 from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.batch import CANCELS, CONNECTS, Batch
 from pgdst.simulation.gate.stream import Stream
-from pgdst.simulation.parking import SETTING, Parking
+from pgdst.simulation.gate.trigger_points import SETTING, Parking
 
 # Settings that a run needs, whatever the driver: how a prepared statement is planned depends on no history.
 _SETTINGS: Final = {"plan_cache_mode": "force_custom_plan"}

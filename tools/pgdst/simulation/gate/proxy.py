@@ -14,11 +14,11 @@ from typing import Any, Final
 from pgdst.errors import ConfigurationError
 from pgdst.server.address import Server
 from pgdst.server.lifetime import lease
-from pgdst.simulation.garbage import no_collection
 from pgdst.simulation.gate import protocol
+from pgdst.simulation.gate.garbage import no_collection
 from pgdst.simulation.gate.run import Origin, Run
 from pgdst.simulation.gate.session import Session
-from pgdst.simulation.parking import Parking
+from pgdst.simulation.gate.trigger_points import Parking
 
 PORT: Final = 5432  # in the name of the socket
 _LONGEST_PATH: Final = 100  # bytes; the system's limit is 108, on a Mac 104

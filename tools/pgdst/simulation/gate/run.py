@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from pgdst.errors import PgdstError
-from pgdst.simulation.client import Client, Pause
-from pgdst.simulation.faults import Fault
+from pgdst.simulation.clients.client import Client
+from pgdst.simulation.clients.yield_points import Pause
+from pgdst.simulation.faults.kinds import Fault
 
 
 class Run(Protocol):

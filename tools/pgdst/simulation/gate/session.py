@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pgdst.server import full_disk
-from pgdst.simulation.client import AtGate, Client
-from pgdst.simulation.faults import RAISED, Fault
+from pgdst.simulation.clients.client import Client
+from pgdst.simulation.clients.yield_points import AtGate
+from pgdst.simulation.faults.kinds import RAISED, Fault
 from pgdst.simulation.gate import attribution, protocol
 from pgdst.simulation.gate.batch import CANCELS, CLOSES, CONNECTS, ENDS, TERMINATE, Batch
 from pgdst.simulation.gate.exchange import FAILED, IDLE, Exchange

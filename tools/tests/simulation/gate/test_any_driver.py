@@ -17,12 +17,15 @@ from pgdst.errors import ConfigurationError, ForeignServerError, InconclusiveErr
 from pgdst.server.address import Server
 from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.embedded.engine import EmbeddedEngine
-from pgdst.simulation.backends import Backends, backends_of
-from pgdst.simulation.client import Outcome, sqlstate
-from pgdst.simulation.faults import Fault, random_faults
+from pgdst.simulation.clients.client import Outcome, sqlstate
+from pgdst.simulation.faults.kinds import Fault
+from pgdst.simulation.faults.plan import random_faults
+from pgdst.simulation.gate.server_processes import Backends, backends_of
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Exhaustive, Schedule, Uniform
+from pgdst.simulation.strategies.bounded import Exhaustive
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.uniform import Uniform
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 

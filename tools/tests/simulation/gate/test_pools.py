@@ -12,10 +12,12 @@ import pytest
 from conftest import leased_server
 from pgdst.errors import ConfigurationError, ForeignServerError, InconclusiveError
 from pgdst.server.embedded.engine import EmbeddedEngine
-from pgdst.simulation.backends import Backends, backends_of
-from pgdst.simulation.faults import ALL, Fault, random_faults
+from pgdst.simulation.faults.kinds import ALL, Fault
+from pgdst.simulation.faults.plan import random_faults
+from pgdst.simulation.gate.server_processes import Backends, backends_of
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Schedule, Uniform
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.uniform import Uniform
 
 SCHEMA = b"CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL)"
 EMPTY = "TRUNCATE accounts; INSERT INTO accounts VALUES (1, 0)"

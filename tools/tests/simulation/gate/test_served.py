@@ -18,14 +18,18 @@ import pytest
 from conftest import leased_server
 from pgdst.errors import ConfigurationError, InconclusiveError
 from pgdst.server.embedded.engine import EmbeddedEngine
-from pgdst.simulation.backends import Backends, backends_of
-from pgdst.simulation.faults import Fault, Faults, random_faults
+from pgdst.simulation.faults.kinds import Fault
+from pgdst.simulation.faults.plan import Faults, random_faults
 from pgdst.simulation.gate import identity
 from pgdst.simulation.gate.attribution import sets_up
 from pgdst.simulation.gate.batch import Batch
+from pgdst.simulation.gate.server_processes import Backends, backends_of
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Exhaustive, Schedule, Strategy, Uniform
+from pgdst.simulation.strategies.bounded import Exhaustive
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.strategy import Strategy
+from pgdst.simulation.strategies.uniform import Uniform
 
 HERE = Path(__file__).parent / "backends"
 SCHEMA = b"CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL)"
@@ -241,7 +245,7 @@ def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: Backends, 
         served = pids(tmp_path)
     await_the_end(served)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom pgdst.simulation.gate.served import Served\n"
+        "import sys\nfrom pathlib import Path\nfrom pgdst.simulation.served import Served\n"
         "served = Served(sys.argv[1:], None, 20)\nserved.start({})\nprint('here', flush=True)\nsys.stdin.read()\n"
     )
     (tmp_path / "pids").unlink()

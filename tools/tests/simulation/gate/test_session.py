@@ -11,9 +11,10 @@ import pytest
 from conftest import leased_server
 from pgdst.errors import InconclusiveError
 from pgdst.server.embedded.engine import EmbeddedEngine
-from pgdst.simulation.backends import Backends, backends_of
+from pgdst.simulation.gate.server_processes import Backends, backends_of
 from pgdst.simulation.simulation import Simulation
-from pgdst.simulation.strategy import Schedule, Uniform
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.uniform import Uniform
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from pgdst import SimulatedClock
-from pgdst.simulation.randomness import NOBODY
+from pgdst.simulation.clients.ids import NOBODY
 
 from simulation.mirror.agents import AgentMirror
 from simulation.mirror.part import Refusal

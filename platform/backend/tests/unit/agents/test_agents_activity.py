@@ -6,7 +6,7 @@ import pytest
 from deepsci.agents.activity import Activity, activity_of, refuse_dormant
 from deepsci.errors import ApiError
 from deepsci.models import Agent
-from pgdst.simulation.clock import START
+from pgdst.simulation.clients.clock import START
 
 MOMENT = timedelta(microseconds=1)
 

@@ -1,0 +1,1 @@
+"""Whether the same seed gives the same run."""

@@ -1,0 +1,73 @@
+"""How pytest is called for a simulation."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Final
+
+from pgdst.errors import ConfigurationError
+from pgdst.installation import CHECKOUT
+from pgdst.project import Project
+from pgdst.pytest.replay import LINE
+
+MOST_WORKERS: Final = 8
+FAULTS: Final = ("off", "some", "all")  # the mixes of pgdst.simulation.faults.kinds, which takes time to import
+
+
+def command(
+    project: Project,
+    seed: int,
+    profile: str | None,
+    examples: int | None,
+    arguments: Sequence[str],
+    *,
+    workers: int = 1,
+    shard: int | None = None,
+    faults: str | None = None,
+) -> list[str]:
+    """Return the command that runs the simulation, or one shard of it, from the backend's folder.
+
+    With several workers each has a server of its own, and takes shards as long as there are some.
+
+    Raises: ConfigurationError where the simulation's folder does not exist, or pytest-xdist does not.
+    """
+    if not project.simulation.exists():
+        raise ConfigurationError(
+            f"There is no simulation at {project.simulation}. "
+            "Correct `simulation` in [tool.pgdst] of pyproject.toml, or use --simulation."
+        )
+    chosen = [f"--pgdst-seed={seed}"]
+    chosen += [f"--pgdst-shard={shard}"] if shard is not None else []
+    chosen += [f"--pgdst-profile={profile}"] if profile else []
+    chosen += [f"--pgdst-examples={examples}"] if examples else []
+    chosen += [f"--pgdst-faults={faults}"] if faults else []
+    if workers > 1 and shard is None:
+        if find_spec("xdist") is None:
+            raise ConfigurationError(
+                f"{workers} workers need pytest-xdist, which {sys.executable} does not have. "
+                "Install it, or use WORKERS=1."
+            )
+        # Not -x: the shards before the first that fails have to come to their end, so that it is the first.
+        chosen += ["--pgdst-own-servers", f"--numprocesses={workers}", "--dist=load", "--maxschedchunk=1"]
+    else:
+        chosen += ["-x"]
+    pytest = [sys.executable, "-m", "pytest", str(project.simulation), "--tb=short", "-p", "pgdst.pytest.plugin"]
+    return [*pytest, *chosen, *arguments]
+
+
+def default_workers() -> int:
+    """Return how many processes take the shards of a run: as many as there are cores, at most eight."""
+    return min(os.cpu_count() or 1, MOST_WORKERS)
+
+
+def environment(replay: str | None = None) -> dict[str, str]:
+    """Return our environment, in which Python hashes alike in every process and finds the kit.
+
+    `replay` is the line that makes the run again, up to the number of a shard.
+    """
+    hashes = {**os.environ, "PYTHONHASHSEED": "0", **({LINE: replay} if replay else {})}
+    if CHECKOUT is None:
+        return hashes
+    path = os.pathsep.join(filter(None, [str(CHECKOUT / "tools"), os.environ.get("PYTHONPATH")]))
+    return {**hashes, "PYTHONPATH": path}

@@ -1,0 +1,1 @@
+"""Clients of a simulation: where they stop, their clock and their ids."""

@@ -1,0 +1,1 @@
+"""Faults: the kinds, and which strikes whom, and when."""

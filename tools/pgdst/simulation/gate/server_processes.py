@@ -1,0 +1,278 @@
+"""What Postgres says of the clients' backends, and which of them may run."""
+
+import os
+import select
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+
+import psycopg
+from psycopg import waiting
+from psycopg.errors import LockNotAvailable, _WaitTimeout
+from psycopg.generators import execute
+from psycopg.pq.abc import PGresult
+
+from pgdst.errors import InconclusiveError, ServerUnreachableError
+from pgdst.server.address import Server, require_ours
+from pgdst.server.processes import Processes, processes_of
+
+# How long the observer waits for an answer that takes a tenth of a millisecond, until the backend that was stopped last
+# is suspected of having been stopped while it held one of the locks by which Postgres guards its own lists.
+SUSPICIOUS_SECONDS = 0.25
+_TRIES = 20
+ENDS_SECONDS = 5.0
+_RECOVERS_SECONDS = 30.0
+
+_BLOCKERS = b"""
+    SELECT backend, pg_blocking_pids(backend) || pg_safe_snapshot_blocking_pids(backend)
+    FROM unnest($1::int[]) AS backend
+"""
+_ACTIVITY = """
+    SELECT state, wait_event_type, wait_event, query FROM pg_stat_activity WHERE pid = %s
+"""
+# A commit flushes the log up to its own record, and this is the smallest transaction that has one.
+_FLUSH = "SELECT pg_logical_emit_message(true, 'pgdst', '')"
+# The log has a sequence's number 32 ahead, and whether it is written anew depends on when the last checkpoint was: how
+# many numbers a crash loses is up to chance. Here it is always the most that a Postgres may lose.
+_SEQUENCES = "SELECT seqrelid FROM pg_sequence JOIN pg_class ON oid = seqrelid WHERE relpersistence = 'p' ORDER BY 1"
+_AHEAD_OF_SEQUENCE = """
+    SELECT greatest(least(pg_sequence_last_value(seqrelid)::numeric + 32 * seqincrement, seqmax), seqmin)::bigint
+    FROM pg_sequence WHERE seqrelid = %s AND pg_sequence_last_value(seqrelid) IS NOT NULL
+"""
+_SET_SEQUENCE = "SELECT setval(oid, %s) FROM pg_class WHERE oid = %s"
+# Who restarts a sequence in a transaction holds a lock on it, and the client that is struck would be waited for.
+_LOCK_TIMEOUT = "SET lock_timeout = '10ms'"
+
+
+class Backends:
+    """The backends of one server, by their process ids: seen through a connection of its own, stopped by signals."""
+
+    def __init__(self, server: Server, processes: Processes) -> None:
+        self.server = server
+        self._observer = self._connect()
+        self._processes = processes
+        self._frozen: set[int] = set()
+        # A client may just be asking when the scheduler has waited for it long enough.
+        self._lock = threading.Lock()
+        self._suspect: int | None = None  # stopped since the last question
+
+    def blockers(self, *backends: int) -> dict[int, frozenset[int]]:
+        """Return for each backend the ids of those that it waits for: none where it does not wait for a lock.
+
+        Raises: InconclusiveError, where a stopped backend keeps everybody from asking.
+        Source: pg_blocking_pids and pg_safe_snapshot_blocking_pids; 0 stands for a prepared transaction.
+        """
+        with self._lock:
+            return self._ask_for_blockers(backends)
+
+    def _ask_for_blockers(self, backends: Iterable[int]) -> dict[int, frozenset[int]]:
+        result = self._ask([_array(backends)])
+        return dict(_row(result, number) for number in range(result.ntuples))
+
+    def _ask(self, parameters: list[bytes]) -> PGresult:
+        if self._suspect is None:
+            return self._observer.pgconn.exec_prepared(b"blockers", parameters)
+        for _attempt in range(_TRIES):
+            self._observer.pgconn.send_query_prepared(b"blockers", parameters)
+            try:
+                [result] = self._answer(SUSPICIOUS_SECONDS)
+            except _WaitTimeout:
+                self._let_go_and_stop_again()
+            else:
+                self._suspect = None
+                return result
+        raise InconclusiveError(f"The backend {self._suspect} can't be stopped at a place where others can go on.")
+
+    def freeze(self, backend: int) -> None:
+        """Stop a backend that waits for a lock, so that it does not go on when the lock is released."""
+        with self._lock:
+            self._processes.stop(backend)
+            self._frozen.add(backend)
+            self._suspect = backend
+
+    def _connect(self) -> psycopg.Connection:
+        """Return a new observer, as soon as the server takes one. Raises: InconclusiveError, ForeignServerError."""
+        deadline = time.monotonic() + _RECOVERS_SECONDS
+        while True:
+            try:
+                observer = self.server.with_database("postgres").connect()
+                break
+            except ServerUnreachableError as error:
+                if time.monotonic() > deadline:
+                    raise InconclusiveError(f"The server did not recover within {_RECOVERS_SECONDS:g} s.") from error
+                time.sleep(0.005)
+        require_ours(observer, self.server.run_id)
+        # By libpq itself: the question is asked several times a step, and psycopg would take as long again as Postgres.
+        observer.pgconn.prepare(b"blockers", _BLOCKERS)
+        return observer
+
+    def _let_go_and_stop_again(self) -> None:
+        """Stop the suspect elsewhere: its deadlock check, which holds locks that all need, may just have been on."""
+        assert self._suspect is not None
+        self._processes.resume(self._suspect)
+        self._answer(None)
+        self._processes.stop(self._suspect)
+
+    def _answer(self, timeout_seconds: float | None) -> list[PGresult]:
+        pgconn = self._observer.pgconn
+        return waiting.wait(execute(pgconn), pgconn.socket, timeout=timeout_seconds)
+
+    def thaw(self, *backends: int) -> None:
+        """Let backends that were stopped go on; the others are left alone."""
+        with self._lock:
+            stopped = self._frozen.intersection(backends)
+            if stopped:
+                self._processes.resume(*sorted(stopped))
+                self._frozen -= stopped
+            if self._suspect in stopped:
+                self._suspect = None
+
+    def thaw_all(self) -> None:
+        """Let every backend go on."""
+        self.thaw(*self._frozen)
+
+    def activity(self, backend: int) -> str:
+        """Return what Postgres says that a backend does."""
+        with self._lock:
+            row = self._observer.execute(_ACTIVITY, (backend,)).fetchone()
+        if row is None:
+            return "its backend has ended"
+        state, wait_type, wait, query = row
+        return f"its backend is {state}, waiting for {wait_type or 'nothing'}: {wait or '-'}, query: {query}"
+
+    def cancel(self, backend: int) -> None:
+        """Cancel a backend's statement."""
+        with self._lock:
+            self._observer.execute("SELECT pg_cancel_backend(%s)", (backend,))
+
+    def crash(self, backend: int, databases: Sequence[str]) -> None:
+        """Kill a backend, so that the server ends all others and recovers; return when it answers again.
+
+        What open transactions have written is on disk then, or how far tables have come afterwards would depend on what
+        the server had flushed by itself. Sequences of these databases have lost the most numbers that they can.
+
+        Raises: InconclusiveError, where it does not.
+        """
+        ahead = {name: self._ahead_of_sequences(name) for name in databases}
+        own = self._observer.info.backend_pid
+        with ExitStack() as stack, self._lock:
+            if not self._has(backend):
+                # An earlier crash has ended it, and its client has not noticed yet: any other does as well. Not the
+                # observer, whose end must show that the server has noticed: who is killed hangs up before it is missed.
+                other = stack.enter_context(closing(self.server.with_database("postgres").connect()))
+                backend = other.info.backend_pid
+            self._ask_for_blockers([own])  # none of the stopped keeps the observer from its transaction's lock now
+            self._observer.execute(_FLUSH)
+            self._processes.kill(backend)
+            # Those that are stopped die as they are: let go they might write, and the server would wait for them.
+            for one in sorted(self._frozen - {backend}):
+                self._processes.kill(one)
+            self._frozen.clear()
+            self._suspect = None
+            _wait_until_closed(self._observer)
+            self._observer.close()
+            self._observer = self._connect()
+        for name, sequences in ahead.items():
+            self._set_sequences(name, sequences)
+
+    def _ahead_of_sequences(self, database: str) -> list[tuple[int, int]]:
+        """Return the sequences of a database that were used, by their oids, and the number that each would be set to.
+
+        One that somebody is restarting at this moment is left out.
+        """
+        ahead = []
+        with closing(self.server.with_database(database).connect()) as connection:
+            connection.execute(_LOCK_TIMEOUT)
+            for (oid,) in connection.execute(_SEQUENCES).fetchall():
+                with suppress(LockNotAvailable):
+                    ahead += [(value, oid) for (value,) in connection.execute(_AHEAD_OF_SEQUENCE, [oid])]
+        return ahead
+
+    def _set_sequences(self, database: str, sequences: list[tuple[int, int]]) -> None:
+        if sequences:
+            with closing(self.server.with_database(database).connect()) as connection, connection.pipeline():
+                for sequence in sequences:
+                    connection.execute(_SET_SEQUENCE, sequence)
+
+    @contextmanager
+    def no_connection_left(self) -> Iterator[None]:
+        """Take all connections that the server has left, for this block; all of them are free again at its end."""
+        taken: list[psycopg.Connection] = []
+        try:
+            while True:
+                try:
+                    taken.append(self.server.with_database("postgres").connect())
+                except ServerUnreachableError as error:
+                    if isinstance(error.__cause__, psycopg.OperationalError) and "too many clients" in str(error):
+                        break
+                    raise
+            yield
+        finally:
+            ended = [connection.info.backend_pid for connection in taken]
+            for connection in taken:
+                connection.close()
+            for backend in ended:
+                self.wait_until_gone(backend, _RECOVERS_SECONDS)
+
+    def close(self) -> None:
+        """Let every backend go on, and close the observer's connection."""
+        try:
+            self.thaw_all()
+        finally:
+            self._observer.close()
+
+    def terminate(self, backends: Iterable[int]) -> None:
+        """End sessions; those that have ended are left alone."""
+        with self._lock:
+            self._observer.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (list(backends),))
+
+    def wait_until_gone(self, backend: int, deadline_seconds: float) -> bool:
+        """Return whether a session ended in time, its locks released."""
+        deadline = time.monotonic() + deadline_seconds
+        while self._is_there(backend):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.0005)
+        return True
+
+    def require_gone(self, backend: int, which: str) -> None:
+        """Return once a session has ended. Raises: InconclusiveError, where it does not."""
+        if not self.wait_until_gone(backend, ENDS_SECONDS):
+            raise InconclusiveError(f"A session {which} did not end within {ENDS_SECONDS:g} s.")
+
+    def _is_there(self, backend: int) -> bool:
+        with self._lock:
+            return self._has(backend)
+
+    def _has(self, backend: int) -> bool:
+        query = "SELECT FROM pg_stat_activity WHERE pid = %s"
+        return self._observer.execute(query, (backend,)).fetchone() is not None
+
+
+def _wait_until_closed(connection: psycopg.Connection) -> None:
+    descriptor = connection.pgconn.socket
+    deadline = time.monotonic() + _RECOVERS_SECONDS
+    while time.monotonic() < deadline:
+        readable, _, _ = select.select([descriptor], [], [], _RECOVERS_SECONDS)
+        if readable and not os.read(descriptor, 65536):
+            return
+    raise InconclusiveError("The server did not end its sessions when one of its backends was killed.")
+
+
+def _array(numbers: Iterable[int]) -> bytes:
+    return b"{%s}" % b",".join(b"%d" % number for number in numbers)
+
+
+def _row(result: PGresult, number: int) -> tuple[int, frozenset[int]]:
+    backend, found = result.get_value(number, 0), result.get_value(number, 1)
+    assert backend is not None
+    assert found is not None
+    return int(backend), frozenset(int(one) for one in found.strip(b"{}").split(b",") if one)
+
+
+@contextmanager
+def backends_of(server: Server) -> Iterator[Backends]:
+    """Yield the backends of a server of the kit's; whatever happened, none of them is left stopped."""
+    with processes_of(server) as processes, closing(Backends(server, processes)) as backends:
+        yield backends

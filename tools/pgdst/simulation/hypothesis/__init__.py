@@ -1,0 +1,1 @@
+"""Simulations within Hypothesis: drawn from the seed alone, several clients in a state machine."""

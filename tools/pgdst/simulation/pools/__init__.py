@@ -1,0 +1,1 @@
+"""Pools of drivers' own: asyncpg's and psycopg_pool's."""

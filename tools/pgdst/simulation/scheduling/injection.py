@@ -1,0 +1,69 @@
+"""What a fault does to the server's processes, and to the clock."""
+
+import time
+from collections.abc import Callable, MutableMapping
+
+from pgdst.errors import InconclusiveError
+from pgdst.simulation.clients.client import Client
+from pgdst.simulation.clients.clock import SimulatedClock
+from pgdst.simulation.faults.kinds import CUT, FREEZE, Fault
+from pgdst.simulation.gate.proxy import Proxy
+from pgdst.simulation.gate.server_processes import ENDS_SECONDS, Backends
+from pgdst.simulation.gate.trigger_points import Parking
+
+
+class Injection:
+    """Strikes in one run. `parkings`, by their backends, are kept as they are after a crash."""
+
+    def __init__(
+        self, backends: Backends, proxy: Proxy, clock: SimulatedClock, parkings: MutableMapping[int, Parking]
+    ) -> None:
+        self._backends = backends
+        self._proxy = proxy
+        self._clock = clock
+        self._parkings = parkings
+
+    def strike(self, client: Client, fault: Fault, backend: int) -> None:
+        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
+        if fault is Fault.CRASH:
+            self._crash(backend)
+        elif fault is Fault.FROZEN:
+            self._backends.freeze(backend)
+            self._clock.advance(FREEZE)
+            self._backends.thaw(backend)
+        else:
+            if fault is Fault.TERMINATED:
+                self._backends.terminate([backend])
+            self._backends.require_gone(backend, f"of {client.name}, whose connection was {fault},")
+            self._proxy.died(backend, unheard=fault in CUT)
+
+    def _crash(self, backend: int) -> None:
+        self._backends.crash(backend, self._proxy.databases())
+        self._proxy.all_died()
+        found = list(self._parkings.values())
+        for parking in found:
+            parking.reopen()
+        self._parkings.clear()
+        self._parkings.update({parking.backend: parking for parking in found})
+
+    def end_wait(self, backend: int, fault: Fault | None) -> None:
+        """Ask the server to end a statement that waits for a lock."""
+        if fault is Fault.TERMINATED:
+            self._backends.terminate([backend])
+        elif fault is Fault.CANCELLED:
+            self._backends.cancel(backend)
+
+    def wait_has_ended(self, client: Client, fault: Fault, waits: Callable[[], bool]) -> None:
+        """Return when the fault has ended the client's wait: until then it would still seem to be blocked.
+
+        Raises: InconclusiveError, where it does not.
+        """
+        assert client.backend is not None
+        if fault is Fault.TERMINATED:  # which its client is told before its locks are released
+            self._backends.require_gone(client.backend, f"of {client.name}, which was terminated,")
+            self._proxy.died(client.backend, unheard=False)
+            return
+        deadline = time.monotonic() + ENDS_SECONDS
+        while waits():
+            if time.monotonic() > deadline:
+                raise InconclusiveError(f"{client.name} still waits for a lock, although its wait was ended.")

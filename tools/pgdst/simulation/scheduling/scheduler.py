@@ -1,0 +1,387 @@
+"""Several clients of one database, one step at a time: the schedule alone decides who goes on, and who gets a lock.
+
+A step lasts from one gate to the next: a statement is sent and answered, then the client's own code runs up to what it
+sends next. A statement that waits for a lock ends its step there; its backend is stopped, so that it does not go on
+before the schedule lets it, when the lock has been released.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+
+from pgdst.errors import InconclusiveError, PgdstError
+from pgdst.server import full_disk
+from pgdst.simulation.clients.client import Client
+from pgdst.simulation.clients.clock import SimulatedClock
+from pgdst.simulation.clients.yield_points import BEGINS, AtGate, Blocked, Ended, Pause, Waiting
+from pgdst.simulation.faults.kinds import JUMP, Fault, possible_at
+from pgdst.simulation.faults.plan import Faults
+from pgdst.simulation.gate.proxy import Proxy
+from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.session import AtWire
+from pgdst.simulation.result import Result, Step
+from pgdst.simulation.scheduling import diagnosis
+from pgdst.simulation.scheduling.injection import Injection
+from pgdst.simulation.scheduling.wait_graph import WaitGraph, WaitsFor, is_in_cycle
+from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.strategy import ChoicePoint, Strategy
+
+# Without an answer for so long, Postgres is asked whether the statement waits for a lock; then ever more rarely.
+ASK_AFTER_SECONDS = 0.0006
+ASK_AT_LEAST_EVERY_SECONDS = 0.02
+STALL_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
+_GIVE_UP_SECONDS = 2.0
+_WORDS: dict[tuple[Fault, ...], str] = {}
+_SHOWN = 40  # characters of what another client would do
+
+
+class Scheduler:
+    """One run of some clients. To be used once."""
+
+    def __init__(
+        self,
+        backends: Backends,
+        strategy: Strategy,
+        faults: Faults | None,
+        *,
+        clock: SimulatedClock,
+        proxy: Proxy,
+        in_a_loop: Callable[[Coroutine[Any, Any, Any]], Any],
+        stall_seconds: float,
+        deadline_seconds: float,
+    ) -> None:
+        self._in_a_loop = in_a_loop
+        self.turn: Client | None = None  # who has it
+        self.number = 0  # of the step
+        self._proxy = proxy
+        self._leaving: list[Pause] = []
+        self._backends = backends
+        self._strategy = strategy
+        self._faults = faults
+        self._clock = clock
+        self._struck: dict[int, Fault] = {}
+        self._parkings = {parking.backend: parking for parking in proxy.parkings.values()}
+        self._injection = Injection(backends, proxy, clock, self._parkings)
+        self._stall_seconds = stall_seconds
+        self._ends_at = time.monotonic() + deadline_seconds
+        self._deadline_seconds = deadline_seconds
+        self._clients: dict[str, Client] = {}
+        self._waits = WaitGraph(backends, self._clients, self._parkings)
+        self._victim: Client | None = None
+        self._last: Client | None = None
+        self._schedule: list[str] = []
+        self._preempts = False
+        self._refused: PgdstError | None = None
+        self._thread = threading.get_ident()
+        self._is_over = False
+        self.result = Result({})
+
+    def spawn(self, name: str, function: Callable[[], Any]) -> None:
+        """Add a client."""
+        self._clients[name] = Client(name, function, self, self._in_a_loop)
+
+    def run(self) -> Result:
+        """Let the clients go on, one at a time, until all have ended.
+
+        Raises: InconclusiveError, ScheduleError, and what the strategy raises; then no client goes on.
+        """
+        try:
+            for client in self._clients.values():
+                client.thread.start()
+            while self._go_on():
+                pass
+        except BaseException:
+            self._abandon()
+            raise
+        for name, client in self._clients.items():
+            self.result.outcomes[name] = client.outcome
+        self.result.schedule = Schedule(tuple(self._schedule), self._struck)
+        return self.result
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the clients."""
+        return self._clients.keys()
+
+    # What clients call in their own threads, and the gate in the scheduler's, which relays.
+
+    def take_back(self, client: Client, pause: Pause) -> None:
+        """Note that the client has stopped at this pause."""
+        client.pause = pause
+        self._proxy.wake()
+
+    def stop(self, client: Client, pause: Pause) -> None:
+        """Note that the client has stopped at this pause."""
+        client.pause = pause
+
+    def leaves(self, pause: Pause) -> None:
+        """Note that who has the turn has closed a connection: a step of its own before what it comes to next."""
+        self._leaving.append(pause)
+
+    def uses(self, client: Client, backend: int) -> None:
+        """Note that this backend works for the client now."""
+        self._waits.uses(client, backend)
+
+    def note_answer(self, client: Client, what: str, answer: str) -> None:
+        """Put what a statement came to into the trace."""
+        self._note(client, what, answer)
+
+    def note_wait(self, client: Client, what: str, blocker: int) -> None:
+        """Put into the trace for whom the victim of a deadlock has waited."""
+        self._note(client, what, self._waits.in_words_of_a_victim(client, blocker))
+
+    def opened(self, backend: int) -> None:
+        """Let a new session stop inside statements, as all others do."""
+        for parking in self._parkings.values():
+            parking.hold_if_placed(backend)
+
+    def strike(self, client: Client, fault: Fault, backend: int) -> None:
+        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
+        if fault is Fault.CRASH and self._is_over:
+            raise InconclusiveError("The run is over.")
+        self._injection.strike(client, fault, backend)
+
+    def no_connection_left(self) -> AbstractContextManager[None]:
+        """Take all connections that the server has left, for a block."""
+        return self._backends.no_connection_left()
+
+    def full_disk(self) -> str:
+        """Return the path of a file, as the server knows it, which the server finds no room to write."""
+        return full_disk.file_of(self._backends.server)
+
+    def closed(self, client: Client, backend: int) -> None:
+        """Return once the backend has ended."""
+        self._backends.require_gone(backend, f"of a connection that {client.name} closed")
+        self._note(client, "close", "done")
+
+    def refuse(self, why: str) -> PgdstError:
+        """End the run before its next step, and return the error that it ends with."""
+        self._refused = self._refused or InconclusiveError(why)
+        return self._refused
+
+    def require_no_other(self) -> None:
+        """Return only in the thread that the run was started in. Raises: InconclusiveError."""
+        if threading.get_ident() != self._thread:
+            raise self.refuse(
+                f"The thread {threading.current_thread().name} is no client, and sent something through an attached "
+                "engine during the run. Spawn a client for it; where a client only waits for it, start it by "
+                "asyncio.to_thread, or in a copy of the client's context (contextvars.copy_context)."
+            )
+
+    # What the scheduler does, while no client runs.
+
+    def _go_on(self) -> bool:
+        """Let one client take a step; return whether any can take another."""
+        self._proxy.pump(0)  # what came out of turn is refused
+        if self._refused is not None:
+            raise self._refused
+        if all(isinstance(client.pause, Ended) for client in self._clients.values()):
+            if doubt := self._proxy.doubtful():
+                raise self.refuse(doubt)
+            return False
+        candidates = self._candidates() or self._after_a_time_out()
+        if not candidates:
+            self._give_up("No client can go on")
+        can_stay = self._last in candidates
+        chosen = self._choose(candidates, can_stay=can_stay)
+        self._note_choice(candidates, chosen)
+        self._preempts = can_stay and chosen is not self._last
+        self.result.preemptions += self._preempts
+        self._schedule.append(chosen.name)
+        self._last = chosen
+        self._step(chosen)
+        self._settle(chosen)
+        return True
+
+    def _candidates(self) -> list[Client]:
+        """Return who can go on: first who took the last step, then the others in the order of their names after it."""
+        able = [client for client in self._clients.values() if self._can_go_on(client)]
+        if not able:
+            return []
+        names = list(self._clients)
+        start = names.index(self._last.name) if self._last else 0
+        return sorted(able, key=lambda client: (names.index(client.name) - start) % len(names))
+
+    def _can_go_on(self, client: Client) -> bool:
+        pause = client.pause
+        if isinstance(pause, Waiting):
+            return pause.is_over() or (pause.is_sleep and pause.until == self._next_moment())
+        return isinstance(pause, AtGate) or (isinstance(pause, Blocked) and pause.backends <= self._parkings.keys())
+
+    def _next_moment(self, *, sleeps_alone: bool = True) -> timedelta | None:
+        waits = (client.pause for client in self._clients.values() if isinstance(client.pause, Waiting))
+        moments = (wait.until for wait in waits if wait.is_sleep or not sleeps_alone)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _after_a_time_out(self) -> list[Client]:
+        """Return whose wait is the next to time out, where nobody can go on otherwise."""
+        moment = self._next_moment(sleeps_alone=False)
+        waits = [c for c in self._clients.values() if isinstance(c.pause, Waiting) and c.pause.until == moment]
+        return waits if moment is not None else []
+
+    def _choose(self, candidates: list[Client], *, can_stay: bool) -> Client:
+        if len(candidates) == 1 and not isinstance(self._strategy, Schedule):  # which may not fit here
+            return candidates[0]
+        point = ChoicePoint(len(self._schedule) + 1, tuple(client.name for client in candidates), can_stay)
+        return candidates[self._strategy.choose(point)]
+
+    def _note_choice(self, candidates: Sequence[Client], chosen: Client) -> None:
+        """Put into the trace who could have taken the step, and what can strike who does."""
+        able = ", ".join([f"{client.name} at {_short(client.pause)}" for client in candidates])
+        self.result.trace.append(f"{self.number + 1} can be of {able}; possible faults: {_in_words(chosen.pause)}")
+
+    def _step(self, client: Client) -> None:
+        """Give the client the turn and take it back. Raises: InconclusiveError."""
+        self.number += 1
+        pause = client.pause
+        client.fault = self._faults.strike(self.number, possible_at(pause)) if self._faults else None
+        if client.fault is not None:
+            self._struck[self.number] = client.fault
+            self._note(client, "fault", client.fault)
+        if client.fault in (Fault.CLOCK, Fault.CLOCK_BACK):
+            move = self._clock.advance if client.take_fault() is Fault.CLOCK else self._clock.set_back
+            move(JUMP)
+        if isinstance(pause, Blocked):
+            self._let_go(client, pause)
+        elif isinstance(pause, Waiting):
+            self._pass_time(client, pause)
+        elif isinstance(pause, AtGate) and pause.what == BEGINS:
+            self._note(client, BEGINS, "")
+        self._give_turn(client)
+
+    def _give_turn(self, client: Client) -> None:
+        """Let the client go on, and return when it has stopped again. Raises: InconclusiveError."""
+        self.turn = client
+        try:
+            client.give_turn()
+            self._take_turn_back(client)
+        finally:
+            self.turn = None
+
+    def _let_go(self, client: Client, pause: Blocked) -> None:
+        assert client.backend is not None
+        fault = client.take_fault()
+        self._injection.end_wait(client.backend, fault)
+        if fault is None:
+            for backend in pause.backends:
+                self._parkings[backend].let_pass(client.backend)
+        self._note(client, _doing(client), "goes on")
+        self._backends.thaw(client.backend)
+        if fault is not None:
+            self._injection.wait_has_ended(client, fault, lambda: bool(self._waits.ask(client)[client.backend or 0]))
+
+    def _pass_time(self, client: Client, pause: Waiting) -> None:
+        if pause.until is not None and not pause.is_over() and pause.until > pause.clock.elapsed():
+            pause.clock.advance(pause.until - pause.clock.elapsed())
+        self._note(client, pause.what, f"over at {pause.clock.now().isoformat()}")
+
+    def _take_turn_back(self, client: Client) -> None:
+        """Relay until the client has stopped; ask whether it waits where nothing is answered."""
+        stalls_at = time.monotonic() + self._stall_seconds
+        patience = ASK_AFTER_SECONDS
+        while client.pause is None:
+            is_asked = client.session is not None and client.session.may_wait
+            left = min(stalls_at, self._ends_at) - time.monotonic()
+            if left <= 0:
+                self._give_up(self._why_it_hangs(client))
+            if not self._proxy.pump(min(left, patience) if is_asked else left) and is_asked:
+                client.pause = self._waits.whether_blocked(client, as_victim=self._victim is client)
+                patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
+            if self._refused is not None:
+                raise self._refused
+        # What it has closed before it stopped, and what else another process says for it. Not while it is blocked: as a
+        # deadlock's victim it may have its answer already, which counts when it goes on.
+        at_wire = isinstance(client.pause, AtWire) and not self._proxy.has_other_processes
+        if not at_wire and not isinstance(client.pause, Blocked):
+            self._proxy.hear_all()
+        if self._leaving:
+            leaving, self._leaving = self._leaving, []
+            behind = [*leaving, client.pause, *client.later]
+            client.pause, client.later = behind[0], behind[1:]
+
+    def _settle(self, client: Client) -> None:
+        """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""
+        for parking in self._parkings.values():
+            parking.settle()
+        waits_for = self._stop_waiting(client) if isinstance(client.pause, Blocked) else None
+        if isinstance(client.pause, Ended):
+            self._note(client, "ends", str(client.outcome))
+        self._waits.see_who_is_free(waits_for)
+
+    def _stop_waiting(self, client: Client) -> WaitsFor | None:
+        """Stop the backend of a client that waits, unless it has closed a cycle: then it is the deadlock's victim.
+
+        It also is where its wait has ended while nobody else ran: on a slow machine its deadlock check fires before it
+        could be stopped. Its error tells the trace for whom it waited, as that may have been too short to be seen.
+        """
+        assert client.backend is not None
+        while isinstance(client.pause, Blocked):
+            self._backends.freeze(client.backend)
+            waits_for = self._waits.ask(client)
+            if (blockers := waits_for[client.backend]) and not is_in_cycle(client.backend, waits_for):
+                self._note(client, _doing(client), self._waits.in_words(blockers))
+                return waits_for
+            self._victim = client
+            self._backends.thaw(client.backend)
+            self._give_turn(client)
+            self._victim = None
+        return None
+
+    def _note(self, client: Client, what: str, answer: str) -> None:
+        step = Step(self.number, client.name, what, answer, self._preempts)
+        self.result.steps.append(step)
+        self.result.trace.append(str(step))
+
+    # The end of a run that has no result.
+
+    def _give_up(self, why: str) -> None:
+        if self._refused is not None:
+            raise self._refused
+        told = [
+            diagnosis.state_of(client, self._waits, self._backends)
+            for client in self._clients.values()
+            if not isinstance(client.pause, Ended)
+        ]
+        raise InconclusiveError(
+            "\n".join([f"{why}, so this run says nothing.", *told, f"schedule: {Schedule(tuple(self._schedule))}"])
+        )
+
+    def _why_it_hangs(self, client: Client) -> str:
+        if time.monotonic() >= self._ends_at:
+            return f"The run has not ended within {self._deadline_seconds:g} s"
+        return diagnosis.why_it_stalls(client, self._stall_seconds, in_another=self._proxy.has_other_processes)
+
+    def _abandon(self) -> None:
+        """Let every client end by an error: no statement of theirs goes on, and none of their backends is left."""
+        self._is_over = True
+        self._proxy.abandon()
+        self._backends.terminate(client.backend for client in self._clients.values() if client.backend is not None)
+        self._backends.thaw_all()
+        for client in self._clients.values():
+            client.abandon()
+        deadline = time.monotonic() + _GIVE_UP_SECONDS
+        for client in self._clients.values():
+            if client.thread.is_alive():  # an interrupt may have come before it was started
+                client.thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _doing(client: Client) -> str:
+    """Return the statement that a client waits in."""
+    assert client.session is not None
+    return client.session.doing
+
+
+def _in_words(pause: Pause | None) -> str:
+    """Return the faults that can strike here."""
+    kinds = possible_at(pause)
+    return _WORDS.get(kinds) or _WORDS.setdefault(kinds, " ".join(kinds) or "none")
+
+
+def _short(pause: Pause | None) -> str:
+    if isinstance(pause, AtGate | Waiting):
+        return pause.what[:_SHOWN]
+    return "a lock that is free" if isinstance(pause, Blocked) and not pause.backends else "a stop inside"

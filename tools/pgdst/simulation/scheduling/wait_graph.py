@@ -1,0 +1,93 @@
+"""Who waits for whom: circles in what Postgres says of locks."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from pgdst.simulation.clients.client import Client
+from pgdst.simulation.clients.yield_points import Blocked
+from pgdst.simulation.gate.server_processes import Backends
+
+WaitsFor = Mapping[int, frozenset[int]]
+
+
+def who_waits_for(backend: int | None, clients: Iterable[Client]) -> set[int]:
+    """Return the backends that wait for this one, be it by way of others, as Postgres has said last."""
+    blocked = [(one.backend, one.pause.backends) for one in clients if isinstance(one.pause, Blocked)]
+    waits_for = {one: blockers for one, blockers in blocked if one not in (None, backend)}
+    return {one for one in waits_for if _reaches(one, backend, waits_for)}
+
+
+def _reaches(one: int, other: int | None, waits_for: WaitsFor) -> bool:
+    """Return whether one waits for the other, be it by way of others, or is the other."""
+    reached, ahead = set(), [one]
+    while ahead:
+        found = ahead.pop()
+        if found == other:
+            return True
+        if found not in reached:
+            reached.add(found)
+            ahead.extend(waits_for.get(found, ()))
+    return False
+
+
+def is_in_cycle(backend: int, waits_for: WaitsFor) -> bool:
+    """Return whether whom the backend waits for waits for it."""
+    return any(_reaches(one, backend, waits_for) for one in waits_for[backend])
+
+
+class WaitGraph:
+    """Who waits for whom in a run, as Postgres says, and by which names the trace tells it.
+
+    `parkings` are those who hold a statement inside, by their backends.
+    """
+
+    def __init__(self, backends: Backends, clients: Mapping[str, Client], parkings: Collection[int]) -> None:
+        self._backends = backends
+        self._clients = clients
+        self._parkings = parkings
+        self._users: dict[int, str] = {}  # the client whom a backend served last
+
+    def uses(self, client: Client, backend: int) -> None:
+        """Note that this backend works for the client now: a pool lends one to several in the course of a run."""
+        self._users[backend] = client.name
+        client.backend = backend
+
+    def ask(self, *others: Client) -> WaitsFor:
+        """Ask for whom each client waits that is blocked, and these others."""
+        clients = [one for one in self._clients.values() if one in others or isinstance(one.pause, Blocked)]
+        return self._backends.blockers(*(one.backend for one in clients if one.backend is not None))
+
+    def whether_blocked(self, client: Client, *, as_victim: bool) -> Blocked | None:
+        """Ask Postgres whether the client's statement waits for a lock.
+
+        The victim of a deadlock is let wait until its deadlock check has fired.
+        """
+        assert client.backend is not None
+        found = self.ask(client)
+        if as_victim and is_in_cycle(client.backend, found):
+            return None
+        blockers = found[client.backend]
+        return Blocked(blockers) if blockers else None
+
+    def see_who_is_free(self, found: WaitsFor | None) -> None:
+        """Note for whom each blocked client waits now, which is asked where it was not `found` just before."""
+        blocked = [client for client in self._clients.values() if isinstance(client.pause, Blocked)]
+        if blocked:
+            found = found or self.ask()
+            for client in blocked:
+                client.pause = Blocked(found[client.backend or 0])
+
+    def in_words(self, blockers: frozenset[int]) -> str:
+        """Return for whom somebody waits that is behind these backends."""
+        if all(one in self._parkings for one in blockers):
+            return "stops inside"
+        return "waits for " + ", ".join(sorted({self._users.get(backend, "somebody else") for backend in blockers}))
+
+    def in_words_of_a_victim(self, client: Client, blocker: int) -> str:
+        """Return for whom the victim of a deadlock has waited, of which Postgres names one.
+
+        Where several wait for it, each may have closed the circle: which of them Postgres names depends on the places
+        of their processes. So all are named.
+        """
+        waiting = who_waits_for(client.backend, self._clients.values())
+        names = {self._users.get(backend, "somebody else") for backend in waiting or {blocker}}
+        return f"waits for {'one of ' if len(names) > 1 else ''}{', '.join(sorted(names))}"

@@ -1,0 +1,1 @@
+"""SQLAlchemy's engines in a simulation: their connections, their pools, their mappers."""

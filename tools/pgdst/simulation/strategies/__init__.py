@@ -1,0 +1,1 @@
+"""Strategies: who goes on at each choice of a schedule."""

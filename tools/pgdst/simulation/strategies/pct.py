@@ -1,0 +1,34 @@
+"""Probabilistic concurrency testing."""
+
+from random import Random
+
+from pgdst.errors import ScheduleError
+from pgdst.simulation.strategies.strategy import ChoicePoint
+
+
+class PCT:
+    """Probabilistic concurrency testing: a random order of the clients, changed at depth - 1 random steps.
+
+    A bug that needs `depth` steps in a certain order is found with a probability of at least 1 / (n * steps ** (depth -
+    1)) a run, for n clients and a run of so many steps.
+    Source: Burckhardt et al., A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs, ASPLOS 2010.
+    """
+
+    def __init__(self, seed: int, depth: int, steps: int) -> None:
+        if depth < 1 or steps < 1:
+            raise ScheduleError(f"PCT needs a depth and a number of steps from 1 on, found {depth} and {steps}.")
+        self._random = Random(seed)  # noqa: S311  # seeded random is the point
+        self._changes = {self._random.randint(1, steps): -change for change in range(1, depth)}
+        self._priorities: dict[str, float] = {}
+        self._last_step = 0
+
+    def choose(self, point: ChoicePoint) -> int:
+        """Return who has the highest priority; at a change, who had it falls below all others first."""
+        for candidate in sorted(point.candidates):
+            self._priorities.setdefault(candidate, self._random.random())
+        # Steps without a choice are passed over, and a change among them is due now.
+        for step in sorted(self._changes):
+            if step <= point.step:
+                highest = max(point.candidates, key=self._priorities.__getitem__)
+                self._priorities[highest] = self._changes.pop(step)
+        return max(range(len(point.candidates)), key=lambda index: self._priorities[point.candidates[index]])

@@ -1,0 +1,27 @@
+"""Who goes on: the choices of a schedule.
+
+A choice is a number: 0 lets the same client go on, the others follow in a fixed order. So a schedule of zeros runs one
+client after another, and each number above zero, where the same client could have gone on, is a preemption.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class ChoicePoint:
+    """A place where the schedule has a choice.
+
+    `candidates` are the clients who can go on; where `can_stay`, the first is the one that took the last step.
+    """
+
+    step: int  # from 1
+    candidates: tuple[str, ...]
+    can_stay: bool
+
+
+class Strategy(Protocol):
+    """Chooses at each point where there are two candidates or more."""
+
+    def choose(self, point: ChoicePoint) -> int:
+        """Return the index of the candidate that takes the next step."""
