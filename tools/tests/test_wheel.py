@@ -13,7 +13,7 @@ import pytest
 from conftest import KIT, QUICKER_ENGINE, Sandbox
 from installed import Installed, build, environment
 from pgdst.launch import NEEDED
-from test_pytest_plugin import CAREFUL
+from tiny_backend import TWO_CLIENTS
 
 LOADED_ONCE = """
 def test_it(request, pgdst_seed):
@@ -79,7 +79,7 @@ def test_a_backends_tests_simulate_with_nothing_but_the_wheel(
     cold_sandbox: Sandbox, installed: Installed, engine: str
 ) -> None:
     """The plugin is found without `pytest_plugins`, a snapshot is made and used, clients are scheduled."""
-    _without_conftest(cold_sandbox).joinpath("tests/test_it.py").write_text(CAREFUL)
+    _without_conftest(cold_sandbox).joinpath("tests/test_it.py").write_text(TWO_CLIENTS)
     around: list[str | Path] = [installed.python, "-m", "pgdst", "with-postgres", "--engine", engine, "--"]
     tests: list[str | Path] = [installed.python, "-m", "pytest", "-q", "tests/test_it.py"]
     first, second = (cold_sandbox.run(*around, *tests, PGDST_TIMINGS="1") for _ in range(2))
@@ -113,7 +113,7 @@ def test_the_plugin_may_be_named_again(
 @pytest.mark.long
 def test_it_is_found_by_the_rootdir_too(sandbox: Sandbox, installed: Installed) -> None:
     """As an editor calls it, from a folder above several projects."""
-    (_without_conftest(sandbox) / "tests" / "test_it.py").write_text(CAREFUL)
+    (_without_conftest(sandbox) / "tests" / "test_it.py").write_text(TWO_CLIENTS)
     above = sandbox.inside(sandbox.root.parent)
     done = above.run(
         installed.python, "-m", "pytest", "-q", f"{sandbox.root}/tests/test_it.py", PGDST_ENGINE="embedded"

@@ -23,6 +23,26 @@ from sqlalchemy import Column, Integer, MetaData, Table
 metadata = MetaData()
 Table("things", metadata, Column("id", Integer, primary_key=True))
 """
+# Two clients of a simulation, with everything closed that is opened.
+TWO_CLIENTS = """
+from pgdst import Uniform
+from sqlalchemy import create_engine, text
+
+
+def test_it(simulation, database):
+    engine = create_engine(database)
+    simulation.attach(engine)
+
+    def insert():
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO things DEFAULT VALUES"))
+
+    simulation.spawn("ada", insert)
+    simulation.spawn("bob", insert)
+    for outcome in simulation.run(Uniform(1)).outcomes.values():
+        outcome.get()
+    engine.dispose()
+"""
 MIGRATION = """
 import sqlalchemy as sa
 from alembic import op

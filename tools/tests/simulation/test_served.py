@@ -254,7 +254,7 @@ def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: Backends, 
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     ) as tester:
         assert tester.stdout is not None
         assert b"here\n" == tester.stdout.readline()

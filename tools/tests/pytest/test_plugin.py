@@ -9,6 +9,7 @@ import pytest
 from conftest import KIT, PYTHON, QUICKER_ENGINE, Sandbox
 from pgdst.project import Project
 from pgdst.pytest.simulation_run import command
+from tiny_backend import TWO_CLIENTS
 
 SIMULATION = """
 def test_tosses(run_trace, run_ledger, pytestconfig):
@@ -228,32 +229,11 @@ def test_one_process_stops_at_the_first_failure_and_several_have_servers_of_thei
     assert not [argument for argument in alone if "numprocesses" in argument]
 
 
-CAREFUL = """
-from pgdst.simulation.strategies.uniform import Uniform
-from sqlalchemy import create_engine, text
-
-
-def test_it(simulation, database):
-    engine = create_engine(database)
-    simulation.attach(engine)
-
-    def insert():
-        with engine.begin() as connection:
-            connection.execute(text("INSERT INTO things DEFAULT VALUES"))
-
-    simulation.spawn("ada", insert)
-    simulation.spawn("bob", insert)
-    for outcome in simulation.run(Uniform(1)).outcomes.values():
-        outcome.get()
-    engine.dispose()
-"""
-
-
 @pytest.mark.parametrize("engine", QUICKER_ENGINE)
 def test_nothing_is_left_open_that_python_warns_of(sandbox: Sandbox, engine: str) -> None:
     """Under the strictest settings that a project can have: every warning an error, the unraisable ones too."""
     strict = ("-q", "-W", "error", "-W", "error::pytest.PytestUnraisableExceptionWarning")
-    done = sandbox.test(CAREFUL, "--engine", engine, arguments=strict, PYTHONWARNINGS="default", PYTHONDEVMODE="1")
+    done = sandbox.test(TWO_CLIENTS, "--engine", engine, arguments=strict, PYTHONWARNINGS="default", PYTHONDEVMODE="1")
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "Warning" not in done.stdout + done.stderr
 
