@@ -23,7 +23,7 @@ from pgdst import project
 from pgdst.cli import make_engine, migrated, order
 from pgdst.database.databases import Databases
 from pgdst.database.template import Template
-from pgdst.pytest.plugin import DISK_MIB, WAIT_SECONDS
+from pgdst.pytest.options import DISK_MIB, WAIT_SECONDS
 from pgdst.pytest.replay import DEFAULT_IMAGE
 from pgdst.server.address import Server, from_environment
 from pgdst.server.docker import engine as _imported_before  # noqa: F401  unused: imported before the clock runs, as the peers' is

@@ -1,0 +1,219 @@
+"""Fixtures for any backend: the run's server, clean databases, the seed, simulations, the shard."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pgdst import project
+from pgdst.cli import make_engine, order
+from pgdst.database.budget import require_connections
+from pgdst.database.databases import Databases
+from pgdst.errors import PgdstError
+from pgdst.manifest import Manifest, from_json
+from pgdst.pytest.options import DISK_MIB, WAIT_SECONDS
+from pgdst.pytest.replay import DEFAULT_IMAGE
+from pgdst.pytest.shard import Shard
+from pgdst.pytest.shards import SHARDS
+from pgdst.server import address
+from pgdst.server.address import Server
+from pgdst.server.guard import GUARD
+from pgdst.server.lifetime import lease
+from pgdst.simulation.coverage import Ledger
+from pgdst.simulation.trace import Trace
+
+if TYPE_CHECKING:
+    from pgdst.simulation.gate.server_processes import Backends
+    from pgdst.simulation.simulation import Simulation
+
+    NewSimulation = Callable[..., Simulation]
+
+TRACED = pytest.StashKey[list[Shard]]()  # of this process
+KEPT = pytest.StashKey[list[str]]()  # URLs
+SIMULATIONS = pytest.StashKey[list["Simulation"]]()  # of a test
+
+
+def keeps() -> bool:
+    """Return whether a failure's database is to stay."""
+    return os.environ.get("PGDST_KEEP") == "1"
+
+
+@pytest.fixture(scope="session")
+def pgdst_project(request: pytest.FixtureRequest) -> project.Project:
+    """The backend under test, as `[tool.pgdst]` or the run's environment says."""
+    with _readable_failure():
+        return load_project(request.config)
+
+
+def load_project(config: pytest.Config) -> project.Project:
+    """Return the project of the working directory, or else of pytest's rootdir, with the paths of the environment."""
+    start = next(filter(project.has_table, (Path.cwd(), config.rootpath)), None)
+    paths = {name: os.environ.get(f"PGDST_{name.upper()}") for name in ("backend", "alembic_ini", "simulation")}
+    return project.load(start=start, **{name: Path(path) for name, path in paths.items() if path})
+
+
+@pytest.fixture(scope="session")
+def pgdst_server(pgdst_project: project.Project, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The server of the run that pytest is part of, else one of its own, which dies with this process.
+
+    A server that does not answer with the run's id, or has too few connections for all workers, is refused.
+    DATABASE_URL, libpq's variables and those of [tool.pgdst.environment] lead to it, and no connection elsewhere.
+    """
+    with _readable_failure():
+        has_own = request.config.option.pgdst_own_servers and os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0"
+        running = None if has_own else address.from_environment(os.environ)
+        if running is not None:
+            with running.connect() as connection:
+                address.require_ours(connection, running.run_id)
+                others = 1 if request.config.option.pgdst_own_servers else _workers()
+                require_connections(connection, others)
+    if running is not None:
+        yield running
+        return
+    with (
+        _own_server(pgdst_project, request.config.option.pgdst_engine) as server,
+        server.as_environment(pgdst_project.settings_for(server)),
+        GUARD.allowing(server, pgdst_project.other_servers, pgdst_project.backend),
+    ):
+        yield server
+
+
+def _workers() -> int:
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
+@pytest.fixture(scope="session")
+def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Server:
+    """The same server, its database at the migrations' head and equal to the models.
+
+    One that started from a snapshot is so already, unless a file that the migrations read was changed meanwhile.
+    """
+    manifest = pgdst_server.manifest or _manifest_of_the_run(pgdst_server)
+    if manifest is None or not manifest.is_current():
+        from pgdst.database.snapshot.contents import migrate
+
+        with _readable_failure():
+            migrate(pgdst_project, pgdst_server)
+    return pgdst_server
+
+
+def _manifest_of_the_run(server: Server) -> Manifest | None:
+    """Return what the run's database was migrated from, where it is this server's and started from a snapshot."""
+    file = os.environ.get("PGDST_MANIFEST") if os.environ.get("PGDST_RUN_ID") == server.run_id else None
+    return from_json(Path(file).read_text(encoding="utf-8")) if file else None
+
+
+@pytest.fixture(scope="session")
+def clean_databases(migrated_server: Server, request: pytest.FixtureRequest) -> Iterator[Databases]:
+    """Clean, migrated databases: `with clean_databases.lend() as url` gives one of one's own."""
+    with _readable_failure():
+        databases = Databases(migrated_server, keep_last=keeps())
+    yield databases
+    if databases.last and request.session.testsfailed:
+        request.config.stash[KEPT].append(databases.last.url)
+        if evidence := os.environ.get("PGDST_EVIDENCE"):  # by which the run's shell knows that there is some
+            Path(evidence).touch()
+    databases.close()
+
+
+@pytest.fixture
+def database(clean_databases: Databases) -> Iterator[str]:
+    """The SQLAlchemy URL of a clean, migrated database for this test alone."""
+    with _readable_failure(), clean_databases.lend() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def pgdst_seed(request: pytest.FixtureRequest) -> int:
+    """The seed of this run: `--pgdst-seed`, or a new one, which is printed where a test fails."""
+    return int(request.config.option.pgdst_seed)
+
+
+@pytest.fixture(scope="session")
+def pgdst_backends(pgdst_server: Server) -> Iterator["Backends"]:
+    """The backends of the run's server, for simulations."""
+    from pgdst.simulation.gate.server_processes import backends_of
+    from pgdst.simulation.sqlalchemy.mappers import load_properties_in_order
+
+    load_properties_in_order()  # before an application compiles its first query
+    with _readable_failure(), ExitStack() as opened:
+        yield opened.enter_context(backends_of(pgdst_server))
+
+
+@pytest.fixture
+def new_simulation(pgdst_backends: "Backends", request: pytest.FixtureRequest) -> Iterator["NewSimulation"]:
+    """Make simulations with the given options. Where the test fails, the last run is shown."""
+    from pgdst.simulation.simulation import Simulation
+
+    made: list[Simulation] = request.node.stash.setdefault(SIMULATIONS, [])
+
+    def new(**options: Any) -> Simulation:
+        made.append(Simulation(pgdst_backends, **options))
+        return made[-1]
+
+    yield new
+    for simulation in made:
+        simulation.close()
+
+
+@pytest.fixture
+def simulation(new_simulation: "NewSimulation") -> "Simulation":
+    """A simulation: attach an engine, spawn clients, run them."""
+    return new_simulation()
+
+
+@pytest.fixture
+def run_shard(request: pytest.FixtureRequest) -> Shard:
+    """The shard of the run that this test is."""
+    shard = request.config.stash[SHARDS].shard(request)
+    request.config.stash[TRACED].append(shard)
+    if "hypothesis" in sys.modules:
+        from pgdst.simulation.hypothesis.examples import limit_shrinking
+
+        limit_shrinking(request.config.option.pgdst_shrink_seconds)
+    return shard
+
+
+@pytest.fixture
+def run_trace(run_shard: Shard) -> Trace:
+    """The trace of the shard; the hash of all shards' traces is the run's."""
+    return run_shard.trace
+
+
+@pytest.fixture
+def run_ledger(run_shard: Shard) -> Ledger:
+    """The ledger of the shard; the sum of all shards' is printed at the end."""
+    return run_shard.ledger
+
+
+@contextmanager
+def _own_server(found: project.Project, engine_name: str) -> Iterator[Server]:
+    with _readable_failure():
+        engine = make_engine(
+            engine_name,
+            os.environ.get("PGDST_IMAGE") or DEFAULT_IMAGE,
+            os.environ.get("PGDST_OFFLINE_IMAGE") or "auto",
+            tcp=os.environ.get("PGDST_EMBEDDED_TCP") == "1",
+        )
+        held, descriptor = lease.new()
+    try:
+        with _readable_failure():
+            snapshot = os.environ.get("PGDST_SNAPSHOT") or "auto"
+            server = engine.start(order(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
+        yield server
+        engine.remove_run(held, log_lines=0)
+    finally:
+        lease.release(held, descriptor)
+
+
+@contextmanager
+def _readable_failure() -> Iterator[None]:
+    """Fail with the message alone: it says what to do, a traceback through fixtures does not."""
+    try:
+        yield
+    except PgdstError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -1,0 +1,71 @@
+"""The options of a simulation."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pgdst.cli import ENGINES
+from pgdst.pytest.replay import DEFAULT_FAULTS
+from pgdst.pytest.simulation_run import FAULTS
+
+WAIT_SECONDS = 60
+DISK_MIB = 1024
+SHRINK_SECONDS = 30.0
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the options of a simulation."""
+    group = parser.getgroup("pgdst", "deterministic simulation on a throw-away Postgres")
+    group.addoption("--pgdst-seed", type=int, help="the same seed gives the same run (default: a new one, printed)")
+    group.addoption("--pgdst-examples", type=int, help="how many runs of the state machine")
+    group.addoption("--pgdst-profile", metavar="NAME", help="how thorough; the names are the backend's own")
+    group.addoption("--pgdst-shard", type=int, metavar="K", help="run the shard K of the run alone, from 0 on")
+    group.addoption(
+        "--pgdst-keep-failures",
+        type=lambda path: Path(path).absolute(),
+        metavar="FOLDER",
+        help="keep shards that fail in .pgdst/failures of this folder",
+    )
+    group.addoption(
+        "--pgdst-own-servers",
+        action="store_true",
+        help="let each worker of xdist but the first start a server of its own",
+    )
+    group.addoption(
+        "--pgdst-shrink-seconds",
+        type=float,
+        default=os.environ.get("PGDST_SHRINK_SECONDS") or SHRINK_SECONDS,
+        metavar="S",
+        help="how long a failing example is made smaller (default: %(default)s)",
+    )
+    group.addoption(
+        "--pgdst-trace",
+        type=lambda path: Path(path).absolute(),
+        metavar="FILE",
+        help="write the run's trace to this file (with workers of xdist a file a shard: FILE.0, FILE.1 …)",
+    )
+    group.addoption(
+        "--pgdst-jitter",
+        type=int,
+        metavar="N",
+        help="wait for random times, drawn from N, wherever the kit touches the world, which changes no run",
+    )
+    group.addoption(
+        "--pgdst-after",
+        type=int,
+        metavar="SEED",
+        help="run a few examples of another seed before, in the same databases, which changes no run",
+    )
+    group.addoption(
+        "--pgdst-faults",
+        choices=FAULTS,
+        default=os.environ.get("PGDST_FAULTS") or DEFAULT_FAULTS,
+        help="which faults strike; all: also those that strike the whole server, and whoever else uses it",
+    )
+    group.addoption(
+        "--pgdst-engine",
+        choices=ENGINES,
+        default=os.environ.get("PGDST_ENGINE") or "docker",
+        help="where pytest is run by hand: the engine of the server that it starts itself",
+    )
