@@ -12,7 +12,7 @@ from pgdst.server.docker.image import ensure
 
 HERE: Final = Path(__file__).parent
 KIT: Final = HERE.parents[1]
-OURS: Final = str(KIT / ".venv" / "bin" / "python")
+PYTHON: Final = str(KIT / ".venv" / "bin" / "python")
 THEIRS: Final = str(KIT / ".venv-bench" / "bin" / "python")
 EXAMPLES: Final = (100, 1000)
 WITH_POSTGRES: Final = str(KIT / "tools" / "with_postgres.sh")
@@ -37,8 +37,8 @@ def start(used: str) -> Contest:
     return Contest(
         "From nothing to the first SQL on a migrated database (Deep Sci-Fi, 20 migrations)",
         (
-            Contestant("pgdst", (OURS, str(HERE / "ours.py"), "start")),
-            Contestant("pgdst, SNAPSHOT=off", (OURS, str(HERE / "ours.py"), "start", "--snapshot", "off")),
+            Contestant("pgdst", (PYTHON, str(HERE / "pgdst_peer.py"), "start")),
+            Contestant("pgdst, SNAPSHOT=off", (PYTHON, str(HERE / "pgdst_peer.py"), "start", "--snapshot", "off")),
             Contestant("testcontainers, alembic", _peer("start", "testcontainers", "--image", used)),
             Contestant("docker-py, alembic", _peer("start", "docker-py", "--image", used)),
             Contestant("docker run, nothing else", _peer("start", "docker-run", "--image", used)),
@@ -52,8 +52,8 @@ def clean(_used: str) -> Contest:
     return Contest(
         "A clean database again (20 tables, 6 of them written, rows seeded in 2)",
         (
-            Contestant("pgdst: rewind", _on_a_server(OURS, str(HERE / "ours.py"), "clean", "rewind")),
-            Contestant("pgdst: clone", _on_a_server(OURS, str(HERE / "ours.py"), "clean", "clone")),
+            Contestant("pgdst: rewind", _on_a_server(PYTHON, str(HERE / "pgdst_peer.py"), "clean", "rewind")),
+            Contestant("pgdst: clone", _on_a_server(PYTHON, str(HERE / "pgdst_peer.py"), "clean", "clone")),
             *(
                 Contestant(peer, _on_a_server(*_peer("clean", peer)))
                 for peer in ("TRUNCATE", "drop_all and create_all", "pytest-postgresql")
@@ -88,7 +88,7 @@ def memory(used: str) -> Contest:
     return Contest(
         "Memory of a migrated server, its data included",
         (
-            Contestant("pgdst", (OURS, str(HERE / "ours.py"), "start", "--memory")),
+            Contestant("pgdst", (PYTHON, str(HERE / "pgdst_peer.py"), "start", "--memory")),
             Contestant("testcontainers", _peer("start", "testcontainers", "--image", used, "--memory")),
         ),
         measure="pgdst",
@@ -98,14 +98,14 @@ def memory(used: str) -> Contest:
 
 def disk(used: str) -> Contest:
     """Compare what is kept on disk for the next start with what is left there after one; the image is all's."""
-    left = (sys.executable, str(HERE / "left.py"))
+    on_disk = (sys.executable, str(HERE / "docker_disk.py"))
     return Contest(
         "Disk that Docker holds beside the image: for the next start, and more after it than before",
         (
-            Contestant("pgdst: its snapshot", (OURS, str(HERE / "ours.py"), "start", "--disk")),
-            Contestant("pgdst: left", (*left, OURS, str(HERE / "ours.py"), "start")),
-            Contestant("testcontainers: left", (*left, *_peer("start", "testcontainers", "--image", used))),
-            Contestant("docker-py: left", (*left, *_peer("start", "docker-py", "--image", used))),
+            Contestant("pgdst: its snapshot", (PYTHON, str(HERE / "pgdst_peer.py"), "start", "--disk")),
+            Contestant("pgdst: left", (*on_disk, PYTHON, str(HERE / "pgdst_peer.py"), "start")),
+            Contestant("testcontainers: left", (*on_disk, *_peer("start", "testcontainers", "--image", used))),
+            Contestant("docker-py: left", (*on_disk, *_peer("start", "docker-py", "--image", used))),
         ),
         measure="pgdst: its snapshot",
         unit="MiB",
@@ -116,7 +116,7 @@ def examples(_used: str) -> Growth:
     """See whether a server grows with the examples that have used it."""
     return Growth(
         "A server after a hundred and after a thousand examples, each on a clean database",
-        Contestant("examples", _on_a_server(OURS, str(HERE / "ours.py"), "examples", *map(str, EXAMPLES))),
+        Contestant("examples", _on_a_server(PYTHON, str(HERE / "pgdst_peer.py"), "examples", *map(str, EXAMPLES))),
         ("disk, MiB", "memory, MiB", "sessions"),
         EXAMPLES,
     )
@@ -133,7 +133,7 @@ def schedules(_used: str) -> Contest:
 
 
 def _speed(title: str, *options: str) -> Contest:
-    command = (OURS, str(HERE / "schedules.py"), "speed", *options, "--clients")
+    command = (PYTHON, str(HERE / "schedules.py"), "speed", *options, "--clients")
     apart = [Contestant(f"{n} clients, a row each", _on_a_server(*command, str(n))) for n in (2, 3, 4)]
     clash = [Contestant(f"{n} clients, one row", _on_a_server(*command, str(n), "--contended")) for n in (2, 3, 4)]
     return Contest(title, (*apart, *clash), measure=apart[0].name, unit="/s")
@@ -141,7 +141,7 @@ def _speed(title: str, *options: str) -> Contest:
 
 def parts(_used: str) -> Contest:
     """Measure where the time of a step goes."""
-    command = (OURS, str(HERE / "schedules.py"), "part", "--clients", "3")
+    command = (PYTHON, str(HERE / "schedules.py"), "part", "--clients", "3")
     names = ("statements", "clients", "observer", "signals", "the rest")
     apart = [Contestant(f"{name}, a row each", _on_a_server(*command, name)) for name in names]
     clash = [Contestant(f"{name}, one row", _on_a_server(*command, "--contended", name)) for name in names]
@@ -154,7 +154,7 @@ def faults(_used: str) -> Contest:
     """Measure what each kind of fault costs, and the parts of that: a session's end, a crash, a new connection."""
     return Together(
         "Two runs of one client, the first of them struck, and the parts of a fault",
-        (Contestant("faults", _on_a_server(OURS, str(HERE / "fault_costs.py"))),),
+        (Contestant("faults", _on_a_server(PYTHON, str(HERE / "fault_costs.py"))),),
         measure="no fault",
     )
 
@@ -163,7 +163,7 @@ def probability(depth: int) -> Callable[[str], Contest]:
     """Return the contest that measures how often a bug of this depth is found in 200 runs."""
 
     def contest(_used: str) -> Contest:
-        command = (OURS, str(HERE / "schedules.py"), "found", "--depth", str(depth))
+        command = (PYTHON, str(HERE / "schedules.py"), "found", "--depth", str(depth))
         ways = {"uniform": "uniform", f"PCT of depth {depth}": "pct", "threads without a scheduler": "threads"}
         contestants = tuple(Contestant(name, _on_a_server(*command, by)) for name, by in ways.items())
         return Contest(f"Part of 200 runs that show a bug of depth {depth}", contestants, measure="uniform", unit="%")

@@ -35,7 +35,7 @@ class Possible:
     def __init__(self) -> None:
         self.steps: dict[Fault, int] = {}
 
-    def strike(self, step: int, possible: Sequence[Fault]) -> None:
+    def inject(self, step: int, possible: Sequence[Fault]) -> None:
         """Note it."""
         self.steps.update(dict.fromkeys(possible, step))
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from pgdst.simulation.result import Result as Result
     from pgdst.simulation.result import Step as Step
     from pgdst.simulation.simulation import Simulation as Simulation
-    from pgdst.simulation.sql_clock import in_step as in_step
+    from pgdst.simulation.sql_clock import sql_clock as sql_clock
     from pgdst.simulation.strategies.bounded import Exhaustive as Exhaustive
     from pgdst.simulation.strategies.drawn import Drawn as Drawn
     from pgdst.simulation.strategies.pct import PCT as PCT
@@ -81,7 +81,7 @@ _PLACES = {
     "simulation.hypothesis.provider": ("SEED_ONLY", "only_examples"),
     "simulation.result": ("Result", "Step"),
     "simulation.simulation": ("Simulation",),
-    "simulation.sql_clock": ("in_step",),
+    "simulation.sql_clock": ("sql_clock",),
     "simulation.strategies.bounded": ("Exhaustive",),
     "simulation.strategies.drawn": ("Drawn",),
     "simulation.strategies.pct": ("PCT",),

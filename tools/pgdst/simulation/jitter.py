@@ -34,9 +34,9 @@ POINTS: Final = (
     # Signals: processes are stopped, let go on and killed.
     "server.processes:_Shell._request",
     # Stops inside statements.
-    "simulation.gate.trigger_points:Parking.hold",
-    "simulation.gate.trigger_points:Parking.let_pass",
-    "simulation.gate.trigger_points:Parking.settle",
+    "simulation.gate.trigger_points:TriggerPoints.hold",
+    "simulation.gate.trigger_points:TriggerPoints.let_pass",
+    "simulation.gate.trigger_points:TriggerPoints.settle",
     # Connections are opened, closed and broken.
     "simulation.gate.server_processes:Backends._connect",
     "simulation.sqlalchemy.pool:_take",

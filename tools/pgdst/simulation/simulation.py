@@ -22,7 +22,7 @@ from pgdst.simulation.gate.proxy import PORT, Proxy
 from pgdst.simulation.gate.renewal import Idle, Sessions
 from pgdst.simulation.gate.run import Elsewhere
 from pgdst.simulation.gate.server_processes import Backends
-from pgdst.simulation.gate.trigger_points import parking_of
+from pgdst.simulation.gate.trigger_points import trigger_points_of
 from pgdst.simulation.pools import kinds as pools
 from pgdst.simulation.pools.attached_pool import AttachedPool
 from pgdst.simulation.result import Result
@@ -104,9 +104,11 @@ class Simulation:
 
     def _place_inside(self, database: str) -> None:
         """Have a schedule stop statements inside, in this database, where that is wanted."""
-        if self._inside_statements and database not in self._proxy.parkings:
+        if self._inside_statements and database not in self._proxy.trigger_points:
             server = self._backends.server.with_database(database)
-            self._proxy.parkings[database] = self._resources.enter_context(parking_of(server, self._backends))
+            self._proxy.trigger_points[database] = self._resources.enter_context(
+                trigger_points_of(server, self._backends)
+            )
 
     def url(self, driver: str = "", *, database: str | None = None, tcp: bool = False) -> str:
         """Return the URL by which any driver of this process comes to the gate.
@@ -224,8 +226,8 @@ class Simulation:
         try:
             with ExitStack() as held:
                 held.enter_context(no_collection())
-                for parking in self._proxy.parkings.values():
-                    held.enter_context(parking.holding())
+                for points in self._proxy.trigger_points.values():
+                    held.enter_context(points.holding())
                 self._running = scheduler
                 held.callback(self._ended)
                 self._proxy.begin(scheduler)

@@ -20,7 +20,7 @@ CLIENT_SETTING = "pgdst.client"
 
 
 @contextmanager
-def in_step(connection: psycopg.Connection, clock: SimulatedClock, seed: int) -> Iterator[None]:
+def sql_clock(connection: psycopg.Connection, clock: SimulatedClock, seed: int) -> Iterator[None]:
     """Let the database's time be the clock's, and what is drawn in it follow from the seed, for the block.
 
     `connection` is an autocommit one of the simulation's own: it is used whenever the clock is advanced. All sessions

@@ -17,7 +17,7 @@ from pgdst.database.sql_time import sql_determinism
 from pgdst.errors import ConfigurationError
 from pgdst.server.address import Server
 from pgdst.simulation.clients.clock import START, SimulatedClock
-from pgdst.simulation.sql_clock import act_as, in_step
+from pgdst.simulation.sql_clock import act_as, sql_clock
 
 HOUR = timedelta(hours=1)
 DRAWS = "SELECT gen_random_uuid()::text, random(), random_normal(), gen_random_uuid()::text"
@@ -109,7 +109,7 @@ def clock() -> SimulatedClock:
 @pytest.fixture
 def simulated(url: str, clock: SimulatedClock) -> Iterator[None]:
     """The database is in step with the clock, with the seed 7."""
-    with shop.connect(url) as own, in_step(own, clock, 7):
+    with shop.connect(url) as own, sql_clock(own, clock, 7):
         yield
 
 
@@ -132,7 +132,7 @@ def last(session: psycopg.Connection, statements: str) -> object:
 
 def draws(url: str, seed: int, client: int = 0) -> list[str]:
     """Return what a session of a new process draws."""
-    with shop.connect(url) as own, in_step(own, SimulatedClock(), seed):
+    with shop.connect(url) as own, sql_clock(own, SimulatedClock(), seed):
         program = (
             "import sys, psycopg; c = psycopg.connect(sys.argv[1], options=f'-c pgdst.client={sys.argv[2]}'); "
             "print(*c.execute(sys.argv[3]).fetchone(), sep='\\n')"
@@ -166,11 +166,11 @@ def test_without_a_simulation_all_is_real(session: psycopg.Connection) -> None:
 
 def test_when_the_simulation_ends_all_is_real_again(url: str, session: psycopg.Connection) -> None:
     """Nothing of it is left in the database."""
-    with shop.connect(url) as own, in_step(own, SimulatedClock(), 7):
+    with shop.connect(url) as own, sql_clock(own, SimulatedClock(), 7):
         drawn = value(session, "gen_random_uuid()")
         assert START == value(session, "now()")
     assert START != value(session, "now()")
-    with shop.connect(url) as own, in_step(own, SimulatedClock(), 7):
+    with shop.connect(url) as own, sql_clock(own, SimulatedClock(), 7):
         assert drawn == value(session, "gen_random_uuid()")
 
 
@@ -246,7 +246,7 @@ def test_a_transaction_that_is_too_old_is_told_and_not_given_another_time(
 def test_the_clock_is_exact_and_has_the_whole_range(url: str, session: psycopg.Connection) -> None:
     """To the microsecond, before 2000 and far behind it."""
     for start in (datetime(1969, 1, 1, 0, 0, 0, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)):
-        with shop.connect(url) as own, in_step(own, SimulatedClock(start), 7):
+        with shop.connect(url) as own, sql_clock(own, SimulatedClock(start), 7):
             assert [start] * 4 == [value(session, time) for time in TIMES]
 
 
@@ -287,7 +287,7 @@ def test_another_clients_draws_change_nothing(
         again = value(session, "gen_random_uuid()")
         session.execute("ROLLBACK")
         assert again != value(session, "gen_random_uuid()")
-    with timed_databases.lend() as second, shop.connect(second) as own, in_step(own, SimulatedClock(), 7):
+    with timed_databases.lend() as second, shop.connect(second) as own, sql_clock(own, SimulatedClock(), 7):
         for client, places in ((2, (1, 4)), (1, (0, 2, 3))):
             act_as(own, client)
             assert [mixed[place] for place in places] == [value(own, "gen_random_uuid()") for _ in places]
@@ -361,7 +361,7 @@ def test_a_database_without_it_is_refused(shop_server: Server) -> None:
     with (
         shop_server.connect() as connection,
         pytest.raises(ConfigurationError, match="sql_determinism = true"),
-        in_step(connection, SimulatedClock(), 7),
+        sql_clock(connection, SimulatedClock(), 7),
     ):
         raise AssertionError("reached")
 

@@ -19,7 +19,7 @@ class Once:
     fault: Fault
     has_struck: bool = False
 
-    def strike(self, _step: int, possible: Sequence[Fault]) -> Fault | None:
+    def inject(self, _step: int, possible: Sequence[Fault]) -> Fault | None:
         """Return the fault where it strikes now."""
         if self.has_struck or self.fault not in possible:
             return None

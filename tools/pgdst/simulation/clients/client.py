@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pgdst.errors import PgdstError
 from pgdst.simulation.clients.ids import acting_as
-from pgdst.simulation.clients.yield_points import BEGINS, AtGate, Ended, Pause
+from pgdst.simulation.clients.yield_points import BEGINS, Ended, Pause, YieldPoint
 
 if TYPE_CHECKING:
     from pgdst.simulation.faults.kinds import Fault
@@ -82,7 +82,7 @@ class Client:
     ) -> None:
         self.name = name
         self._in_a_loop = in_a_loop
-        self.pause: Pause | None = AtGate(BEGINS)  # None while it has the turn
+        self.pause: Pause | None = YieldPoint(BEGINS)  # None while it has the turn
         self.later: list[Pause] = []  # that it has come to, behind the one where it is
         self.backend: int | None = None  # the process of the connection that it used last
         self.session: Session | None = None  # on the wire, while a statement of its is under way there

@@ -14,7 +14,7 @@ CHECKOUT = "checks a connection out"
 
 
 @dataclass(frozen=True)
-class AtGate:
+class YieldPoint:
     """Before something that others may come before: a statement, a commit, a new connection.
 
     `can_fail` says whether the server can raise an error in its place. It can't in a transaction that has failed, where
@@ -83,4 +83,4 @@ class Ended:
         """Do nothing: it cannot go on."""
 
 
-Pause = AtGate | Blocked | Waiting | Ended
+Pause = YieldPoint | Blocked | Waiting | Ended

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
-from pgdst.simulation.clients.yield_points import BEGINS, CHECKOUT, AtGate, Blocked, Pause
+from pgdst.simulation.clients.yield_points import BEGINS, CHECKOUT, Blocked, Pause, YieldPoint
 
 
 class Fault(StrEnum):
@@ -34,11 +34,11 @@ class Fault(StrEnum):
 ALL: Final = tuple(Fault)
 
 # What FAULTS= chooses from. Two kinds strike the whole server, and with it whatever else uses it.
-STRIKE_ALL: Final = (Fault.CRASH, Fault.TOO_MANY)
+WHOLE_SERVER: Final = (Fault.CRASH, Fault.TOO_MANY)
 
 MIXES: Final[dict[str, tuple[Fault, ...]]] = {
     "off": (),
-    "some": tuple(kind for kind in ALL if kind not in STRIKE_ALL),
+    "some": tuple(kind for kind in ALL if kind not in WHOLE_SERVER),
     "all": ALL,
 }
 
@@ -89,7 +89,7 @@ def possible_at(pause: Pause | None) -> tuple[Fault, ...]:
     """Return which faults can strike a client that goes on from here."""
     if isinstance(pause, Blocked):
         return (Fault.TERMINATED, Fault.CANCELLED)
-    if not isinstance(pause, AtGate):
+    if not isinstance(pause, YieldPoint):
         return ()
     if pause.what in (BEGINS, CHECKOUT, "close", "ROLLBACK"):
         return _CLOCKS if pause.what == BEGINS else ()

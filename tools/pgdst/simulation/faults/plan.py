@@ -11,7 +11,7 @@ from pgdst.simulation.faults.kinds import ALL, Fault
 class Faults(Protocol):
     """Decides what strikes whom."""
 
-    def strike(self, step: int, possible: Sequence[Fault]) -> Fault | None:
+    def inject(self, step: int, possible: Sequence[Fault]) -> Fault | None:
         """Return the fault that strikes whoever takes this step, one of the possible, or None."""
 
 
@@ -46,7 +46,7 @@ class DrawnFaults:
             self._kinds = on or self._kinds
             self._wait = self._until_the_next()
 
-    def strike(self, _step: int, possible: Sequence[Fault]) -> Fault | None:
+    def inject(self, _step: int, possible: Sequence[Fault]) -> Fault | None:
         """Draw, where a fault is due and one of those that are on can strike here."""
         able = [kind for kind in self._kinds if kind in possible]
         if not self._left or not able:

@@ -6,7 +6,7 @@ from typing import Final
 from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.batch import CANCELS, CONNECTS, Batch
 from pgdst.simulation.gate.stream import Stream
-from pgdst.simulation.gate.trigger_points import SETTING, Parking
+from pgdst.simulation.gate.trigger_points import SETTING, TriggerPoints
 
 # Settings that a run needs, whatever the driver: how a prepared statement is planned depends on no history.
 _SETTINGS: Final = {"plan_cache_mode": "force_custom_plan"}
@@ -17,7 +17,7 @@ class Opening:
 
     def __init__(self) -> None:
         self._asked: protocol.Start | None = None
-        self._parking: Parking | None = None  # in which the session has a place
+        self._trigger_points: TriggerPoints | None = None  # in which the session has a place
         self._place = 0
 
     @property
@@ -49,19 +49,19 @@ class Opening:
             return CANCELS if asked.code == protocol.CANCEL else CONNECTS
         return None
 
-    def packet(self, parkings: Mapping[str, Parking]) -> bytes:
+    def packet(self, trigger_points: Mapping[str, TriggerPoints]) -> bytes:
         """Return the first packet for the server, by which a session also has a place to be stopped at."""
         assert self._asked is not None
         if self.cancels is not None:
             return protocol.request(protocol.CANCEL, self._asked.rest)
         settings = self._asked.settings | _SETTINGS
-        self._parking = parkings.get(self.database)
-        if self._parking is not None:
-            self._place = self._parking.new_place()
+        self._trigger_points = trigger_points.get(self.database)
+        if self._trigger_points is not None:
+            self._place = self._trigger_points.new_place()
             settings[SETTING] = str(self._place)
         return protocol.start(self._asked.code, settings)
 
     def is_served_by(self, backend: int) -> None:
         """Note which process has the place."""
-        if self._parking is not None:
-            self._parking.assign(self._place, backend)
+        if self._trigger_points is not None:
+            self._trigger_points.assign(self._place, backend)

@@ -18,7 +18,7 @@ from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.garbage import no_collection
 from pgdst.simulation.gate.run import Origin, Run
 from pgdst.simulation.gate.session import Session
-from pgdst.simulation.gate.trigger_points import Parking
+from pgdst.simulation.gate.trigger_points import TriggerPoints
 
 PORT: Final = 5432  # in the name of the socket
 _LONGEST_PATH: Final = 100  # bytes; the system's limit is 108, on a Mac 104
@@ -40,7 +40,7 @@ class Proxy:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.run: Run | None = None
-        self.parkings: dict[str, Parking] = {}  # by the names of databases
+        self.trigger_points: dict[str, TriggerPoints] = {}  # by the names of databases
         self._selector = selectors.DefaultSelector()
         self._readers: dict[socket.socket, Callable[[], None]] = {}
         self._fronts: set[socket.socket] = set()

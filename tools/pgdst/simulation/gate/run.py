@@ -41,7 +41,7 @@ class Run(Protocol):
     def opened(self, backend: int) -> None:
         """Let a new session stop inside statements, as all others do."""
 
-    def strike(self, client: Client, fault: Fault, backend: int) -> None:
+    def inject(self, client: Client, fault: Fault, backend: int) -> None:
         """Do what a fault does to a backend, or to the whole server, and return when it is done."""
 
     def closed(self, client: Client, backend: int) -> None:

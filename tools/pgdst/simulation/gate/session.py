@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pgdst.server import full_disk
 from pgdst.simulation.clients.client import Client
-from pgdst.simulation.clients.yield_points import AtGate
+from pgdst.simulation.clients.yield_points import YieldPoint
 from pgdst.simulation.faults.kinds import RAISED, Fault
 from pgdst.simulation.gate import attribution, protocol
 from pgdst.simulation.gate.batch import CANCELS, CLOSES, CONNECTS, ENDS, TERMINATE, Batch
@@ -32,7 +32,7 @@ _MOST_KEPT: Final = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class AtWire(AtGate):
+class SessionYieldPoint(YieldPoint):
     """Before what has arrived on a session."""
 
     session: "Session | None" = field(default=None, compare=False, repr=False)
@@ -190,7 +190,7 @@ class Session:
             return
         self._at_gate = batch
         can_fail = not batch.is_pipeline and self._exchange.status != FAILED
-        run.stop(client, AtWire(batch.text, can_fail, session=self))
+        run.stop(client, SessionYieldPoint(batch.text, can_fail, session=self))
 
     def _wait_until_all_is_said(self) -> None:
         """Have the client's event loop, or process, do all that it can: what another task has to say is said now."""
@@ -266,7 +266,7 @@ class Session:
         if fault is Fault.COMMIT_DONE:
             self._loses_the_answer = True
             return False
-        run.strike(client, fault, self.backend)
+        run.inject(client, fault, self.backend)
         return False
 
     def _begin(self, batch: Batch) -> None:
@@ -282,7 +282,7 @@ class Session:
             return
         if batch is CONNECTS:
             self._exchange.begin()
-        self._back.send(self._opening.packet(self._proxy.parkings))
+        self._back.send(self._opening.packet(self._proxy.trigger_points))
 
     def _forward(self, batch: Batch) -> None:
         asked = self._exchange.ask(batch)  # also of one that is dead: what it has answered before is no answer to this
@@ -422,7 +422,7 @@ class Session:
         client, run = self.user, self._proxy.run_of_now
         assert client is not None
         self._close_back()
-        run.strike(client, fault, self.backend)
+        run.inject(client, fault, self.backend)
         self._exchange.take_kept()
         self._note("connection lost")
         self.close()
@@ -485,7 +485,7 @@ class Session:
         elif self._at_gate is None:
             self._front.close()
             self._at_gate = CLOSES
-            run.leaves(AtWire(CLOSES.text, session=self))
+            run.leaves(SessionYieldPoint(CLOSES.text, session=self))
 
 
 def _statement_that_raises(fault: Fault, full: str) -> str:

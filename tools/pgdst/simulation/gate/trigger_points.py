@@ -1,7 +1,7 @@
-"""Places inside a statement where the schedule can let others come first: after its snapshot, and before each row.
+"""Yield points inside a statement: after its snapshot is taken, and before each row.
 
-Every table gets triggers that take and release an advisory lock, shared. The parking holds it exclusively while it
-wants a client's backend to stop there: that backend waits for a lock, as Postgres itself says, behind the parking's.
+Every table gets triggers that take and release a shared advisory lock. A session of the kit's holds that lock
+exclusively while a client is to stop at its next trigger. The client then waits for a lock, as Postgres itself says.
 """
 
 import itertools
@@ -17,15 +17,15 @@ from pgdst.errors import InconclusiveError
 from pgdst.server.address import Server
 from pgdst.simulation.gate.server_processes import Backends
 
-SETTING = "pgdst.parking_place"
+SETTING = "pgdst.trigger_point"
 _CLASS = 28775  # of the advisory locks with two numbers, as in the triggers: the application's own are others
 _DEADLINE_SECONDS = 5.0
 
 # Names of triggers begin so that they fire before the application's. A partition inherits the trigger for rows.
 _INSTALL = """
-CREATE SCHEMA IF NOT EXISTS pgdst_parking;
-CREATE OR REPLACE FUNCTION pgdst_parking.park() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE place int := nullif(current_setting('pgdst.parking_place', true), '');
+CREATE SCHEMA IF NOT EXISTS pgdst_trigger_points;
+CREATE OR REPLACE FUNCTION pgdst_trigger_points.stop() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE place int := nullif(current_setting('pgdst.trigger_point', true), '');
 BEGIN
     IF place IS NOT NULL THEN
         PERFORM pg_catalog.pg_advisory_lock_shared(28775, place);
@@ -42,10 +42,10 @@ DO $$ DECLARE one record; BEGIN
         ORDER BY c.relispartition, c.oid
     LOOP
         EXECUTE format('CREATE TRIGGER "!pgdst_statement" BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s '
-            'FOR EACH STATEMENT EXECUTE FUNCTION pgdst_parking.park()', one.name);
+            'FOR EACH STATEMENT EXECUTE FUNCTION pgdst_trigger_points.stop()', one.name);
         IF NOT one.is_partition THEN
             EXECUTE format('CREATE TRIGGER "!pgdst_row" BEFORE INSERT OR UPDATE OR DELETE ON %s '
-                'FOR EACH ROW EXECUTE FUNCTION pgdst_parking.park()', one.name);
+                'FOR EACH ROW EXECUTE FUNCTION pgdst_trigger_points.stop()', one.name);
         END IF;
     END LOOP;
 END $$;
@@ -60,8 +60,8 @@ def install(connection: psycopg.Connection) -> None:
     connection.execute(_INSTALL)
 
 
-class Parking:
-    """The parking places of one database's sessions, held by a session of its own."""
+class TriggerPoints:
+    """The trigger points of one database: a place for each session, held by a session of the kit's."""
 
     def __init__(self, server: Server, backends: Backends) -> None:
         self._server = server
@@ -140,9 +140,9 @@ class Parking:
 
 
 @contextmanager
-def parking_of(server: Server, backends: Backends) -> Iterator[Parking]:
-    """Yield the parking of the server's database, whose tables have their triggers then."""
+def trigger_points_of(server: Server, backends: Backends) -> Iterator[TriggerPoints]:
+    """Give the tables of the server's database their triggers, and yield its trigger points."""
     with closing(server.connect()) as connection:
         install(connection)
-    with closing(Parking(server, backends)) as parking:
-        yield parking
+    with closing(TriggerPoints(server, backends)) as points:
+        yield points

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pgdst.errors import ConfigurationError
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.clock import SimulatedClock
-from pgdst.simulation.clients.yield_points import CHECKOUT, AtGate, Pause, Waiting
+from pgdst.simulation.clients.yield_points import CHECKOUT, Pause, Waiting, YieldPoint
 from pgdst.simulation.gate.drivers import DRIVERS
 from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.renewal import Idle
@@ -134,7 +134,7 @@ class AttachedPool:
         too_late: type[Exception] = TimeoutError,
     ) -> Iterator[Pause]:
         """Yield where a client stops until it can have a connection. Raises: `too_late`, by the simulated clock."""
-        yield AtGate(CHECKOUT)
+        yield YieldPoint(CHECKOUT)
         now = self._clock.elapsed()
         until = None if timeout_seconds is None else now + timedelta(seconds=timeout_seconds)
         while not is_free():

@@ -9,21 +9,28 @@ from pgdst.simulation.clients.clock import SimulatedClock
 from pgdst.simulation.faults.kinds import CUT, FREEZE, Fault
 from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.server_processes import ENDS_SECONDS, Backends
-from pgdst.simulation.gate.trigger_points import Parking
+from pgdst.simulation.gate.trigger_points import TriggerPoints
 
 
 class Injection:
-    """Strikes in one run. `parkings`, by their backends, are kept as they are after a crash."""
+    """The injection of one run's faults.
+
+    `stops` are the trigger points, by the pids of their own sessions; a crash gives them new ones.
+    """
 
     def __init__(
-        self, backends: Backends, proxy: Proxy, clock: SimulatedClock, parkings: MutableMapping[int, Parking]
+        self,
+        backends: Backends,
+        proxy: Proxy,
+        clock: SimulatedClock,
+        stops: MutableMapping[int, TriggerPoints],
     ) -> None:
         self._backends = backends
         self._proxy = proxy
         self._clock = clock
-        self._parkings = parkings
+        self._stops = stops
 
-    def strike(self, client: Client, fault: Fault, backend: int) -> None:
+    def inject(self, client: Client, fault: Fault, backend: int) -> None:
         """Do what a fault does to a backend, or to the whole server, and return when it is done."""
         if fault is Fault.CRASH:
             self._crash(backend)
@@ -40,11 +47,11 @@ class Injection:
     def _crash(self, backend: int) -> None:
         self._backends.crash(backend, self._proxy.databases())
         self._proxy.all_died()
-        found = list(self._parkings.values())
-        for parking in found:
-            parking.reopen()
-        self._parkings.clear()
-        self._parkings.update({parking.backend: parking for parking in found})
+        found = list(self._stops.values())
+        for points in found:
+            points.reopen()
+        self._stops.clear()
+        self._stops.update({points.backend: points for points in found})
 
     def end_wait(self, backend: int, fault: Fault | None) -> None:
         """Ask the server to end a statement that waits for a lock."""

@@ -16,12 +16,12 @@ from pgdst.errors import InconclusiveError, PgdstError
 from pgdst.server import full_disk
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.clock import SimulatedClock
-from pgdst.simulation.clients.yield_points import BEGINS, AtGate, Blocked, Ended, Pause, Waiting
+from pgdst.simulation.clients.yield_points import BEGINS, Blocked, Ended, Pause, Waiting, YieldPoint
 from pgdst.simulation.faults.kinds import JUMP, Fault, possible_at
 from pgdst.simulation.faults.plan import Faults
 from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.server_processes import Backends
-from pgdst.simulation.gate.session import AtWire
+from pgdst.simulation.gate.session import SessionYieldPoint
 from pgdst.simulation.result import Result, Step
 from pgdst.simulation.scheduling import diagnosis
 from pgdst.simulation.scheduling.injection import Injection
@@ -64,13 +64,13 @@ class Scheduler:
         self._faults = faults
         self._clock = clock
         self._struck: dict[int, Fault] = {}
-        self._parkings = {parking.backend: parking for parking in proxy.parkings.values()}
-        self._injection = Injection(backends, proxy, clock, self._parkings)
+        self._stops = {points.backend: points for points in proxy.trigger_points.values()}
+        self._injection = Injection(backends, proxy, clock, self._stops)
         self._stall_seconds = stall_seconds
         self._ends_at = time.monotonic() + deadline_seconds
         self._deadline_seconds = deadline_seconds
         self._clients: dict[str, Client] = {}
-        self._waits = WaitGraph(backends, self._clients, self._parkings)
+        self._waits = WaitGraph(backends, self._clients, self._stops)
         self._victim: Client | None = None
         self._last: Client | None = None
         self._schedule: list[str] = []
@@ -136,14 +136,14 @@ class Scheduler:
 
     def opened(self, backend: int) -> None:
         """Let a new session stop inside statements, as all others do."""
-        for parking in self._parkings.values():
-            parking.hold_if_placed(backend)
+        for points in self._stops.values():
+            points.hold_if_placed(backend)
 
-    def strike(self, client: Client, fault: Fault, backend: int) -> None:
+    def inject(self, client: Client, fault: Fault, backend: int) -> None:
         """Do what a fault does to a backend, or to the whole server, and return when it is done."""
         if fault is Fault.CRASH and self._is_over:
             raise InconclusiveError("The run is over.")
-        self._injection.strike(client, fault, backend)
+        self._injection.inject(client, fault, backend)
 
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
@@ -210,7 +210,7 @@ class Scheduler:
         pause = client.pause
         if isinstance(pause, Waiting):
             return pause.is_over() or (pause.is_sleep and pause.until == self._next_moment())
-        return isinstance(pause, AtGate) or (isinstance(pause, Blocked) and pause.backends <= self._parkings.keys())
+        return isinstance(pause, YieldPoint) or (isinstance(pause, Blocked) and pause.backends <= self._stops.keys())
 
     def _next_moment(self, *, sleeps_alone: bool = True) -> timedelta | None:
         waits = (client.pause for client in self._clients.values() if isinstance(client.pause, Waiting))
@@ -238,7 +238,7 @@ class Scheduler:
         """Give the client the turn and take it back. Raises: InconclusiveError."""
         self.number += 1
         pause = client.pause
-        client.fault = self._faults.strike(self.number, possible_at(pause)) if self._faults else None
+        client.fault = self._faults.inject(self.number, possible_at(pause)) if self._faults else None
         if client.fault is not None:
             self._struck[self.number] = client.fault
             self._note(client, "fault", client.fault)
@@ -249,7 +249,7 @@ class Scheduler:
             self._let_go(client, pause)
         elif isinstance(pause, Waiting):
             self._pass_time(client, pause)
-        elif isinstance(pause, AtGate) and pause.what == BEGINS:
+        elif isinstance(pause, YieldPoint) and pause.what == BEGINS:
             self._note(client, BEGINS, "")
         self._give_turn(client)
 
@@ -268,7 +268,7 @@ class Scheduler:
         self._injection.end_wait(client.backend, fault)
         if fault is None:
             for backend in pause.backends:
-                self._parkings[backend].let_pass(client.backend)
+                self._stops[backend].let_pass(client.backend)
         self._note(client, _doing(client), "goes on")
         self._backends.thaw(client.backend)
         if fault is not None:
@@ -295,7 +295,7 @@ class Scheduler:
                 raise self._refused
         # What it has closed before it stopped, and what else another process says for it. Not while it is blocked: as a
         # deadlock's victim it may have its answer already, which counts when it goes on.
-        at_wire = isinstance(client.pause, AtWire) and not self._proxy.has_other_processes
+        at_wire = isinstance(client.pause, SessionYieldPoint) and not self._proxy.has_other_processes
         if not at_wire and not isinstance(client.pause, Blocked):
             self._proxy.hear_all()
         if self._leaving:
@@ -305,8 +305,8 @@ class Scheduler:
 
     def _settle(self, client: Client) -> None:
         """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""
-        for parking in self._parkings.values():
-            parking.settle()
+        for points in self._stops.values():
+            points.settle()
         waits_for = self._stop_waiting(client) if isinstance(client.pause, Blocked) else None
         if isinstance(client.pause, Ended):
             self._note(client, "ends", str(client.outcome))
@@ -382,6 +382,6 @@ def _in_words(pause: Pause | None) -> str:
 
 
 def _short(pause: Pause | None) -> str:
-    if isinstance(pause, AtGate | Waiting):
+    if isinstance(pause, YieldPoint | Waiting):
         return pause.what[:_SHOWN]
     return "a lock that is free" if isinstance(pause, Blocked) and not pause.backends else "a stop inside"

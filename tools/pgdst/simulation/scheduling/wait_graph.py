@@ -37,13 +37,13 @@ def is_in_cycle(backend: int, waits_for: WaitsFor) -> bool:
 class WaitGraph:
     """Who waits for whom in a run, as Postgres says, and by which names the trace tells it.
 
-    `parkings` are those who hold a statement inside, by their backends.
+    `stops` are the pids of the sessions that hold a statement at a trigger.
     """
 
-    def __init__(self, backends: Backends, clients: Mapping[str, Client], parkings: Collection[int]) -> None:
+    def __init__(self, backends: Backends, clients: Mapping[str, Client], stops: Collection[int]) -> None:
         self._backends = backends
         self._clients = clients
-        self._parkings = parkings
+        self._stops = stops
         self._users: dict[int, str] = {}  # the client whom a backend served last
 
     def uses(self, client: Client, backend: int) -> None:
@@ -78,7 +78,7 @@ class WaitGraph:
 
     def in_words(self, blockers: frozenset[int]) -> str:
         """Return for whom somebody waits that is behind these backends."""
-        if all(one in self._parkings for one in blockers):
+        if all(one in self._stops for one in blockers):
             return "stops inside"
         return "waits for " + ", ".join(sorted({self._users.get(backend, "somebody else") for backend in blockers}))
 

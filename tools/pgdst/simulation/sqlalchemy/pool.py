@@ -11,7 +11,7 @@ from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Queue
 
 from pgdst.simulation.clients.client import current_client
 from pgdst.simulation.clients.clock import SimulatedClock
-from pgdst.simulation.clients.yield_points import CHECKOUT, AtGate, Pause, Waiting
+from pgdst.simulation.clients.yield_points import CHECKOUT, Pause, Waiting, YieldPoint
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 InALoop = Callable[[Coroutine[Any, Any, Any]], Any]
 
 # Where the pool may not open another connection, who comes first is a choice.
-_CHECKOUT = AtGate(CHECKOUT)
+_CHECKOUT = YieldPoint(CHECKOUT)
 WAITS = "waits for a connection of the pool"
 
 

@@ -47,7 +47,7 @@ class Schedule:
         )
         return " ".join(part for entry, steps in groupby(struck) for part in _written(entry, len(list(steps))))
 
-    def strike(self, step: int, possible: Sequence[Fault]) -> Fault | None:
+    def inject(self, step: int, possible: Sequence[Fault]) -> Fault | None:
         """Return the fault that strikes at this step. Raises: ScheduleError, where it cannot."""
         fault = self.faults.get(step)
         if fault is not None and fault not in possible:

@@ -333,16 +333,16 @@ def run_anew(
 
 def test_all_kinds_strike_and_zeros_are_calm() -> None:
     """What shrinks to zero shrinks to no fault at all."""
-    assert [None] * 9 == [DrawnFaults(lambda _greatest: 0).strike(step, ALL) for step in range(9)]
-    found = {random_faults(seed).strike(step, ALL) for seed in range(300) for step in range(3)}
-    many = {faults.strike(step, ALL) for faults in map(random_faults, range(300)) for step in range(30)}
+    assert [None] * 9 == [DrawnFaults(lambda _greatest: 0).inject(step, ALL) for step in range(9)]
+    found = {random_faults(seed).inject(step, ALL) for seed in range(300) for step in range(3)}
+    many = {faults.inject(step, ALL) for faults in map(random_faults, range(300)) for step in range(30)}
     assert {*ALL, None} == found | many
-    assert {None} == {random_faults(seed, ()).strike(step, ALL) for seed in range(9) for step in range(9)}
+    assert {None} == {random_faults(seed, ()).inject(step, ALL) for seed in range(9) for step in range(9)}
 
 
 def test_some_runs_are_calm_some_have_one_fault_some_a_storm() -> None:
     counts = Counter(
-        sum(faults.strike(step, ALL) is not None for step in range(200)) for faults in map(random_faults, range(400))
+        sum(faults.inject(step, ALL) is not None for step in range(200)) for faults in map(random_faults, range(400))
     )
     assert min(counts[0], counts[1], counts[3]) > 50
     assert max(counts) > 10

@@ -2,7 +2,7 @@
 """What pgdst does, as the benchmark's peers.py has its peers do it.
 
 Runs in the kit's environment. Prints the milliseconds of what it did as a JSON list on stdout.
-Example: tools/with_postgres.sh -- .venv/bin/python tools/benchmark/ours.py clean rewind
+Example: tools/with_postgres.sh -- .venv/bin/python tools/benchmark/pgdst_peer.py clean rewind
 """
 
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run a command and print the MiB that Docker holds on disk more than before as a JSON list.
 
-Images, what containers have written and volumes count. Usage: left.py COMMAND [ARGUMENT...].
+Images, what containers have written and volumes count. Usage: docker_disk.py COMMAND [ARGUMENT...].
 """
 
 import json
