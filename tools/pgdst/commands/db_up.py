@@ -9,6 +9,7 @@ from pgdst.cli import HOURS, Finite, engine_options, make_engine, migrated, orde
 from pgdst.server.address import exports
 from pgdst.server.engine import TimeToLive, up
 from pgdst.server.lifetime import lease
+from pgdst.server.lifetime.signals import undisturbed
 
 
 @script
@@ -92,7 +93,7 @@ def main(
     try:
         head = migrated(found, server)
     except BaseException:
-        with lease.undisturbed():
+        with undisturbed():
             if new:
                 chosen.remove_dev(found.checkout)
         raise

@@ -24,7 +24,8 @@ from pgdst.server.docker import network
 from pgdst.server.docker.endpoint import Endpoint
 from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.engine import Order, TimeToLive, up
-from pgdst.server.lifetime.lease import Lease, new, owner, release
+from pgdst.server.lifetime.lease import Lease, new, release
+from pgdst.server.lifetime.ownership import owner
 from relay import relay
 
 ASKERS = 4

@@ -15,7 +15,8 @@ from pgdst.server.docker import snapshot_image
 from pgdst.server.docker.network import LOOPBACK
 from pgdst.server.docker.podman import OWN_USER
 from pgdst.server.engine import Order, TimeToLive, new_password
-from pgdst.server.lifetime.lease import Lease, owner, owner_in
+from pgdst.server.lifetime.lease import Lease
+from pgdst.server.lifetime.ownership import owner, owner_in
 
 PGDATA = "/var/lib/postgresql/data"
 POSTGRES_PORT = 5432  # in a network of its own

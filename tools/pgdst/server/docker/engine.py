@@ -33,7 +33,10 @@ from pgdst.server.docker.endpoint import REQUEST_SECONDS, Endpoint, choose, conn
 from pgdst.server.docker.streams import execute
 from pgdst.server.engine import RETRY_SECONDS, Order, check, new_password, wait_until_ready
 from pgdst.server.lifetime import lease
-from pgdst.server.lifetime.lease import Lease, hold, is_alive, owner, owner_in, undisturbed, uninterrupted
+from pgdst.server.lifetime.lease import Lease, hold
+from pgdst.server.lifetime.ownership import is_alive, owner, owner_in
+from pgdst.server.lifetime.signals import undisturbed, uninterrupted
+from pgdst.server.lifetime.sweeping import sweep_directories
 from pgdst.server.snapshot import Recipe, set_password
 from pgdst.timings import stage
 
@@ -192,7 +195,7 @@ class DockerEngine:
     def sweep(self) -> list[str]:
         """Remove the leftovers, and the directories of dead runs of this engine; return their names."""
         containers = [self._remove(one["Id"]) for one in self._list() if self._is_leftover(one)]
-        return [*containers, *lease.sweep_directories()]
+        return [*containers, *sweep_directories()]
 
     def _is_leftover(self, container: Mapping[str, Any]) -> bool:
         """A running container ends by itself; another one is a leftover once its maker is dead."""

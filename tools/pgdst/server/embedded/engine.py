@@ -26,15 +26,13 @@ from pgdst.server.embedded import snapshot_folder, unprivileged, wheel
 from pgdst.server.embedded.server_folder import ServerFolder
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
 from pgdst.server.lifetime import lease
-from pgdst.server.lifetime.lease import (
-    PREFIX,
-    Lease,
-    keep,
-    leftover_directories,
-    remove_directory,
-    start_detached,
-    undisturbed,
-)
+from pgdst.server.lifetime.detached import start_detached
+from pgdst.server.lifetime.directory import PREFIX
+from pgdst.server.lifetime.directory import remove as remove_directory
+from pgdst.server.lifetime.keeping import keep, kept
+from pgdst.server.lifetime.lease import Lease
+from pgdst.server.lifetime.signals import undisturbed
+from pgdst.server.lifetime.sweeping import leftover_directories
 from pgdst.server.snapshot import Recipe, set_password
 from pgdst.timings import stage
 
@@ -167,7 +165,7 @@ class EmbeddedEngine:
     def remove_dev(self, checkout: str) -> list[str]:
         """Stop this checkout's databases, the kept ones too, and remove their folders and those of dead runs."""
         removed = sweep()
-        for run in lease.kept(checkout):
+        for run in kept(checkout):
             ServerFolder(run / "server").remove()
             remove_directory(run)
             removed.append(str(run))
