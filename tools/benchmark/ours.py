@@ -20,7 +20,7 @@ from docker.models.containers import Container
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pgdst import project
-from pgdst.cli import make_engine, migrated, order
+from pgdst.cli import migrated, order
 from pgdst.database.databases import Databases
 from pgdst.database.template import Template
 from pgdst.pytest_plugin import DISK_MIB, WAIT_SECONDS
@@ -28,6 +28,7 @@ from pgdst.replay import DEFAULT_IMAGE
 from pgdst.server.address import Server, from_environment
 from pgdst.server.docker import engine as _imported_before  # noqa: F401  unused: imported before the clock runs, as the peers' is
 from pgdst.server.docker import snapshot_image
+from pgdst.server.engines import make_engine
 from pgdst.server.lifetime import lease
 
 MIB = 2**20

@@ -16,6 +16,8 @@ import click
 
 from pgdst import project, timings
 from pgdst.errors import ConfigurationError, PgdstError
+from pgdst.server.engines import ENGINES as ENGINES
+from pgdst.server.engines import make_engine as make_engine  # pytest_plugin looks for it here
 
 if TYPE_CHECKING:  # a script imports what it needs: the simulation's starts no server
     from pgdst.server.address import Server
@@ -23,7 +25,6 @@ if TYPE_CHECKING:  # a script imports what it needs: the simulation's starts no 
     from pgdst.server.lifetime import lease
 
 F = TypeVar("F", bound=Callable[..., Any])
-ENGINES = ("docker", "embedded")
 
 
 class Finite(click.FloatRange):
@@ -170,20 +171,6 @@ def project_options(function: F) -> F:
     ):
         function = option(function)
     return function
-
-
-def make_engine(
-    engine: str, image: str, offline_image: str, wait_seconds: float = 60, *, tcp: bool = False
-) -> "Engine":
-    """Return the engine of that name; Docker has answered then, and gives each request at most so many seconds."""
-    if engine == "embedded":
-        from pgdst.server.embedded.engine import EmbeddedEngine
-
-        return EmbeddedEngine(tcp=tcp)
-    from pgdst.server.docker.endpoint import REQUEST_SECONDS
-    from pgdst.server.docker.engine import DockerEngine
-
-    return DockerEngine(image, offline_image, answer_seconds=min(REQUEST_SECONDS, wait_seconds))
 
 
 def order(

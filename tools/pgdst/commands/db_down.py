@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from pgdst import project, timings
-from pgdst.cli import HOURS, engine_options, make_engine, say, script
+from pgdst.cli import HOURS, engine_options, say, script
 from pgdst.server.embedded.engine import EmbeddedEngine
+from pgdst.server.engines import make_engine
 from pgdst.server.lifetime.lease import Lease
 
 

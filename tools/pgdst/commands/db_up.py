@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from pgdst import project, timings
-from pgdst.cli import HOURS, Finite, engine_options, make_engine, migrated, order, project_options, say, script
+from pgdst.cli import HOURS, Finite, engine_options, migrated, order, project_options, say, script
 from pgdst.server.address import exports
 from pgdst.server.engine import TimeToLive, up
+from pgdst.server.engines import make_engine
 from pgdst.server.lifetime import lease
 from pgdst.server.lifetime.signals import undisturbed
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from pgdst import project
-from pgdst.cli import engine_options, make_engine, project_options, say, script, target, upgraded
+from pgdst.cli import engine_options, project_options, say, script, target, upgraded
+from pgdst.server.engines import make_engine
 
 
 @script

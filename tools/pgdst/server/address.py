@@ -44,10 +44,15 @@ class Server:
     engine: str = "docker"  # or embedded: then its processes are this machine's own
 
     @property
+    def is_on_a_socket(self) -> bool:
+        """Whether it is reached by a Unix socket, and not by TCP."""
+        return self.host.startswith("/")
+
+    @property
     def url(self) -> str:
         """The SQLAlchemy URL, with the password."""
         login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        if self.host.startswith("/"):
+        if self.is_on_a_socket:
             place, query = _NOWHERE, f"?{urlencode({'host': self.host, 'port': self.port}, safe='/')}"
         else:
             place, query = f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}", ""
@@ -144,9 +149,7 @@ def from_environment(environment: Mapping[str, str]) -> Server | None:
             "PGDST_DATABASE_URL and PGDST_RUN_ID go together, but only one of them is set. "
             "Unset both, or let with_postgres.sh set them."
         )
-    found = _parse(text, run_id)
-    inferred = "embedded" if found.host.startswith("/") else "docker"
-    return replace(found, engine=environment.get("PGDST_SERVER_ENGINE") or inferred)
+    return replace(_parse(text, run_id), engine=environment.get("PGDST_SERVER_ENGINE") or "docker")
 
 
 def _parse(text: str, run_id: str) -> Server:

@@ -3,8 +3,9 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pgdst.errors import AlreadyStartingError, ConfigurationError, ServerNotReadyError, ServerUnreachableError
 from pgdst.server import settings
@@ -64,6 +65,19 @@ class Order:
 
 class Engine(Protocol):
     """A way to run Postgres. Every method touches what the kit made, and nothing else."""
+
+    full_file: ClassVar[str]
+    """The path of a file that its servers can open and never write, as there is no room: see full_disk.py."""
+
+    @staticmethod
+    def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:
+        """Run a program of sh where the server's processes are, as their user, for the block.
+
+        What is yielded sends the program a line and returns the line that it answers.
+
+        Raises: ServerUnreachableError where the server has gone; OSError, from what is yielded, where it goes later.
+        """
+        ...
 
     def start(self, order: Order) -> Server:
         """Start a server and return once it answers SQL. On failure nothing is left.

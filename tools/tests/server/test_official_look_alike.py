@@ -128,7 +128,7 @@ def test_a_run_comes_to_its_first_statement(there: Sandbox, snapshot: str) -> No
 @pytest.mark.long
 def test_the_disk_that_is_full_is_the_servers_own(there: Sandbox) -> None:
     """In a snapshot's container, which is never root."""
-    query = full_disk.write_to(f"{full_disk.MOUNT}/file")
+    query = full_disk.write_to(DockerEngine.full_file)
     done = there.with_postgres("--", "psql", "-v", "VERBOSITY=verbose", "-c", query)
     assert "made from" in done.stderr
     assert "ERROR:  53100: could not write to COPY file: No space left on device" in done.stderr

@@ -19,7 +19,9 @@ from pgdst.installation import PACKAGE
 from pgdst.server import full_disk, snapshot
 from pgdst.server.address import Server
 from pgdst.server.docker import offline_image, snapshot_image
+from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.docker.image_list import images
+from pgdst.server.embedded.engine import EmbeddedEngine
 from tiny_backend import Backend
 
 READS_SQL = "op.execute(open('seed.sql').read())"
@@ -168,7 +170,7 @@ def test_every_server_has_a_password_of_its_own(sandbox: Sandbox) -> None:
 @pytest.mark.long
 def test_the_disk_that_is_full_is_the_servers_own(sandbox: Sandbox, engine: str) -> None:
     """It may open a file there, although a snapshot's container does without root, and finds no room in it."""
-    file = f"{full_disk.MOUNT}/file" if engine == "docker" else full_disk.DEVICE
+    file = (DockerEngine if engine == "docker" else EmbeddedEngine).full_file
     done = sandbox.with_postgres("--", "psql", "-v", "VERBOSITY=verbose", "-c", full_disk.write_to(file))
     assert "made from" in done.stderr
     assert "ERROR:  53100: could not write to COPY file: No space left on device" in done.stderr

@@ -9,7 +9,7 @@ from typing import Any
 import docker
 
 from pgdst.manifest import Manifest
-from pgdst.server import full_disk, settings
+from pgdst.server import settings
 from pgdst.server.address import DATABASE, USER
 from pgdst.server.docker import snapshot_image
 from pgdst.server.docker.network import LOOPBACK
@@ -19,6 +19,10 @@ from pgdst.server.lifetime.lease import Lease
 from pgdst.server.lifetime.ownership import owner, owner_in
 
 PGDATA = "/var/lib/postgresql/data"
+# A tmpfs of the container's own, of one page, that is always full: see full_disk.py. Not the one that the data is on:
+# filling that takes as much memory as it has room, and a server without room for its log (PANIC) ends all sessions.
+FULL_DISK = "/pgdst-full"
+FULL_DISK_OPTIONS = "rw,size=4k,mode=1777"
 POSTGRES_PORT = 5432  # in a network of its own
 INITDB_ARGUMENTS = (
     "--no-sync",
@@ -122,13 +126,13 @@ def _tmpfs(source: Source, disk_mib: int, *, podman: bool) -> dict[str, str]:
 
     Another one is so small that it is always full.
     """
-    options, full = f"rw,size={disk_mib}m", full_disk.OPTIONS
+    options, full = f"rw,size={disk_mib}m", FULL_DISK_OPTIONS
     if source.user is not None:
         uid, gid = source.user.split(":")
         owner = OWN_USER if podman else f",uid={uid},gid={gid}"
         options += f"{owner},mode=0700"
         full += owner  # the snapshot has its folder, of whose mode Docker makes the mount's
-    return {**dict.fromkeys({PGDATA, *source.volumes}, options), full_disk.MOUNT: full}
+    return {**dict.fromkeys({PGDATA, *source.volumes}, options), FULL_DISK: full}
 
 
 def is_ours(labels: Mapping[str, str]) -> bool:

@@ -5,10 +5,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from math import ceil
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import click
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
@@ -27,8 +27,9 @@ from pgdst.server import extensions
 from pgdst.server.address import Server
 from pgdst.server.deadline import Deadline
 from pgdst.server.docker import image, network, podman, psql, snapshot_image
-from pgdst.server.docker.container import KEEP, Source, create, is_ours, name_of
+from pgdst.server.docker.container import FULL_DISK, KEEP, Source, create, is_ours, name_of
 from pgdst.server.docker.container_watch import attached, watch
+from pgdst.server.docker.conversation import conversation
 from pgdst.server.docker.endpoint import REQUEST_SECONDS, Endpoint, choose, connect, is_silence
 from pgdst.server.docker.streams import execute
 from pgdst.server.engine import RETRY_SECONDS, Order, check, new_password, wait_until_ready
@@ -71,6 +72,8 @@ def _named_failure(method: M) -> M:
 
 class DockerEngine:
     """The Docker engine: containers are found by label, and only those with the kit's labels are ever touched."""
+
+    full_file: ClassVar[str] = f"{FULL_DISK}/file"
 
     def __init__(
         self,
@@ -161,6 +164,11 @@ class DockerEngine:
         return psql.run_in_container(
             self.api, container, ["psql", "-U", server.user, "-d", server.database, *arguments]
         )
+
+    @staticmethod
+    def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:
+        """Run a program of sh in the server's container, and talk to it."""
+        return conversation(server, program)
 
     @_named_failure
     def info(self) -> dict[str, Any]:

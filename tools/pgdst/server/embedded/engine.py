@@ -10,11 +10,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from platform import machine
 from random import SystemRandom
+from typing import ClassVar
 
 import click
 
@@ -23,6 +25,7 @@ from pgdst.project import call_of
 from pgdst.server import settings
 from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.embedded import snapshot_folder, unprivileged, wheel
+from pgdst.server.embedded.conversation import conversation
 from pgdst.server.embedded.server_folder import ServerFolder
 from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
 from pgdst.server.lifetime import lease
@@ -61,6 +64,8 @@ class _PortTakenError(ServerNotReadyError):
 
 class EmbeddedEngine:
     """The embedded engine: a server is a folder, with a supervisor process that stops it and removes the folder."""
+
+    full_file: ClassVar[str] = "/dev/full"  # an ordinary process cannot mount anything: Linux's device without room
 
     def __init__(self, *, tcp: bool = False) -> None:
         self.tcp = tcp  # it listens on a port of 127.0.0.1, beside the socket
@@ -193,6 +198,11 @@ class EmbeddedEngine:
         """Run the wheel's psql on the server's socket."""
         with server.as_environment():
             return subprocess.run([str(wheel.program("psql")), *arguments], check=False).returncode
+
+    @staticmethod
+    def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:
+        """Run a program of sh on this machine, and talk to it."""
+        return conversation(server, program)
 
 
 def sweep() -> list[str]:
