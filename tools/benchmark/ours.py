@@ -20,7 +20,7 @@ from docker.models.containers import Container
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pgdst import project
-from pgdst.cli import migrated, order
+from pgdst.cli import server_spec
 from pgdst.database.databases import Databases
 from pgdst.database.template import Template
 from pgdst.pytest_plugin import DISK_MIB, WAIT_SECONDS
@@ -54,8 +54,7 @@ def start(snapshot: str, memory: bool, disk: bool) -> None:
     engine = make_engine("docker", DEFAULT_IMAGE, "auto")
     held, descriptor = lease.new()
     try:
-        server = engine.start(order(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
-        migrated(found, server)
+        server = engine.start(server_spec(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
         with server.connect() as connection:
             connection.execute("SELECT version_num FROM alembic_version").fetchone()
         took = (time.perf_counter() - begin) * 1000

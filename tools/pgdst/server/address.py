@@ -29,8 +29,8 @@ class Server:
     """A running Postgres of the kit: the run it belongs to and its coordinates.
 
     `host` is a name or address, or the absolute path of the directory with the Unix socket. `port` is a TCP port,
-    or the number in the socket's name. `manifest` is what its database was migrated from where it started from a
-    snapshot, and `initial_password` the one that it has until it is given its own.
+    or the number in the socket's name. `manifest` says from which files its database was migrated, where
+    this process knows. `initial_password` is a snapshot's, until the server is given its own.
     """
 
     run_id: str
@@ -42,6 +42,11 @@ class Server:
     manifest: Manifest | None = field(default=None, repr=False, compare=False)
     initial_password: str | None = field(default=None, repr=False, compare=False)
     engine: str = "docker"  # or embedded: then its processes are this machine's own
+
+    @property
+    def revision(self) -> str | None:
+        """The revision that its database was migrated to, where that is known."""
+        return self.manifest.head if self.manifest else None
 
     @property
     def is_on_a_socket(self) -> bool:

@@ -23,9 +23,9 @@ from pgdst import project
 from pgdst.server import full_disk, settings
 from pgdst.server.address import Server
 from pgdst.server.docker.engine import DockerEngine
-from pgdst.server.engine import Order
 from pgdst.server.lifetime.lease import new, release
 from pgdst.server.processes import processes_of
+from pgdst.server.spec import ServerSpec
 from pgdst.simulation.backends import backends_of
 from pgdst.simulation.faults import Fault
 from pgdst.simulation.strategy import Schedule, Uniform
@@ -173,7 +173,7 @@ def test_a_database_that_is_kept_outlives_its_lease(
     monkeypatch.setattr("tempfile.tempdir", str(sandbox.scratch))
     checkout = project.load(start=sandbox.root).checkout
     lease, descriptor = new()
-    started = engine.start(Order(checkout, lease, settings.merged({})))
+    started = engine.start(ServerSpec(checkout, lease, settings.merged({})))
     name = engine.keep_run(lease, checkout, KEPT_SECONDS)
     release(lease, descriptor)
     with started.connect() as connection:

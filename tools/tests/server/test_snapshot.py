@@ -22,6 +22,7 @@ from pgdst.server.docker import offline_image, snapshot_image
 from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.docker.image_list import images
 from pgdst.server.embedded.engine import EmbeddedEngine
+from pgdst.server.password import set_password
 from tiny_backend import Backend
 
 READS_SQL = "op.execute(open('seed.sql').read())"
@@ -284,7 +285,7 @@ def test_many_may_give_the_password_at_once(shop_server: Server) -> None:
     def give(_number: int) -> None:
         with shop_server.connect() as connection:
             for _ in range(20):
-                snapshot.set_password(connection, shop_server.user, shop_server.password)
+                set_password(connection, shop_server.user, shop_server.password)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(give, range(8)))
