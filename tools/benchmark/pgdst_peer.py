@@ -20,7 +20,7 @@ from docker.models.containers import Container
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pgdst import project
-from pgdst.cli import make_engine, migrated, order
+from pgdst.cli import server_spec
 from pgdst.database.databases import Databases
 from pgdst.database.template import Template
 from pgdst.pytest.options import DISK_MIB, WAIT_SECONDS
@@ -28,6 +28,7 @@ from pgdst.pytest.replay import DEFAULT_IMAGE
 from pgdst.server.address import Server, from_environment
 from pgdst.server.docker import engine as _imported_before  # noqa: F401  unused: imported before the clock runs, as the peers' is
 from pgdst.server.docker import snapshot_image
+from pgdst.server.engines import make_engine
 from pgdst.server.lifetime import lease
 
 MIB = 2**20
@@ -53,8 +54,7 @@ def start(snapshot: str, memory: bool, disk: bool) -> None:
     engine = make_engine("docker", DEFAULT_IMAGE, "auto")
     held, descriptor = lease.new()
     try:
-        server = engine.start(order(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
-        migrated(found, server)
+        server = engine.start(server_spec(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
         with server.connect() as connection:
             connection.execute("SELECT version_num FROM alembic_version").fetchone()
         took = (time.perf_counter() - begin) * 1000

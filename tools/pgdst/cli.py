@@ -2,28 +2,28 @@
 
 import os
 import re
-import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pgdst import project, timings
+from pgdst import project
 from pgdst.errors import ConfigurationError, PgdstError
+from pgdst.server.engines import ENGINES as ENGINES
+from pgdst.server.engines import make_engine as make_engine  # pytest_plugin looks for it here
 
 if TYPE_CHECKING:  # a script imports what it needs: the simulation's starts no server
     from pgdst.server.address import Server
-    from pgdst.server.engine import Engine, Order, TimeToLive
-    from pgdst.server.lifetime import lease
+    from pgdst.server.engine import Engine
+    from pgdst.server.lifetime.lease import Lease
+    from pgdst.server.spec import ServerSpec, TimeToLive
 
 F = TypeVar("F", bound=Callable[..., Any])
-ENGINES = ("docker", "embedded")
 
 
 class Finite(click.FloatRange):
@@ -172,90 +172,30 @@ def project_options(function: F) -> F:
     return function
 
 
-def make_engine(
-    engine: str, image: str, offline_image: str, wait_seconds: float = 60, *, tcp: bool = False
-) -> "Engine":
-    """Return the engine of that name; Docker has answered then, and gives each request at most so many seconds."""
-    if engine == "embedded":
-        from pgdst.server.embedded.engine import EmbeddedEngine
-
-        return EmbeddedEngine(tcp=tcp)
-    from pgdst.server.docker.endpoint import REQUEST_SECONDS
-    from pgdst.server.docker.engine import DockerEngine
-
-    return DockerEngine(image, offline_image, answer_seconds=min(REQUEST_SECONDS, wait_seconds))
-
-
-def order(
+def server_spec(
     found: project.Project,
-    lifetime: "lease.Lease | TimeToLive",
+    lifetime: "Lease | TimeToLive",
     disk_mib: int,
     wait_seconds: float,
     snapshot: str = "auto",
-) -> "Order":
-    """Return the order of a server for this project; it starts from a snapshot unless that is `off`."""
+) -> "ServerSpec":
+    """Return the spec of a server for this project, migrated; it starts from a snapshot unless that is `off`."""
     from pgdst.database.snapshot.contents import recipe
-    from pgdst.server.engine import Order
     from pgdst.server.settings import merged
+    from pgdst.server.spec import ServerSpec
 
-    made_by = None if snapshot == "off" else recipe(found)
-    return Order(found.checkout, lifetime, merged(found.settings), disk_mib, wait_seconds, recipe=made_by)
-
-
-def migrated(found: project.Project, server: "Server") -> str:
-    """Return the head revision, to which the server's database is brought where it did not start from a snapshot."""
-    if server.manifest is not None:
-        return server.manifest.head
-    with timings.stage("migrate"):
-        return upgraded(found, server)
-
-
-def upgraded(found: project.Project, server: "Server") -> str:
-    """Bring the server's database to the head revision, and return it.
-
-    What the migrations print goes to standard error, when they have ended: standard output is for data, and what they
-    leave running must hold up nobody who reads either.
-    """
-    from pgdst.database.migrations import upgrade
-
-    with _output_held():
-        return upgrade(found, server)
+    return ServerSpec(
+        found.checkout,
+        lifetime,
+        merged(found.settings),
+        disk_mib,
+        wait_seconds,
+        recipe=recipe(found),
+        snapshot=snapshot != "off",
+    )
 
 
-@contextmanager
-def _output_held() -> Iterator[None]:
-    """Keep what this process and its children write, and write it to standard error at the end."""
-    with TemporaryFile() as kept:
-        _flush()
-        before = {descriptor: _replaced(descriptor, kept.fileno()) for descriptor in (1, 2)}
-        try:
-            yield
-        finally:
-            try:
-                _flush()
-            finally:
-                for descriptor, own in before.items():
-                    os.dup2(own, descriptor)
-                    os.close(own)
-            kept.seek(0)
-            with suppress(OSError), os.fdopen(os.dup(2), "wb") as said:  # it may be closed, or nobody reads it
-                shutil.copyfileobj(kept, said)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # as it is where the descriptor was closed
-            stream.flush()
-
-
-def _replaced(descriptor: int, by: int) -> int:
-    """Let a descriptor lead elsewhere; return a copy of what it was, or of nothing where it was closed."""
-    try:
-        own = os.dup(descriptor)
-    except OSError:
-        own = os.open(os.devnull, os.O_RDWR)
-    os.dup2(by, descriptor)
-    return own
+order = server_spec  # pytest_plugin looks for it under this name
 
 
 def target(found: project.Project, make: "Callable[[], Engine]") -> "Server":

@@ -13,7 +13,7 @@ from pgdst.errors import ConfigurationError, DockerNotRunningError, EmbeddedErro
 from pgdst.project import call_of
 from pgdst.server.docker import podman
 from pgdst.server.embedded import snapshot_folder
-from pgdst.server.lifetime import lease
+from pgdst.server.lifetime.sweeping import leftover_directories
 
 if TYPE_CHECKING:
     from pgdst.server.docker.engine import DockerEngine
@@ -49,7 +49,7 @@ def examine(engine: str, image: str, offline_image: str) -> Iterator[Finding]:
     if engine == "docker":
         yield from _docker(image, offline_image)
     yield _cached("folders", snapshot_folder.listed())
-    yield _leftovers("run directories", [str(path) for path in lease.leftover_directories()])
+    yield _leftovers("run directories", [str(path) for path in leftover_directories()])
 
 
 def _python() -> Finding:

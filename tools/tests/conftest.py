@@ -26,9 +26,10 @@ from pgdst.database.sql_time import sql_determinism
 from pgdst.server.address import Server, libpq_variables
 from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.embedded.engine import EmbeddedEngine
-from pgdst.server.engine import Engine, Order
+from pgdst.server.engine import Engine
 from pgdst.server.lifetime import lease
 from pgdst.server.settings import merged
+from pgdst.server.spec import ServerSpec
 from pgdst.simulation.gate.server_processes import Backends, backends_of
 from races import SCHEMA, Races
 
@@ -215,7 +216,7 @@ def leased_server(engine: Engine, schema: bytes = b"", settings: dict[str, str] 
     """A server of this process, whose database has been given a schema."""
     held, descriptor = lease.new()
     try:
-        server = engine.start(Order(project.load(start=KIT).checkout, held, merged(settings or {})))
+        server = engine.start(ServerSpec(project.load(start=KIT).checkout, held, merged(settings or {})))
         with server.connect() as connection:
             connection.execute(schema)
         yield server

@@ -5,7 +5,8 @@ import sys
 import click
 
 from pgdst import project
-from pgdst.cli import engine_options, make_engine, say, script, target
+from pgdst.cli import engine_options, say, script, target
+from pgdst.server.engines import make_engine
 
 
 @script

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from pgdst import project, timings
-from pgdst.cli import HOURS, engine_options, make_engine, say, script
+from pgdst.cli import HOURS, engine_options, say, script
 from pgdst.server.embedded.engine import EmbeddedEngine
-from pgdst.server.lifetime import lease
+from pgdst.server.engines import make_engine
+from pgdst.server.lifetime.lease import Lease
 
 
 @script
@@ -34,7 +35,7 @@ def main(
     Example: {db-down}
     """
     if run_dir:
-        run = lease.Lease(run_dir)
+        run = Lease(run_dir)
         if keep_hours is not None:
             chosen = make_engine(run.engine, image, offline_image)
             kept = chosen.keep_run(run, project.load().checkout, round(keep_hours * 3600))

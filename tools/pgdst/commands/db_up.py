@@ -5,10 +5,12 @@ from pathlib import Path
 import click
 
 from pgdst import project, timings
-from pgdst.cli import HOURS, Finite, engine_options, make_engine, migrated, order, project_options, say, script
-from pgdst.server.address import exports
-from pgdst.server.engine import TimeToLive, up
+from pgdst.cli import HOURS, Finite, engine_options, project_options, say, script, server_spec
+from pgdst.server.address import Server, exports
+from pgdst.server.engine import up
+from pgdst.server.engines import make_engine
 from pgdst.server.lifetime import lease
+from pgdst.server.spec import TimeToLive
 
 
 @script
@@ -80,22 +82,19 @@ def main(
         chosen = make_engine(engine, image, offline_image, wait_seconds, tcp=embedded_tcp == "1")
     if run_dir:
         run = lease.take(run_dir, engine)
-        server = chosen.start(order(found, run, disk_mib, wait_seconds, snapshot))
-        migrated(found, server)
-        variables = {**found.environment(), **found.settings_for(server), "PGDST_ENGINE": engine}
-        if server.manifest:
-            variables["PGDST_MANIFEST"] = str(run.write_manifest(server.manifest.to_json()))
-        run.write_environment(f"{server.shell()}{exports(variables)}")
+        server = chosen.start(server_spec(found, run, disk_mib, wait_seconds, snapshot))
+        _leave(found, run, server)
         return
     lifetime = TimeToLive(round(ttl_hours * 3600))
-    server, new = up(chosen, order(found, lifetime, disk_mib, wait_seconds, snapshot))
-    try:
-        head = migrated(found, server)
-    except BaseException:
-        with lease.undisturbed():
-            if new:
-                chosen.remove_dev(found.checkout)
-        raise
+    server, new = up(chosen, server_spec(found, lifetime, disk_mib, wait_seconds, snapshot))
     state, down = f"Started, for {ttl_hours:g} h" if new else "Already up", project.call_of("db-down")
-    say(f"{state}, at revision {head}. Remove it with: {down}")
+    say(f"{state}, at revision {server.revision}. Remove it with: {down}")
     click.echo(server.url)
+
+
+def _leave(found: project.Project, run: lease.Lease, server: Server) -> None:
+    """Leave the server's coordinates, and what its database was migrated from, in the run's directory."""
+    variables = {**found.environment(), **found.settings_for(server), "PGDST_ENGINE": run.engine}
+    if server.manifest:
+        variables["PGDST_MANIFEST"] = str(run.write_manifest(server.manifest.to_json()))
+    run.write_environment(f"{server.shell()}{exports(variables)}")

@@ -3,7 +3,8 @@
 import click
 
 from pgdst import project
-from pgdst.cli import engine_options, make_engine, script, target
+from pgdst.cli import engine_options, script, target
+from pgdst.server.engines import make_engine
 
 
 @script

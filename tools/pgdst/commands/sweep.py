@@ -15,10 +15,10 @@ def main() -> None:
     from pgdst.server.docker import image
     from pgdst.server.embedded import engine as embedded
     from pgdst.server.embedded import snapshot_folder
-    from pgdst.server.lifetime import lease
+    from pgdst.server.lifetime.keeping import kept
 
     checkout = project.load().checkout
-    if embedded.EmbeddedEngine().find_dev(checkout) or lease.kept(checkout):
+    if embedded.EmbeddedEngine().find_dev(checkout) or kept(checkout):
         down = project.call_of("db-down")
         raise ConfigurationError(f"The embedded database of this checkout is up, and runs from .venv. Run: {down}")
     removed = embedded.sweep() + snapshot_folder.clear()

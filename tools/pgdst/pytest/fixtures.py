@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pgdst import project
-from pgdst.cli import make_engine, order
+from pgdst.cli import order
 from pgdst.database.budget import require_connections
 from pgdst.database.databases import Databases
 from pgdst.errors import PgdstError
@@ -21,6 +21,7 @@ from pgdst.pytest.shard import Shard
 from pgdst.pytest.shards import SHARDS
 from pgdst.server import address
 from pgdst.server.address import Server
+from pgdst.server.engines import make_engine
 from pgdst.server.guard import GUARD
 from pgdst.server.lifetime import lease
 from pgdst.simulation.coverage import Ledger

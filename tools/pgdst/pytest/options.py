@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pgdst.cli import ENGINES
 from pgdst.pytest.replay import DEFAULT_FAULTS
 from pgdst.pytest.simulation_run import FAULTS
+from pgdst.server.engines import ENGINES
 
 WAIT_SECONDS = 60
 DISK_MIB = 1024

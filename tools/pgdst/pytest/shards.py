@@ -20,7 +20,7 @@ import pytest
 from pgdst.pytest.failures import Failure
 from pgdst.pytest.replay import SENT, Replay, where
 from pgdst.pytest.shard import Record, Shard, Sum, seed_of, summed
-from pgdst.server.lifetime.lease import uninterrupted
+from pgdst.server.lifetime.signals import uninterrupted
 
 FIXTURE: Final = "run_shard"
 PROPERTY: Final = "pgdst-shard"

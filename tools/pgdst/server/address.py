@@ -29,8 +29,8 @@ class Server:
     """A running Postgres of the kit: the run it belongs to and its coordinates.
 
     `host` is a name or address, or the absolute path of the directory with the Unix socket. `port` is a TCP port,
-    or the number in the socket's name. `manifest` is what its database was migrated from where it started from a
-    snapshot, and `initial_password` the one that it has until it is given its own.
+    or the number in the socket's name. `manifest` says from which files its database was migrated, where
+    this process knows. `initial_password` is a snapshot's, until the server is given its own.
     """
 
     run_id: str
@@ -44,10 +44,20 @@ class Server:
     engine: str = "docker"  # or embedded: then its processes are this machine's own
 
     @property
+    def revision(self) -> str | None:
+        """The revision that its database was migrated to, where that is known."""
+        return self.manifest.head if self.manifest else None
+
+    @property
+    def is_on_a_socket(self) -> bool:
+        """Whether it is reached by a Unix socket, and not by TCP."""
+        return self.host.startswith("/")
+
+    @property
     def url(self) -> str:
         """The SQLAlchemy URL, with the password."""
         login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        if self.host.startswith("/"):
+        if self.is_on_a_socket:
             place, query = _NOWHERE, f"?{urlencode({'host': self.host, 'port': self.port}, safe='/')}"
         else:
             place, query = f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}", ""
@@ -144,9 +154,7 @@ def from_environment(environment: Mapping[str, str]) -> Server | None:
             "PGDST_DATABASE_URL and PGDST_RUN_ID go together, but only one of them is set. "
             "Unset both, or let with_postgres.sh set them."
         )
-    found = _parse(text, run_id)
-    inferred = "embedded" if found.host.startswith("/") else "docker"
-    return replace(found, engine=environment.get("PGDST_SERVER_ENGINE") or inferred)
+    return replace(_parse(text, run_id), engine=environment.get("PGDST_SERVER_ENGINE") or "docker")
 
 
 def _parse(text: str, run_id: str) -> Server:

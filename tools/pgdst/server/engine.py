@@ -1,76 +1,44 @@
-"""What the two engines have in common: how a server is asked for, and how one waits until it answers."""
+"""What the two engines have in common: one call starts a server with a migrated database."""
 
-import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import ClassVar, Protocol
 
-from pgdst.errors import AlreadyStartingError, ConfigurationError, ServerNotReadyError, ServerUnreachableError
-from pgdst.server import settings
-from pgdst.server.address import Server, require_ours
-from pgdst.server.deadline import Deadline
+import click
+
+from pgdst.errors import AlreadyStartingError, PgdstError
+from pgdst.server.address import Server
 from pgdst.server.lifetime.lease import Lease
-from pgdst.server.snapshot import Recipe, set_password
+from pgdst.server.readiness import wait_until_ready
+from pgdst.server.spec import ServerSpec
+from pgdst.timings import stage
 
-if TYPE_CHECKING:
-    import psycopg
-
-POLL_SECONDS = 0.003
-CONNECT_SECONDS = 2
 RETRY_SECONDS = 0.25  # between two attempts to start what somebody else is starting
-MINIMUM_DISK_MIB = 8
-
-
-@dataclass(frozen=True)
-class TimeToLive:
-    """The lifetime of a server that no run holds: it removes itself after so many seconds."""
-
-    seconds: int
-
-
-@dataclass(frozen=True)
-class Order:
-    """A server to be started: whose it is, how long it lives, its settings, its room and how long to wait for it."""
-
-    checkout: str
-    lifetime: Lease | TimeToLive
-    settings: Mapping[str, str]
-    disk_mib: int = 1024
-    wait_seconds: float = 60
-    deadline: Deadline | None = field(default=None, compare=False)  # once the start has begun
-    recipe: Recipe | None = None  # of the snapshot to start from, which is made where there is none
-    makes_snapshot: bool = False
-
-    def begun(self) -> "Order":
-        """Return the order with its deadline: so many seconds from now on, where it had none."""
-        return self if self.deadline else replace(self, deadline=Deadline(self.wait_seconds))
-
-    @property
-    def kind(self) -> str:
-        """`snapshot` for a server that one is made of, `run` where a lease holds it, `dev` for a time to live."""
-        return "snapshot" if self.makes_snapshot else "run" if isinstance(self.lifetime, Lease) else "dev"
-
-    @property
-    def server_settings(self) -> dict[str, str]:
-        """The settings, and where a snapshot is made, that segments of the log are removed: they would be packed."""
-        return {**self.settings, **({"wal_recycle": "off"} if self.makes_snapshot else {})}
-
-    @property
-    def run_id(self) -> str:
-        """The run's id; a database of `make db-up` gets one of its own."""
-        return self.lifetime.run_id if isinstance(self.lifetime, Lease) else f"dev-{self.checkout}"
+LOG_LINES = 10  # shown where the migrations fail
 
 
 class Engine(Protocol):
     """A way to run Postgres. Every method touches what the kit made, and nothing else."""
 
-    def start(self, order: Order) -> Server:
-        """Start a server and return once it answers SQL. On failure nothing is left.
+    full_file: ClassVar[str]
+    """The path of a file that its servers can open and never write, as there is no room: see full_disk.py."""
 
-        With a recipe its database is migrated and has its template: it comes from a snapshot.
+    @staticmethod
+    def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:
+        """Run a program of sh where the server's processes are, as their user, for the block.
 
-        Raises: ServerNotReadyError and what the engine itself needs (DockerNotRunningError, ImageError, EmbeddedError).
+        What is yielded sends the program a line and returns the line that it answers.
+
+        Raises: ServerUnreachableError where the server has gone; OSError, from what is yielded, where it goes later.
+        """
+        ...
+
+    def start(self, spec: ServerSpec) -> Server:
+        """Start a server, and return once it answers SQL and its database is migrated. On failure nothing is left.
+
+        Raises: ServerNotReadyError, MigrationError, and DockerNotRunningError, ImageError or EmbeddedError.
         """
         ...
 
@@ -101,87 +69,45 @@ class Engine(Protocol):
         ...
 
 
-def new_password() -> str:
-    """Return a random password that needs no quoting in a URL."""
-    return secrets.token_urlsafe(24)
+def migrated(server: Server, spec: ServerSpec) -> Server:
+    """Return the server with its database as the spec's recipe makes it; a snapshot's is so already.
 
-
-def check(order: Order) -> None:
-    """Raise ConfigurationError where the order cannot be met."""
-    if order.disk_mib < MINIMUM_DISK_MIB:
-        raise ConfigurationError(f"DISK_MIB is {order.disk_mib}, but Postgres needs at least {MINIMUM_DISK_MIB} MiB.")
-    if isinstance(order.lifetime, TimeToLive) and order.lifetime.seconds < 1:
-        raise ConfigurationError("TTL_HOURS must be at least a second.")
-
-
-def wait_until_ready(server: Server, order: Order, died: Callable[[], str | None]) -> None:
-    """Return once the server answers SQL at its published address and runs with our id and settings.
-
-    One that was started from a snapshot gets its own password. `died` returns why the server is no more, or None while
-    it lives; it is asked every few milliseconds.
-
-    Raises: ServerNotReadyError, with what `died` said, or with the last refusal when the deadline has passed.
-    Source: docker-library/postgres issue 146: neither log lines nor pg_isready in the container tell, as the image
-    first starts a temporary server without TCP.
+    Raises: MigrationError.
     """
-    deadline = order.deadline or Deadline(order.wait_seconds)
-    while True:
-        if (cause := died()) is not None:
-            raise ServerNotReadyError(cause)
-        try:
-            with _first_connection(server) as connection:
-                require_ours(connection, server.run_id)
-                settings.verify(connection, order.settings)
-                if server.initial_password is not None:
-                    set_password(connection, server.user, server.password)
-                return
-        except ServerUnreachableError as error:
-            refusal = str(error.__cause__).strip()
-        if deadline.has_passed:
-            raise ServerNotReadyError(
-                f"The server did not answer at {server.host}:{server.port} within {order.wait_seconds:g} s: {refusal}\n"
-                "What to do: wait longer (--wait-seconds), or, where the port of the daemon is reached under another "
-                "name (a remote daemon, a container with the daemon's socket), set PUBLISHED_HOST "
-                "(to 127.0.0.1: a port is published, and this machine's network not shared)."
-            )
-        time.sleep(POLL_SECONDS)
+    if spec.recipe is None or server.manifest is not None:
+        return server
+    with stage("migrate"):
+        return replace(server, manifest=spec.recipe.migrate(server))
 
 
-def _first_connection(server: Server) -> "psycopg.Connection":
-    """Log in with the snapshot's password, or with its own where it has been given that already.
-
-    Raises: ServerUnreachableError.
-    """
-    if server.initial_password is None:
-        return server.connect(timeout_seconds=CONNECT_SECONDS)
-    import psycopg
-
+@contextmanager
+def log_shown(last_lines: Callable[[int], list[str]]) -> Iterator[None]:
+    """Show the last lines of the server's log where the block fails as expected."""
     try:
-        return replace(server, password=server.initial_password).connect(timeout_seconds=CONNECT_SECONDS)
-    except ServerUnreachableError as error:
-        if isinstance(error.__cause__, psycopg.OperationalError) and "password" in str(error.__cause__):
-            return server.connect(timeout_seconds=CONNECT_SECONDS)
+        yield
+    except PgdstError:
+        lines = "".join(f"\n  {line}" for line in last_lines(LOG_LINES))
+        click.echo(f"The last lines of the server's log:{lines}", err=True)
         raise
 
 
-def up(engine: Engine, order: Order) -> tuple[Server, bool]:
-    """Return this checkout's long-lived database and whether it was started now.
+def up(engine: Engine, spec: ServerSpec) -> tuple[Server, bool]:
+    """Return this checkout's long-lived, migrated database, and whether it was started now.
 
     One that is being started by somebody else at this moment is waited for.
 
-    Raises: ServerNotReadyError.
+    Raises: ServerNotReadyError, MigrationError.
     """
-    deadline = order.deadline or Deadline(order.wait_seconds)
-    order = replace(order, deadline=deadline)
+    spec = spec.begun()
     while True:
-        if (found := engine.find_dev(order.checkout)) is not None:
+        if (found := engine.find_dev(spec.checkout)) is not None:
             wait_until_ready(
-                found, order, lambda: None if engine.find_dev(order.checkout) else "It was removed meanwhile."
+                found, spec, lambda: None if engine.find_dev(spec.checkout) else "It was removed meanwhile."
             )
-            return found, False
+            return migrated(found, spec), False
         try:
-            return engine.start(order), True
+            return engine.start(spec), True
         except AlreadyStartingError:
-            if deadline.has_passed:
+            if spec.end.has_passed:
                 raise
         time.sleep(RETRY_SECONDS)

@@ -38,6 +38,11 @@ class Place:
     host: str
     port: int
 
+    @property
+    def is_a_socket(self) -> bool:
+        """Whether it is a Unix socket's directory."""
+        return self.host.startswith("/")
+
     def __str__(self) -> str:
         """Return it as it stands in `other_servers`."""
         return f"{self.host}:{self.port}"
@@ -106,7 +111,7 @@ class Guard:
         about = "; ".join(filter(None, [asked and f"{asked} asks for it", named and f"it stands in {named}"]))
         return (
             f"Refusing to connect to {wanted}{about and f' ({about})'}: this run's server is {self._ours[-1]}. "
-            f"Nothing was sent. {_CURES}{_TCP if self._ours[-1].host.startswith('/') else ''}"
+            f"Nothing was sent. {_CURES}{_TCP if self._ours[-1].is_a_socket else ''}"
         )
 
     def _check_conninfo(self, conninfo: str) -> None:

@@ -1,13 +1,12 @@
 """The server's processes, stopped and continued by signals, wherever the server runs."""
 
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Protocol
 
 from pgdst.errors import ServerUnreachableError
 from pgdst.server.address import Server
-from pgdst.server.embedded import unprivileged
+from pgdst.server.engines import engine_of
 
 # Signals take effect a moment after they are sent, so each is waited for until the process is stopped (state T), or no
 # longer so; one that has ended, or takes no signal from here, is waited for no more. One `exec` for many signals takes
@@ -79,57 +78,11 @@ class _Shell:
 
 @contextmanager
 def processes_of(server: Server) -> Iterator[Processes]:
-    """Yield the processes of a server: of the embedded engine on this machine, else in the run's container.
+    """Yield the processes of a server, wherever its engine runs them.
 
-    What they have stopped goes on when this process ends, however it ends.
+    Those that were stopped go on when this process ends, however it ends.
 
     Raises: ServerUnreachableError, then and later, where the container has gone.
     """
-    with _on_this_machine() if server.engine == "embedded" else _in_container(server.run_id) as ask:
+    with engine_of(server).conversation(server, _SHELL) as ask:
         yield _Shell(ask, server.run_id)
-
-
-@contextmanager
-def _on_this_machine() -> Iterator[Callable[[bytes], bytes]]:
-    # In a session of its own, so that what a terminal or a shell ends with this process does not end it too; and as the
-    # server's own user, who can signal nobody else's processes, whatever ids the server may name.
-    options = {**unprivileged.options(), "stdin": subprocess.PIPE}
-    shell: subprocess.Popen[bytes]
-    with subprocess.Popen(["/bin/sh", "-c", _SHELL], stdout=subprocess.PIPE, **options) as shell:
-        requests, answers = shell.stdin, shell.stdout
-        assert requests is not None
-        assert answers is not None
-
-        def ask(request: bytes) -> bytes:
-            requests.write(request)
-            requests.flush()
-            return answers.readline()
-
-        yield ask
-
-
-@contextmanager
-def _in_container(run_id: str) -> Iterator[Callable[[bytes], bytes]]:
-    from docker.utils.socket import SocketError, next_frame_header, read_exactly
-
-    from pgdst.server.docker import endpoint, streams  # docker-py is not needed for the embedded engine
-
-    with closing(endpoint.connect(endpoint.choose())) as client:
-        found = client.api.containers(filters={"label": f"pgdst.run={run_id}"})
-        if not found:
-            raise ServerUnreachableError(f"There is no container of the run {run_id}. It was removed; start another.")
-        # As Postgres's own user, who may signal Postgres whatever capabilities the container lacks.
-        command = ["sh", "-c", _SHELL]
-        made = client.api.exec_create(found[0]["Id"], command, stdin=True, user="postgres")
-        with streams.opened(client.api.exec_start(made["Id"], socket=True)) as stream:
-
-            def ask(request: bytes) -> bytes:
-                stream.sendall(request)
-                try:
-                    _kind, size = next_frame_header(stream)
-                    answer: bytes = read_exactly(stream, size) if size > 0 else b""
-                except SocketError as error:
-                    raise OSError(str(error)) from error
-                return answer
-
-            yield ask

@@ -23,8 +23,10 @@ from pgdst.server.address import Server
 from pgdst.server.docker import network
 from pgdst.server.docker.endpoint import Endpoint
 from pgdst.server.docker.engine import DockerEngine
-from pgdst.server.engine import Order, TimeToLive, up
-from pgdst.server.lifetime.lease import Lease, new, owner, release
+from pgdst.server.engine import up
+from pgdst.server.lifetime.lease import Lease, new, release
+from pgdst.server.lifetime.ownership import owner
+from pgdst.server.spec import ServerSpec, TimeToLive
 from relay import relay
 
 ASKERS = 4
@@ -40,9 +42,9 @@ def lease(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lease]:
     release(held, descriptor)
 
 
-def order(sandbox: Sandbox, lifetime: Lease | TimeToLive, **overrides: str) -> Order:
-    """Return an order for the sandbox's project."""
-    return Order(project.load(start=sandbox.root).checkout, lifetime, settings.merged(overrides))
+def spec(sandbox: Sandbox, lifetime: Lease | TimeToLive, **overrides: str) -> ServerSpec:
+    """Return the spec of a server for the sandbox's project."""
+    return ServerSpec(project.load(start=sandbox.root).checkout, lifetime, settings.merged(overrides))
 
 
 @pytest.mark.parametrize("published_host", ["", "127.0.0.1"])
@@ -52,7 +54,7 @@ def test_a_run_is_on_loopback_in_memory_and_labelled(
     """Loopback only, published or not, no volume, our labels, auto-removal; the password not in argv."""
     monkeypatch.setenv("PGDST_PUBLISHED_HOST", published_host)
     engine = DockerEngine()
-    server = engine.start(order(sandbox, lease))
+    server = engine.start(spec(sandbox, lease))
     [name] = sandbox.machine.containers()
     found = engine.client.containers.get(name.lstrip("/")).attrs
     listening = [tuple(one.laddr) for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
@@ -72,7 +74,7 @@ def test_a_run_is_on_loopback_in_memory_and_labelled(
 def test_every_setting_is_in_force_and_the_wrong_password_is_refused(sandbox: Sandbox, lease: Lease) -> None:
     """SHOW says what settings.py says; the server asks for the password."""
     engine = DockerEngine()
-    server = engine.start(order(sandbox, lease))
+    server = engine.start(spec(sandbox, lease))
     with server.connect() as connection:
         shown = {one.name: connection.execute(f"SHOW {one.name}").fetchone() for one in settings.SETTINGS}
         assert {one.name: (one.value,) for one in settings.SETTINGS} == shown
@@ -90,7 +92,7 @@ def test_a_container_that_dies_at_start_is_reported_within_two_seconds(sandbox: 
     engine = DockerEngine()
     begin = time.monotonic()
     with pytest.raises(ServerNotReadyError, match=r"exit code 1\. .*\n(.*\n)*.*shared_buffers"):
-        engine.start(order(sandbox, lease, shared_buffers="nonsense"))
+        engine.start(spec(sandbox, lease, shared_buffers="nonsense"))
     assert 10 > time.monotonic() - begin  # creating, starting and initdb included, on a loaded machine
     assert [] == sandbox.machine.containers()
 
@@ -98,7 +100,7 @@ def test_a_container_that_dies_at_start_is_reported_within_two_seconds(sandbox: 
 @pytest.mark.long
 def test_many_who_ask_for_a_checkouts_database_at_once_get_the_same(sandbox: Sandbox) -> None:
     """One starts it; the others wait, even where Docker has its name taken before its container can be seen."""
-    wanted = order(sandbox, TimeToLive(600))
+    wanted = spec(sandbox, TimeToLive(600))
     for _ in range(ROUNDS):
         together = threading.Barrier(ASKERS)
 
@@ -172,7 +174,7 @@ def test_a_daemon_over_tcp_works_and_its_loss_ends_the_container(
     with socket.create_server(("127.0.0.1", 0)) as listener, relay(listener) as relayed:
         url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         engine = DockerEngine(endpoint=Endpoint(url, "the test says so", {"base_url": url}))
-        server = engine.start(order(sandbox, lease))
+        server = engine.start(spec(sandbox, lease))
         with server.connect() as connection:
             assert (1,) == connection.execute("SELECT 1").fetchone()
         relayed.cut()

@@ -11,8 +11,8 @@ from pgdst.server import extensions
 from pgdst.server.address import Server
 from pgdst.server.docker import image
 from pgdst.server.docker.engine import DockerEngine
-from pgdst.server.engine import Order, TimeToLive
 from pgdst.server.settings import merged
+from pgdst.server.spec import ServerSpec, TimeToLive
 
 SAID = (
     "The offline image has vector, which the official one lacks, and lacks its btree_gist, citext, hstore, "
@@ -49,7 +49,7 @@ def test_they_are_said_once_where_the_offline_image_is_chosen(
 ) -> None:
     engine = DockerEngine(wanted)
     for _ in range(2):
-        engine.start(Order(sandbox.machine.checkout, TimeToLive(600), merged({})))
+        engine.start(ServerSpec(sandbox.machine.checkout, TimeToLive(600), merged({})))
         engine.remove_dev(sandbox.machine.checkout)
     assert 1 == capfd.readouterr().err.count(f"\n{SAID}\n")
 

@@ -23,9 +23,9 @@ from pgdst import project
 from pgdst.server import full_disk, settings
 from pgdst.server.address import Server
 from pgdst.server.docker.engine import DockerEngine
-from pgdst.server.engine import Order
 from pgdst.server.lifetime.lease import new, release
 from pgdst.server.processes import processes_of
+from pgdst.server.spec import ServerSpec
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.gate.server_processes import backends_of
 from pgdst.simulation.strategies.schedule import Schedule
@@ -129,7 +129,7 @@ def test_a_run_comes_to_its_first_statement(there: Sandbox, snapshot: str) -> No
 @pytest.mark.long
 def test_the_disk_that_is_full_is_the_servers_own(there: Sandbox) -> None:
     """In a snapshot's container, which is never root."""
-    query = full_disk.write_to(f"{full_disk.MOUNT}/file")
+    query = full_disk.write_to(DockerEngine.full_file)
     done = there.with_postgres("--", "psql", "-v", "VERBOSITY=verbose", "-c", query)
     assert "made from" in done.stderr
     assert "ERROR:  53100: could not write to COPY file: No space left on device" in done.stderr
@@ -174,7 +174,7 @@ def test_a_database_that_is_kept_outlives_its_lease(
     monkeypatch.setattr("tempfile.tempdir", str(sandbox.scratch))
     checkout = project.load(start=sandbox.root).checkout
     lease, descriptor = new()
-    started = engine.start(Order(checkout, lease, settings.merged({})))
+    started = engine.start(ServerSpec(checkout, lease, settings.merged({})))
     name = engine.keep_run(lease, checkout, KEPT_SECONDS)
     release(lease, descriptor)
     with started.connect() as connection:

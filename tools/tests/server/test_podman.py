@@ -5,8 +5,7 @@ from docker.errors import APIError
 from pgdst.doctor import _daemon
 from pgdst.errors import ImageError
 from pgdst.server.docker import image, podman
-from pgdst.server.docker.container import Source, _tmpfs
-from pgdst.server.full_disk import MOUNT
+from pgdst.server.docker.container import FULL_DISK, Source, _tmpfs
 
 SAID = {"ServerVersion": "4.3.1", "OSType": "linux", "Architecture": "amd64", "OperatingSystem": "debian"}
 UNSUPPORTED = "Path /v1.41/distribution/postgres:16-alpine/json is not supported"
@@ -32,7 +31,7 @@ def test_a_snapshots_data_is_its_users_on_either() -> None:
         mounts["docker"].values()
     )
     assert "rw,size=8m,U,mode=0700" == mounts["podman"]["/var/lib/postgresql/data"]
-    assert "rw,size=4k,mode=1777,U" == mounts["podman"][MOUNT]
+    assert "rw,size=4k,mode=1777,U" == mounts["podman"][FULL_DISK]
 
 
 def test_what_a_committed_image_is_to_have_is_told_line_by_line() -> None:

@@ -19,7 +19,10 @@ from pgdst.installation import PACKAGE
 from pgdst.server import full_disk, snapshot
 from pgdst.server.address import Server
 from pgdst.server.docker import offline_image, snapshot_image
+from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.docker.image_list import images
+from pgdst.server.embedded.engine import EmbeddedEngine
+from pgdst.server.password import set_password
 from tiny_backend import Backend
 
 READS_SQL = "op.execute(open('seed.sql').read())"
@@ -168,7 +171,7 @@ def test_every_server_has_a_password_of_its_own(sandbox: Sandbox) -> None:
 @pytest.mark.long
 def test_the_disk_that_is_full_is_the_servers_own(sandbox: Sandbox, engine: str) -> None:
     """It may open a file there, although a snapshot's container does without root, and finds no room in it."""
-    file = f"{full_disk.MOUNT}/file" if engine == "docker" else full_disk.DEVICE
+    file = (DockerEngine if engine == "docker" else EmbeddedEngine).full_file
     done = sandbox.with_postgres("--", "psql", "-v", "VERBOSITY=verbose", "-c", full_disk.write_to(file))
     assert "made from" in done.stderr
     assert "ERROR:  53100: could not write to COPY file: No space left on device" in done.stderr
@@ -282,7 +285,7 @@ def test_many_may_give_the_password_at_once(shop_server: Server) -> None:
     def give(_number: int) -> None:
         with shop_server.connect() as connection:
             for _ in range(20):
-                snapshot.set_password(connection, shop_server.user, shop_server.password)
+                set_password(connection, shop_server.user, shop_server.password)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(give, range(8)))

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -15,7 +16,7 @@ from pgdst.manifest import Manifest, digest, from_json
 from pgdst.project import Project, has_table
 from pgdst.server import settings
 from pgdst.server.address import Server
-from pgdst.server.snapshot import Recipe
+from pgdst.server.spec import Recipe
 
 PACKAGE_MARKS = (".dist-info", ".egg-info", ".egg-link", ".pth")
 SOURCES = (".py", ".sh", ".sql")
@@ -23,8 +24,8 @@ STOP_SECONDS = 5
 
 
 def recipe(project: Project) -> Recipe:
-    """Return how a snapshot of this project's migrated database is made."""
-    return Recipe(key(project, settings.merged(project.settings)), lambda server: fill(project, server))
+    """Return how this project's database is migrated."""
+    return Recipe(key(project, settings.merged(project.settings)), partial(migrate, project), partial(fill, project))
 
 
 def key(project: Project, values: Mapping[str, str]) -> str:

@@ -2,22 +2,27 @@
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import docker
 
 from pgdst.manifest import Manifest
-from pgdst.server import full_disk, settings
+from pgdst.server import settings
 from pgdst.server.address import DATABASE, USER
 from pgdst.server.docker import snapshot_image
 from pgdst.server.docker.network import LOOPBACK
 from pgdst.server.docker.podman import OWN_USER
-from pgdst.server.engine import Order, TimeToLive, new_password
-from pgdst.server.lifetime.lease import Lease, owner, owner_in
+from pgdst.server.lifetime.lease import Lease
+from pgdst.server.lifetime.ownership import owner
+from pgdst.server.password import new_password
+from pgdst.server.spec import ServerSpec, TimeToLive
 
 PGDATA = "/var/lib/postgresql/data"
+# A tmpfs of the container's own, of one page, that is always full: see full_disk.py. Not the one that the data is on:
+# filling that takes as much memory as it has room, and a server without room for its log (PANIC) ends all sessions.
+FULL_DISK = "/pgdst-full"
+FULL_DISK_OPTIONS = "rw,size=4k,mode=1777"
 POSTGRES_PORT = 5432  # in a network of its own
 INITDB_ARGUMENTS = (
     "--no-sync",
@@ -64,16 +69,16 @@ class Source:
         return "docker-entrypoint.sh" if self.manifest is None else f"{snapshot_image.UNPACK} && exec"
 
 
-def name_of(order: Order) -> str:
+def name_of(spec: ServerSpec) -> str:
     """Return the container's name; where only one may be started at a time, the same for all."""
-    names = {"run": f"pgdst-run-{order.run_id}", "dev": f"pgdst-{order.run_id}"}
-    return names.get(order.kind) or f"pgdst-snapshot-{order.checkout}"
+    names = {"run": f"pgdst-run-{spec.run_id}", "dev": f"pgdst-{spec.run_id}"}
+    return names.get(spec.kind) or f"pgdst-snapshot-{spec.checkout}"
 
 
 def create(
-    api: docker.APIClient, order: Order, source: Source, bind_address: str, port: int | None, *, podman: bool
+    api: docker.APIClient, spec: ServerSpec, source: Source, bind_address: str, port: int | None, *, podman: bool
 ) -> str:
-    """Have the daemon, which may be Podman, create the order's container and return its id.
+    """Have the daemon, which may be Podman, create the spec's container and return its id.
 
     With a port its server listens there, on the machine's own loopback; else Docker publishes one on bind_address.
     """
@@ -82,12 +87,12 @@ def create(
     reached = {"network_mode": "host"} if port else {"port_bindings": {POSTGRES_PORT: (bind_address, None)}}
     made: dict[str, Any] = api.create_container(
         source.reference,
-        name=name_of(order),
-        entrypoint=["sh", "-c", _program(order, source), "pgdst"],
-        command=["postgres", *settings.arguments(order.server_settings, order.run_id), *listen],
-        stdin_open=isinstance(order.lifetime, Lease),
+        name=name_of(spec),
+        entrypoint=["sh", "-c", _program(spec, source), "pgdst"],
+        command=["postgres", *settings.arguments(spec.server_settings, spec.run_id), *listen],
+        stdin_open=isinstance(spec.lifetime, Lease),
         user=source.user,
-        labels=_labels(order),
+        labels=_labels(spec),
         environment={
             "POSTGRES_USER": USER,
             "POSTGRES_PASSWORD": new_password(),
@@ -101,7 +106,7 @@ def create(
         ports=None if port else [POSTGRES_PORT],
         host_config=api.create_host_config(
             auto_remove=True,
-            tmpfs=_tmpfs(source, order.disk_mib, podman=podman),
+            tmpfs=_tmpfs(source, spec.disk_mib, podman=podman),
             log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m"}),
             **reached,
         ),
@@ -109,10 +114,10 @@ def create(
     return str(made["Id"])
 
 
-def _program(order: Order, source: Source) -> str:
-    lifetime = order.lifetime
+def _program(spec: ServerSpec, source: Source) -> str:
+    lifetime = spec.lifetime
     watch = WATCH_CLOCK.format(seconds=lifetime.seconds) if isinstance(lifetime, TimeToLive) else WATCH_LEASE
-    program = PROGRAM.replace("WATCH", watch).replace("END", STAY if order.makes_snapshot else "")
+    program = PROGRAM.replace("WATCH", watch).replace("END", STAY if spec.makes_snapshot else "")
     return program.replace("SERVER", source.server)
 
 
@@ -121,27 +126,22 @@ def _tmpfs(source: Source, disk_mib: int, *, podman: bool) -> dict[str, str]:
 
     Another one is so small that it is always full.
     """
-    options, full = f"rw,size={disk_mib}m", full_disk.OPTIONS
+    options, full = f"rw,size={disk_mib}m", FULL_DISK_OPTIONS
     if source.user is not None:
         uid, gid = source.user.split(":")
         owner = OWN_USER if podman else f",uid={uid},gid={gid}"
         options += f"{owner},mode=0700"
         full += owner  # the snapshot has its folder, of whose mode Docker makes the mount's
-    return {**dict.fromkeys({PGDATA, *source.volumes}, options), full_disk.MOUNT: full}
+    return {**dict.fromkeys({PGDATA, *source.volumes}, options), FULL_DISK: full}
 
 
-def is_ours(labels: Mapping[str, str]) -> bool:
-    """Return whether a container has all labels of ours, as this kit writes them."""
-    return {"pgdst.run", "pgdst.kind", "pgdst.checkout"} <= labels.keys() and bool(owner_in(labels.get("pgdst.owner")))
-
-
-def _labels(order: Order) -> dict[str, str]:
+def _labels(spec: ServerSpec) -> dict[str, str]:
     labels = {
-        "pgdst.run": order.run_id,
-        "pgdst.kind": order.kind,
-        "pgdst.checkout": order.checkout,
+        "pgdst.run": spec.run_id,
+        "pgdst.kind": spec.kind,
+        "pgdst.checkout": spec.checkout,
         "pgdst.owner": json.dumps(owner()),
     }
-    if isinstance(order.lifetime, TimeToLive):
-        labels["pgdst.expires"] = str(int(time.time()) + order.lifetime.seconds)
+    if isinstance(spec.lifetime, TimeToLive):
+        labels["pgdst.expires"] = str(int(time.time()) + spec.lifetime.seconds)
     return labels

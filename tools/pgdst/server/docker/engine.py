@@ -1,14 +1,13 @@
 """Postgres in a container, through the Docker API."""
 
 import functools
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from math import ceil
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import click
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
@@ -18,7 +17,6 @@ from pgdst.errors import (
     AlreadyStartingError,
     ConfigurationError,
     DockerNotRunningError,
-    PgdstError,
     ServerNotReadyError,
     SilentDaemonError,
 )
@@ -27,23 +25,24 @@ from pgdst.server import extensions
 from pgdst.server.address import Server
 from pgdst.server.deadline import Deadline
 from pgdst.server.docker import image, network, podman, psql, snapshot_image
-from pgdst.server.docker.container import KEEP, Source, create, is_ours, name_of
+from pgdst.server.docker.container import FULL_DISK, KEEP, Source, create, name_of
 from pgdst.server.docker.container_watch import attached, watch
+from pgdst.server.docker.containers import KEPT_NAME, Containers
+from pgdst.server.docker.conversation import conversation
 from pgdst.server.docker.endpoint import REQUEST_SECONDS, Endpoint, choose, connect, is_silence
 from pgdst.server.docker.streams import execute
-from pgdst.server.engine import RETRY_SECONDS, Order, check, new_password, wait_until_ready
-from pgdst.server.lifetime import lease
-from pgdst.server.lifetime.lease import Lease, hold, is_alive, owner, owner_in, undisturbed, uninterrupted
-from pgdst.server.snapshot import Recipe, set_password
+from pgdst.server.engine import RETRY_SECONDS, log_shown, migrated
+from pgdst.server.lifetime.lease import Lease, hold
+from pgdst.server.lifetime.signals import undisturbed, uninterrupted
+from pgdst.server.lifetime.sweeping import sweep_directories
+from pgdst.server.readiness import wait_until_ready
+from pgdst.server.snapshot import filled, maker
+from pgdst.server.spec import Recipe, ServerSpec
 from pgdst.timings import stage
 
-KEPT_NAME = "pgdst-kept-"
 CREATING = "creating"  # a file in the run's directory while a container is being asked for
-REMOVAL_SECONDS = 15
 KEEP_SECONDS = 10
 LAST_WORD_SECONDS = 2  # for a request of a start whose deadline has passed, and of one that the daemon left unanswered
-POLL_SECONDS = 0.02
-LOG_LINES = 10  # shown where the migrations for a snapshot fail
 STRAGGLER_SECONDS = 1  # a container that is being created when its creator is killed appears a little later
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -69,6 +68,8 @@ def _named_failure(method: M) -> M:
 class DockerEngine:
     """The Docker engine: containers are found by label, and only those with the kit's labels are ever touched."""
 
+    full_file: ClassVar[str] = f"{FULL_DISK}/file"
+
     def __init__(
         self,
         wanted: str = image.DEFAULT_IMAGE,
@@ -81,34 +82,35 @@ class DockerEngine:
         self.offline = offline
         self.client = connect(self.endpoint, answer_seconds)
         self.api = self.client.api
+        self.containers = Containers(self.api)
         self._said: set[str] = set()
         self._is_silent = False
 
     @_named_failure
-    def start(self, order: Order) -> Server:
-        """Start a container and return once its Postgres answers SQL; on failure the container is removed."""
-        check(order)
-        order = order.begun()
+    def start(self, spec: ServerSpec) -> Server:
+        """Start a container and return once its Postgres answers SQL and is migrated; else the container is removed."""
+        spec = spec.begun()
         try:
-            source = self._source(order)
+            source = self._source(spec)
             with self._port() as port:
                 try:
-                    container = self._create(order, source, port)
+                    container = self._create(spec, source, port)
                 except ImageNotFound:  # somebody's `make clean`, or a newer snapshot, took it away at this very moment
-                    source = self._source(order)
-                    container = self._create(order, source, port)
-                return self._run(order, container, source)
+                    source = self._source(spec)
+                    container = self._create(spec, source, port)
+                server = self._run(spec, container, source)
+            with self._log_shown(container):
+                return migrated(server, spec)
         except AlreadyStartingError:  # somebody else's, perhaps another thread's: nothing of it is ours to remove
             raise
         except BaseException:
-            with undisturbed():
-                self._remove_own(order)
+            self._remove_own(spec)
             raise
 
     @_named_failure
     def find_dev(self, checkout: str) -> Server | None:
         """Return the running database of this checkout; it may still be starting."""
-        for found in self._list(kind="dev", checkout=checkout):
+        for found in self.containers.find(kind="dev", checkout=checkout):
             if found["State"] == "running":
                 return self._server(self.api.inspect_container(found["Id"]))
         return None
@@ -116,23 +118,20 @@ class DockerEngine:
     @_named_failure
     def remove_dev(self, checkout: str) -> list[str]:
         """Remove this checkout's databases, running or not, kept ones too, and what a snapshot's dead maker left."""
-        runs = self._list(kind="run", checkout=checkout)
-        kept = [one for one in runs if one["Names"] and one["Names"][0].startswith(f"/{KEPT_NAME}")]
-        dead = [one for one in self._list(kind="snapshot", checkout=checkout) if self._is_leftover(one)]
-        return [self._remove(found["Id"]) for found in (*self._list(kind="dev", checkout=checkout), *kept, *dead)]
+        return self.containers.remove_of_checkout(checkout)
 
     @_named_failure
     def remove_run(self, lease: Lease, *, log_lines: int) -> list[str]:
         """Remove the run's container; wait a moment for one whose creation was interrupted."""
         deadline = time.monotonic() + (STRAGGLER_SECONDS if (lease.directory / CREATING).exists() else 0)
-        found = self._list(run=lease.run_id)
+        found = self.containers.find(run=lease.run_id)
         while not found and time.monotonic() < deadline:
             time.sleep(0.05)
-            found = self._list(run=lease.run_id)
-        lines = [line for one in found for line in self._log(one["Id"], log_lines)]
+            found = self.containers.find(run=lease.run_id)
+        lines = [line for one in found for line in self.containers.log(one["Id"], log_lines)]
         for one in found:
-            self._remove(one["Id"])
-        if left := [name for one in self._list(run=lease.run_id) for name in one["Names"]]:
+            self.containers.remove(one["Id"])
+        if left := [name for one in self.containers.find(run=lease.run_id) for name in one["Names"]]:
             raise ServerNotReadyError(f"Still there after removal: {', '.join(left)}. Remove with: {call_of('sweep')}")
         return lines
 
@@ -140,7 +139,7 @@ class DockerEngine:
     def keep_run(self, lease: Lease, checkout: str, seconds: int) -> str:  # noqa: ARG002  it is on its label
         """Tell the run's container to wait after its lease has ended, and rename it, so that it is known for kept."""
         name = f"{KEPT_NAME}{lease.run_id}"
-        for one in self._list(run=lease.run_id):
+        for one in self.containers.find(run=lease.run_id):
             code, talk = execute(self.api, one["Id"], ["sh", "-c", f"echo {seconds} >{KEEP}"], Deadline(KEEP_SECONDS))
             if code != 0:
                 raise ServerNotReadyError(f"The server could not be kept: exit code {code}: {talk}")
@@ -151,13 +150,18 @@ class DockerEngine:
     @_named_failure
     def shell(self, server: Server, arguments: list[str]) -> int:
         """Run psql inside the container that serves `server`."""
-        found = self._list(run=server.run_id)
+        found = self.containers.find(run=server.run_id)
         if not found:
             raise ConfigurationError(f"No container serves the run {server.run_id}. Is it another ENGINE's?")
         container = found[0]["Id"]
         return psql.run_in_container(
             self.api, container, ["psql", "-U", server.user, "-d", server.database, *arguments]
         )
+
+    @staticmethod
+    def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:
+        """Run a program of sh in the server's container, and talk to it."""
+        return conversation(server, program)
 
     @_named_failure
     def info(self) -> dict[str, Any]:
@@ -180,42 +184,33 @@ class DockerEngine:
     @_named_failure
     def strangers(self) -> list[str]:
         """Return the names of containers that have some of our labels, or odd ones, and are left alone."""
-        found = self.api.containers(all=True, filters={"label": "pgdst.run"})
-        return [one["Names"][0].lstrip("/") for one in found if not is_ours(one["Labels"])]
+        return self.containers.strangers()
 
     @_named_failure
     def leftovers(self) -> list[str]:
-        """Return the names of containers of ours whose run is dead: not running, and their maker is gone."""
-        return [one["Names"][0].lstrip("/") for one in self._list() if self._is_leftover(one)]
+        """Return the names of containers of ours whose run is dead."""
+        return self.containers.leftovers()
 
     @_named_failure
     def sweep(self) -> list[str]:
         """Remove the leftovers, and the directories of dead runs of this engine; return their names."""
-        containers = [self._remove(one["Id"]) for one in self._list() if self._is_leftover(one)]
-        return [*containers, *lease.sweep_directories()]
+        return [*self.containers.sweep(), *sweep_directories()]
 
-    def _is_leftover(self, container: Mapping[str, Any]) -> bool:
-        """A running container ends by itself; another one is a leftover once its maker is dead."""
-        if container["State"] in ("running", "paused", "restarting", "removing"):
-            return False
-        return is_alive(owner_in(container["Labels"]["pgdst.owner"])) is False
-
-    def _source(self, order: Order) -> Source:
-        """Return the snapshot of the order's recipe, made now where there is none; without a recipe the plain image.
+    def _source(self, spec: ServerSpec) -> Source:
+        """Return the snapshot of the recipe, made now where there is none; the plain image where no snapshot is wanted.
 
         One that is being made by somebody else at this moment is waited for.
         """
-        if order.recipe is None:
-            return self._plain(self._image(order))
-        deadline = _deadline_of(order)
+        if spec.recipe is None or not spec.snapshot:
+            return self._plain(self._image(spec))
         while True:
-            with self._within(order, "look for a snapshot"):
-                found = snapshot_image.find(self.client, order.recipe, self.wanted, self.offline)
+            with self._within(spec, "look for a snapshot"):
+                found = snapshot_image.find(self.client, spec.recipe, self.wanted, self.offline)
             try:
                 # One that was made now is used even if a file was changed meanwhile; it is not found again.
-                found = found or self._make_snapshot(order, order.recipe)
+                found = found or self._make_snapshot(spec, spec.recipe)
             except AlreadyStartingError:
-                if deadline.has_passed:
+                if spec.end.has_passed:
                     raise
                 self._say("Waiting for the snapshot that another run is making.")
                 self.sweep()  # its maker may have been killed before it ran
@@ -225,8 +220,8 @@ class DockerEngine:
             self._say_what_differs(found.base_name)
             return Source(found.reference, found.volumes, found.manifest, found.password, found.user)
 
-    def _image(self, order: Order) -> image.Image:
-        with self._within(order, "image"), _deadline_of(order).paused():  # a pull goes on as long as something comes
+    def _image(self, spec: ServerSpec) -> image.Image:
+        with self._within(spec, "image"), spec.end.paused():  # a pull goes on as long as something comes
             chosen = image.ensure(self.client, self.wanted, self.offline)
         self._say(f"Image {chosen.why}.")
         self._say_what_differs(chosen.name)
@@ -246,43 +241,32 @@ class DockerEngine:
         declared = self.client.images.get(chosen.reference).attrs["Config"].get("Volumes") or {}
         return Source(chosen.reference, tuple(declared))
 
-    def _make_snapshot(self, order: Order, recipe: Recipe) -> snapshot_image.Found:
-        """Make the snapshot in a container of its own, which lives by the run's lease, else by this process's."""
-        base = self._image(order)
-        own = None if isinstance(order.lifetime, Lease) else lease.new()
-        making = replace(order, lifetime=own[0] if own else order.lifetime, recipe=None, makes_snapshot=True)
-        try:
-            with self._within(order, "make a snapshot"):
-                return self._fill_and_commit(making, recipe, base)
-        finally:
-            with undisturbed():
-                try:
-                    self._remove_own(making)
-                finally:
-                    if own:
-                        lease.release(*own)
+    def _make_snapshot(self, wanted: ServerSpec, recipe: Recipe) -> snapshot_image.Found:
+        """Make the snapshot in a container of its own."""
+        base = self._image(wanted)
+        with maker(wanted) as spec:
+            try:
+                with self._within(spec, "make a snapshot"):
+                    return self._fill_and_commit(spec, recipe, base)
+            finally:
+                self._remove_own(spec)
 
-    def _fill_and_commit(self, order: Order, recipe: Recipe, base: image.Image) -> snapshot_image.Found:
+    def _fill_and_commit(self, spec: ServerSpec, recipe: Recipe, base: image.Image) -> snapshot_image.Found:
         source = self._plain(base)
         with self._port() as port:
-            container = self._create(order, source, port)
-            server = self._run(order, container, source)
-        try:
-            with _deadline_of(order).paused():
-                manifest = recipe.fill(server)
-        except PgdstError:
-            log = "".join(f"\n  {line}" for line in self._log(container, LOG_LINES))
-            click.echo(f"The last lines of the server's log:{log}", err=True)
-            raise
-        password = new_password()
-        with server.connect() as connection:
-            set_password(connection, server.user, password)
+            container = self._create(spec, source, port)
+            server = self._run(spec, container, source)
+        with self._log_shown(container), spec.end.paused():
+            manifest, password = filled(recipe, server)
         made = snapshot_image.Content(password, manifest, source.volumes)
         key = recipe.key_on(self.wanted)
-        with self._within(order, "commit the snapshot"):
+        with self._within(spec, "commit the snapshot"):
             return snapshot_image.commit(
-                self.client, container, key, base, order.checkout, made, _deadline_of(order), podman=self._is_podman
+                self.client, container, key, base, spec.checkout, made, spec.end, podman=self._is_podman
             )
+
+    def _log_shown(self, container: str) -> AbstractContextManager[None]:
+        return log_shown(lambda lines: self.containers.log(container, lines))
 
     def silence(self, what: str) -> SilentDaemonError:
         """Return the error of a daemon that does not answer any more; from now on it is not waited for long."""
@@ -291,9 +275,9 @@ class DockerEngine:
         return SilentDaemonError(f"Docker at {self.endpoint.url} did not answer {what}. See: {call_of('doctor')}")
 
     @contextmanager
-    def _within(self, order: Order, what: str) -> Iterator[None]:
+    def _within(self, spec: ServerSpec, what: str) -> Iterator[None]:
         """Time a stage of a start, none of whose requests may wait beyond its deadline. Raises: SilentDaemonError."""
-        deadline = _deadline_of(order)
+        deadline = spec.end
         self.api.timeout = max(ceil(deadline.left()), LAST_WORD_SECONDS)
         with stage(what):
             try:
@@ -313,41 +297,31 @@ class DockerEngine:
         with network.reserved_port() as port:
             yield port
 
-    def _create(self, order: Order, source: Source, port: int | None) -> str:
+    def _create(self, spec: ServerSpec, source: Source, port: int | None) -> str:
         """Create the container and return its id; nothing of it runs yet."""
-        name = name_of(order)
+        name = name_of(spec)
         threading.Thread(target=_import_driver, daemon=True).start()
-        with _marked(order), self._within(order, "create"):
+        with _marked(spec), self._within(spec, "create"):
             try:
                 with uninterrupted():
-                    return create(self.api, order, source, self.endpoint.bind_address, port, podman=self._is_podman)
+                    return create(self.api, spec, source, self.endpoint.bind_address, port, podman=self._is_podman)
             except ImageNotFound:
                 raise
             except APIError as error:
-                if podman.is_name_taken(error) and order.kind != "run" and not self._is_strange(name):
-                    cure = call_of("sweep" if order.makes_snapshot else "db-down")
+                if podman.is_name_taken(error) and spec.kind != "run" and not self.containers.is_strange(name):
+                    cure = call_of("sweep" if spec.makes_snapshot else "db-down")
                     raise AlreadyStartingError(f"The container {name} is there already. Run: {cure}") from error
                 raise ServerNotReadyError(_refused("create", error)) from error
 
-    def _is_strange(self, name: str) -> bool:
-        """Tell whether a container of this name is not ours.
-
-        A name is taken before its container can be seen: one that can't be seen is one that is being created.
-        """
-        try:
-            return "pgdst.run" not in (self.api.inspect_container(name)["Config"]["Labels"] or {})
-        except NotFound:
-            return False
-
-    def _run(self, order: Order, container: str, source: Source) -> Server:
+    def _run(self, spec: ServerSpec, container: str, source: Source) -> Server:
         with watch(self.api, container) as watcher:
             try:
-                if isinstance(order.lifetime, Lease):
+                if isinstance(spec.lifetime, Lease):
                     # Attached before it is started: docker-py has set StdinOnce, so the end of this stream is the
                     # end of the container's standard input.
                     with attached(self.api, container, stdin=1) as stream:
-                        hold(order.lifetime, stream.fileno())
-                with self._within(order, "start"):
+                        hold(spec.lifetime, stream.fileno())
+                with self._within(spec, "start"):
                     self.api.start(container)
                 inspected = self.api.inspect_container(container)
             except APIError as error:
@@ -356,9 +330,9 @@ class DockerEngine:
             server = replace(self._server(inspected), manifest=source.manifest)
             self.sweep()  # now, as it costs nothing while Postgres starts
             with stage("ready"):
-                wait_until_ready(server, order, watcher.cause_of_death)
-            if isinstance(order.lifetime, Lease) and self._is_podman:
-                hold(order.lifetime, watcher.stream.fileno())  # closed by us, it would take the standard input along
+                wait_until_ready(server, spec, watcher.cause_of_death)
+            if isinstance(spec.lifetime, Lease) and self._is_podman:
+                hold(spec.lifetime, watcher.stream.fileno())  # closed by us, it would take the standard input along
         return server
 
     def _server(self, inspected: Mapping[str, Any]) -> Server:
@@ -372,58 +346,19 @@ class DockerEngine:
             initial_password=environment.get("PGDST_INITIAL_PASSWORD"),
         )
 
-    def _list(self, **labels: str) -> list[dict[str, Any]]:
-        """Return the containers of ours with these labels, in any state: what lacks one of ours is somebody else's."""
-        wanted = ["pgdst.run", *(f"pgdst.{name}={value}" for name, value in labels.items())]
-        return [one for one in self.api.containers(all=True, filters={"label": wanted}) if is_ours(one["Labels"])]
-
-    def _log(self, container: str, lines: int) -> list[str]:
-        try:
-            return self.api.logs(container, tail=lines).decode(errors="replace").splitlines() if lines else []
-        except APIError:  # it has just removed itself, and its log with it
-            return []
-
-    def _remove_own(self, order: Order) -> None:
-        """Remove what this process has created for the order; another process may be starting the same one.
-
-        Of what a daemon that has fallen silent does not hear of, the next start removes the rest.
-        """
-        mine = json.dumps(owner())
-        with suppress(*([RequestException] if self._is_silent else [])):
-            for one in self._list(run=order.run_id):
-                if one["Labels"]["pgdst.owner"] == mine:
-                    self._remove(one["Id"])
-
-    def _remove(self, container: str) -> str:
-        """Remove a container of ours with its anonymous volumes, and return its name once it is gone.
-
-        Raises: ServerNotReadyError where it is still there after 15 s.
-        """
-        name = container[:12]
-        deadline = time.monotonic() + REMOVAL_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                name = self.api.inspect_container(container)["Name"].lstrip("/")
-                self.api.remove_container(container, force=True, v=True)
-            except NotFound:
-                return name
-            except APIError:  # "removal is already in progress": its own auto-removal; ask again until it is gone
-                time.sleep(POLL_SECONDS)
-        raise ServerNotReadyError(f"Docker did not remove the container {name} within {REMOVAL_SECONDS} s.")
-
-
-def _deadline_of(order: Order) -> Deadline:
-    assert order.deadline is not None, "the start has not begun"
-    return order.deadline
+    def _remove_own(self, spec: ServerSpec) -> None:
+        """Remove what this process has created for a server; the next start removes what a silent daemon did not."""
+        with undisturbed(), suppress(*([RequestException] if self._is_silent else [])):
+            self.containers.remove_own(spec.run_id)
 
 
 @contextmanager
-def _marked(order: Order) -> Iterator[None]:
+def _marked(spec: ServerSpec) -> Iterator[None]:
     """Leave a mark while Docker is asked: it finishes creating even when the one who asked was killed meanwhile."""
-    if not isinstance(order.lifetime, Lease):
+    if not isinstance(spec.lifetime, Lease):
         yield
         return
-    mark = order.lifetime.directory / CREATING
+    mark = spec.lifetime.directory / CREATING
     mark.touch()
     try:
         yield

@@ -15,7 +15,8 @@ from pgdst.server.docker import offline_image
 from pgdst.server.docker.image import Image
 from pgdst.server.docker.podman import instructions
 from pgdst.server.docker.streams import execute
-from pgdst.server.snapshot import Recipe, superseded
+from pgdst.server.snapshot import superseded
+from pgdst.server.spec import Recipe
 
 LABEL = "pgdst.snapshot"  # = Recipe.key_on(the name of the image that was wanted)
 BASE = "pgdst.snapshot.base"  # the id of the image

@@ -10,32 +10,35 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from platform import machine
 from random import SystemRandom
+from typing import ClassVar
 
 import click
 
-from pgdst.errors import ConfigurationError, PgdstError, ServerNotReadyError
+from pgdst.errors import ConfigurationError, ServerNotReadyError
 from pgdst.project import call_of
 from pgdst.server import settings
 from pgdst.server.address import DATABASE, USER, Server
 from pgdst.server.embedded import snapshot_folder, unprivileged, wheel
+from pgdst.server.embedded.conversation import conversation
 from pgdst.server.embedded.server_folder import ServerFolder
-from pgdst.server.engine import Order, TimeToLive, check, new_password, wait_until_ready
-from pgdst.server.lifetime import lease
-from pgdst.server.lifetime.lease import (
-    PREFIX,
-    Lease,
-    keep,
-    leftover_directories,
-    remove_directory,
-    start_detached,
-    undisturbed,
-)
-from pgdst.server.snapshot import Recipe, set_password
+from pgdst.server.engine import log_shown, migrated
+from pgdst.server.lifetime.detached import start_detached
+from pgdst.server.lifetime.directory import PREFIX
+from pgdst.server.lifetime.directory import remove as remove_directory
+from pgdst.server.lifetime.keeping import keep, kept
+from pgdst.server.lifetime.lease import Lease
+from pgdst.server.lifetime.signals import undisturbed
+from pgdst.server.lifetime.sweeping import leftover_directories
+from pgdst.server.password import new_password
+from pgdst.server.readiness import wait_until_ready
+from pgdst.server.snapshot import filled, maker
+from pgdst.server.spec import Recipe, ServerSpec, TimeToLive
 from pgdst.timings import stage
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -45,7 +48,6 @@ PORTS = range(20000, 32768)  # below those that Linux gives to whoever connects
 PORT_ATTEMPTS = 10
 POLL_SECONDS = 0.02
 LOG_LINES = 50
-SHOWN_LOG_LINES = 10  # where the migrations for a snapshot fail
 
 
 @dataclass(frozen=True)
@@ -64,44 +66,57 @@ class _PortTakenError(ServerNotReadyError):
 class EmbeddedEngine:
     """The embedded engine: a server is a folder, with a supervisor process that stops it and removes the folder."""
 
+    full_file: ClassVar[str] = "/dev/full"  # an ordinary process cannot mount anything: Linux's device without room
+
     def __init__(self, *, tcp: bool = False) -> None:
         self.tcp = tcp  # it listens on a port of 127.0.0.1, beside the socket
 
-    def start(self, order: Order) -> Server:
-        """Start a server and return once it answers SQL; on failure neither process nor folder is left."""
-        check(order)
+    def start(self, spec: ServerSpec) -> Server:
+        """Start a server and return once it answers SQL and is migrated; else neither process nor folder is left."""
+        spec = spec.begun()
         sweep()
-        if order.recipe is None:
-            return self._start(order, None).server
-        key = order.recipe.key_on(f"{wheel.PACKAGE} {machine()}")
+        running = self._start(spec, self._snapshot(spec))
+        try:
+            with log_shown(running.folder.last_lines):
+                return migrated(running.server, spec)
+        except BaseException:
+            with undisturbed():
+                running.folder.remove()
+            raise
+
+    def _snapshot(self, spec: ServerSpec) -> snapshot_folder.Found | None:
+        """Return the snapshot of the recipe, made now where there is none; None where none is wanted."""
+        if spec.recipe is None or not spec.snapshot:
+            return None
+        key = spec.recipe.key_on(f"{wheel.PACKAGE} {machine()}")
         with stage("look for a snapshot"):
             found = snapshot_folder.find(key)
         if found is None:
             with stage("make a snapshot"):
-                found = self._make_snapshot(order, key, order.recipe)
+                found = self._make_snapshot(spec, key, spec.recipe)
         click.echo(f"Snapshot {found.folder.name}, made from the wheel's Postgres.", err=True)
-        return self._start(order, found).server
+        return found
 
-    def _start(self, order: Order, snapshot: snapshot_folder.Found | None) -> _Running:
+    def _start(self, spec: ServerSpec, snapshot: snapshot_folder.Found | None) -> _Running:
         """Start a server; where it listens on TCP, on one port after another until Postgres finds one free."""
-        if not self.tcp or order.makes_snapshot:
-            return self._start_at(order, snapshot, None)
+        if not self.tcp or spec.makes_snapshot:
+            return self._start_at(spec, snapshot, None)
         drawn = SystemRandom().sample(PORTS, min(PORT_ATTEMPTS, len(PORTS)))
         for port in drawn:
             with suppress(_PortTakenError):
-                return self._start_at(order, snapshot, port)
+                return self._start_at(spec, snapshot, port)
         raise ServerNotReadyError(
             f"Others listen on {LOOPBACK} at all of the ports that were tried: {', '.join(map(str, drawn))}. "
             "Run again, or without EMBEDDED_TCP."
         )
 
-    def _start_at(self, order: Order, snapshot: snapshot_folder.Found | None, port: int | None) -> _Running:
-        folder = _folder_for(order)
+    def _start_at(self, spec: ServerSpec, snapshot: snapshot_folder.Found | None, port: int | None) -> _Running:
+        folder = _folder_for(spec)
         with folder.made() as charge:
             # What initdb is told can be read by whatever runs as its user, so it is given up before it matters.
             first = snapshot.password if snapshot else new_password()
             server = Server(
-                order.run_id,
+                spec.run_id,
                 str(folder.socket),  # at first, as nobody else can listen there
                 port or PORT,
                 new_password(),
@@ -112,44 +127,29 @@ class EmbeddedEngine:
                 server = replace(server, manifest=snapshot.manifest)
                 with stage("unpack"):
                     snapshot.unpack(folder.data)
-            _write_plan(order, folder, server, LOOPBACK if port else "")
-            supervisor = _start_supervisor(order, folder, charge)
+            _write_plan(spec, folder, server, LOOPBACK if port else "")
+            supervisor = _start_supervisor(spec, folder, charge)
             with stage("ready"):
-                _wait(order, server, folder, supervisor)
+                _wait(spec, server, folder, supervisor)
             if port:
                 server = replace(server, host=LOOPBACK)
-            if not order.makes_snapshot:
+            if not spec.makes_snapshot:
                 found = {"host": server.host, "port": server.port, "password": server.password}
                 folder.write("address.json", json.dumps(found))
         return _Running(server, folder, supervisor)
 
-    def _make_snapshot(self, order: Order, key: str, recipe: Recipe) -> snapshot_folder.Found:
-        """Make the snapshot with a server of its own, which lives by the run's lease, else by this process's."""
-        own = None if isinstance(order.lifetime, Lease) else lease.new()
-        making = replace(order, lifetime=own[0] if own else order.lifetime, makes_snapshot=True)
-        try:
-            running = self._start(making, None)
+    def _make_snapshot(self, wanted: ServerSpec, key: str, recipe: Recipe) -> snapshot_folder.Found:
+        """Make the snapshot with a server of its own."""
+        with maker(wanted) as spec:
+            running = self._start(spec, None)
             try:
-                return self._fill_and_store(making, running, key, recipe)
+                with log_shown(running.folder.last_lines), spec.end.paused():
+                    manifest, password = filled(recipe, running.server)
+                _wait_until_packed(spec, running)
+                return snapshot_folder.store(key, running.folder.packed, spec.checkout, password, manifest)
             finally:
                 with undisturbed():
                     running.folder.remove()
-        finally:
-            if own:
-                lease.release(*own)
-
-    def _fill_and_store(self, order: Order, running: _Running, key: str, recipe: Recipe) -> snapshot_folder.Found:
-        try:
-            manifest = recipe.fill(running.server)
-        except PgdstError:
-            log = "".join(f"\n  {line}" for line in running.folder.last_lines(SHOWN_LOG_LINES))
-            click.echo(f"The last lines of the server's log:{log}", err=True)
-            raise
-        password = new_password()
-        with running.server.connect() as connection:
-            set_password(connection, running.server.user, password)
-        _wait_until_packed(order, running)
-        return snapshot_folder.store(key, running.folder.packed, order.checkout, password, manifest)
 
     def find_dev(self, checkout: str) -> Server | None:
         """Return the running database of this checkout; one that is just being started does not count yet."""
@@ -167,7 +167,7 @@ class EmbeddedEngine:
     def remove_dev(self, checkout: str) -> list[str]:
         """Stop this checkout's databases, the kept ones too, and remove their folders and those of dead runs."""
         removed = sweep()
-        for run in lease.kept(checkout):
+        for run in kept(checkout):
             ServerFolder(run / "server").remove()
             remove_directory(run)
             removed.append(str(run))
@@ -196,6 +196,11 @@ class EmbeddedEngine:
         with server.as_environment():
             return subprocess.run([str(wheel.program("psql")), *arguments], check=False).returncode
 
+    @staticmethod
+    def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:
+        """Run a program of sh on this machine, and talk to it."""
+        return conversation(server, program)
+
 
 def sweep() -> list[str]:
     """Stop the servers of dead runs and remove their directories; return the directories' paths.
@@ -215,13 +220,13 @@ def version() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _folder_for(order: Order) -> ServerFolder:
+def _folder_for(spec: ServerSpec) -> ServerFolder:
     """Return where the server's folder is to be: in the run's, or where this checkout finds it again."""
-    if not isinstance(order.lifetime, Lease):
-        return _dev_folder(order.checkout)
+    if not isinstance(spec.lifetime, Lease):
+        return _dev_folder(spec.checkout)
     if unprivileged.identity() is not None:
-        order.lifetime.directory.chmod(0o711)  # Postgres goes through it, and sees nothing of it
-    return ServerFolder(order.lifetime.directory / "server")
+        spec.lifetime.directory.chmod(0o711)  # Postgres goes through it, and sees nothing of it
+    return ServerFolder(spec.lifetime.directory / "server")
 
 
 def _dev_folder(checkout: str) -> ServerFolder:
@@ -229,7 +234,7 @@ def _dev_folder(checkout: str) -> ServerFolder:
     return ServerFolder(Path(tempfile.gettempdir()) / f"{PREFIX}dev-{os.geteuid()}-{checkout}")
 
 
-def _write_plan(order: Order, folder: ServerFolder, server: Server, addresses: str) -> None:
+def _write_plan(spec: ServerSpec, folder: ServerFolder, server: Server, addresses: str) -> None:
     """Write the commands for the supervisor; the first password goes to initdb in a file, not in its arguments."""
     binaries = wheel.programs_for_the_server(folder.path / "postgres")
     secret = folder.path / "initial-password"
@@ -246,16 +251,16 @@ def _write_plan(order: Order, folder: ServerFolder, server: Server, addresses: s
             *(str(binaries / "postgres"), "-D", str(folder.data), "-k", str(folder.socket)),
             *("-c", f"listen_addresses={addresses}", "-c", f"port={server.port}"),
             *("-c", "dynamic_shared_memory_type=mmap"),  # in its folder, and not where it would outlive a kill
-            *settings.arguments(order.server_settings, order.run_id),
+            *settings.arguments(spec.server_settings, spec.run_id),
         ],
     }
     if server.manifest is not None:
         del commands["initdb"]
     else:
         unprivileged.give(folder.write(secret.name, server.initial_password or ""))
-    if order.makes_snapshot:  # once Postgres was shut down cleanly
+    if spec.makes_snapshot:  # once Postgres was shut down cleanly
         commands["pack"] = ["tar", "-cf", "-", "-C", str(folder.data), "."]
-    leased = isinstance(order.lifetime, Lease)
+    leased = isinstance(spec.lifetime, Lease)
     plan = {
         "commands": commands,
         "outputs": {"pack": str(folder.packed)},
@@ -267,19 +272,19 @@ def _write_plan(order: Order, folder: ServerFolder, server: Server, addresses: s
     folder.write("plan.json", json.dumps(plan))
 
 
-def _start_supervisor(order: Order, folder: ServerFolder, charge: int) -> "subprocess.Popen[bytes]":
-    reader = order.lifetime.open_reader() if isinstance(order.lifetime, Lease) else None
-    end = f"seconds:{order.lifetime.seconds}" if isinstance(order.lifetime, TimeToLive) else f"lease:{reader}"
+def _start_supervisor(spec: ServerSpec, folder: ServerFolder, charge: int) -> "subprocess.Popen[bytes]":
+    reader = spec.lifetime.open_reader() if isinstance(spec.lifetime, Lease) else None
+    end = f"seconds:{spec.lifetime.seconds}" if isinstance(spec.lifetime, TimeToLive) else f"lease:{reader}"
     try:
         descriptors = (charge,) if reader is None else (charge, reader)
         arguments = (str(folder.path), end, str(charge))
-        return start_detached(SUPERVISOR, *arguments, run_id=order.run_id, descriptors=descriptors)
+        return start_detached(SUPERVISOR, *arguments, run_id=spec.run_id, descriptors=descriptors)
     finally:
         if reader is not None:
             os.close(reader)
 
 
-def _wait(order: Order, server: Server, folder: ServerFolder, supervisor: "subprocess.Popen[bytes]") -> None:
+def _wait(spec: ServerSpec, server: Server, folder: ServerFolder, supervisor: "subprocess.Popen[bytes]") -> None:
     def died() -> str | None:
         if (failed := folder.read_json("exit")) is not None:
             log = "\n".join(f"  {line}" for line in folder.last_lines(LOG_LINES))
@@ -289,7 +294,7 @@ def _wait(order: Order, server: Server, folder: ServerFolder, supervisor: "subpr
         return None if supervisor.poll() is None else "The supervisor of the embedded Postgres was killed at start."
 
     first = server.with_database("postgres")  # what initdb makes
-    wait_until_ready(first, order, died)
+    wait_until_ready(first, spec, died)
     if server.manifest is not None:
         return
     with first.connect() as connection:
@@ -297,10 +302,10 @@ def _wait(order: Order, server: Server, folder: ServerFolder, supervisor: "subpr
     (folder.path / "initial-password").unlink()
 
 
-def _wait_until_packed(order: Order, running: _Running) -> None:
+def _wait_until_packed(spec: ServerSpec, running: _Running) -> None:
     """Have Postgres shut down cleanly, and wait for the supervisor's next command. Raises: ServerNotReadyError."""
     running.supervisor.send_signal(signal.SIGUSR1)
-    deadline = time.monotonic() + order.wait_seconds
+    deadline = time.monotonic() + spec.wait_seconds
     while not running.folder.packed.exists():
         if running.folder.read_json("exit") or running.supervisor.poll() is not None or time.monotonic() > deadline:
             log = "\n".join(f"  {line}" for line in running.folder.last_lines(LOG_LINES))

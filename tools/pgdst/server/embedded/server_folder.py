@@ -25,7 +25,8 @@ from typing import Any
 from pgdst.errors import AlreadyStartingError, EmbeddedError, ServerNotReadyError
 from pgdst.project import call_of
 from pgdst.server.embedded import unprivileged
-from pgdst.server.lifetime.lease import owner, undisturbed
+from pgdst.server.lifetime.ownership import owner
+from pgdst.server.lifetime.signals import undisturbed
 
 STOP_SECONDS = 10
 POLL_SECONDS = 0.02

@@ -114,7 +114,7 @@ class Supervisor:
         return True
 
     def kept_seconds(self) -> float:
-        """Return for how long the server is to be kept after its lease: see lease.keep."""
+        """Return for how long the server is to be kept after its lease: see lifetime/keeping.py."""
         try:
             until: float = json.loads((self.directory.parent / "keep").read_text(encoding="utf-8"))["until"]
         except FileNotFoundError:
