@@ -81,7 +81,7 @@ BENCH_STAMP := .venv-bench/.complete
 
 ##@ Simulation
 .PHONY: test-dst
-test-dst: $(STAMP) ## Run the simulation on a throw-away Postgres 16
+test-dst: $(STAMP) ##* Run the simulation on a throw-away Postgres 16
 	@PGDST_CALLED_BY='make test-dst' tools/with_postgres.sh -- $(RUN) tools/run_simulation.py -- $(ARGS)
 
 .PHONY: check-determinism
@@ -90,11 +90,11 @@ check-determinism: $(STAMP) ## Run seeds in four conditions, and print the first
 
 ##@ Database between runs
 .PHONY: db-up
-db-up: $(STAMP) ## Start this checkout's database, migrate it, print its URL
+db-up: $(STAMP) ##* Start this checkout's database, migrate it, print its URL
 	@$(RUN) tools/db_up.py
 
 .PHONY: db-down
-db-down: $(STAMP) ## Remove this checkout's databases
+db-down: $(STAMP) ##* Remove this checkout's databases
 	@$(RUN) tools/db_down.py
 
 .PHONY: db-url
@@ -102,7 +102,7 @@ db-url: $(STAMP) ## Print the URL of the database that is up
 	@$(RUN) tools/db_url.py
 
 .PHONY: db-shell
-db-shell: $(STAMP) ## Open psql in it; ARGS go to psql
+db-shell: $(STAMP) ##* Open psql in it; ARGS go to psql
 	@$(RUN) tools/db_shell.py -- $(ARGS)
 
 .PHONY: migrate
@@ -120,7 +120,7 @@ serve: $(STAMP) ## Serve Deep Sci-Fi on 127.0.0.1:PORT from the database that is
 ##@ Development
 # Seed 1 unless told otherwise, and the quick profile: a gate judges the change and not the dice. `make test-dst` explores.
 .PHONY: test
-test: $(STAMP) ## Run the tests of the kit and of the backend, but for long ones and planted bugs
+test: $(STAMP) ##* Run the tests of the kit and of the backend, but for long ones and planted bugs
 	@$(RUN) -m pytest tools/tests -m "not alone and not long" -n 4 --dist=worksteal --durations=10 $(ARGS)
 	@$(RUN) -m pytest tools/tests -m "alone and not long" --durations=5 $(ARGS)
 	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests \
@@ -143,7 +143,7 @@ bench: $(STAMP) $(BENCH_STAMP) ## Measure it beside what one would use instead; 
 	@$(RUN) tools/bench.py $(ARGS)
 
 .PHONY: doctor
-doctor: $(STAMP) ## Say whether this machine can run it, and what to do where it cannot
+doctor: $(STAMP) ##* Say whether this machine can run it, and what to do where it cannot
 	@$(RUN) tools/doctor.py
 
 .PHONY: clean
@@ -160,8 +160,13 @@ lock: ## Write the locks anew
 	@tools/lock.sh "$$PGDST_BASE_PYTHON"
 
 .PHONY: help
-help: ## Show the targets
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
+help: ## Show the targets that one needs
+	@awk 'BEGIN { FS = ":.*##[*]? " } /^[a-z-]+:.*##[*] / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
+	@printf '\nAll targets and knobs: make help-all, and tools/docs/reference/targets.md\n'
+
+.PHONY: help-all
+help-all: ## Show all targets and knobs
+	@awk 'BEGIN { FS = ":.*##[*]? " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*##[*]? / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
 	@awk 'BEGIN { printf "\nKnobs\n" } /^# / { about = substr($$0, 3) } /^[A-Z_]+ \?=/ { printf "  %-14s %s\n", $$1, about }' Makefile
 
 $(STAMP): tools/requirements.lock
