@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pgdst.server.address import from_environment
 from pgdst.simulation.gate.proxy import Proxy
-from pgdst.simulation.gate.server_processes import Backends, backends_of
+from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.pct import PCT
 from pgdst.simulation.strategies.strategy import Strategy
@@ -49,7 +49,7 @@ class Bench:
     observer: psycopg.Connection
     engine: Engine
     simulation: Simulation
-    backends: Backends
+    backends: ServerProcesses
 
     def run(self, clients: tuple[Client, ...], strategy: Strategy) -> int:
         """Run clients; return the number of steps of the schedule."""
@@ -71,7 +71,7 @@ def bench(*, is_attached: bool = True, pool_size: int = 5) -> Iterator[Bench]:
     server = from_environment(os.environ)
     assert server is not None, "with_postgres.sh names it"
     name = f"bench_{os.getpid()}"
-    with backends_of(server) as backends:
+    with server_processes_of(server) as backends:
         with closing(server.connect()) as maintenance:
             maintenance.execute(f"CREATE DATABASE {name}".encode())
         there = server.with_database(name)
@@ -159,16 +159,16 @@ def part(part: str, clients: int, contended: bool, times: int) -> None:
 
 
 @contextmanager
-def timed_parts(backends: Backends, spent: dict[str, float]) -> Iterator[None]:
+def timed_parts(backends: ServerProcesses, spent: dict[str, float]) -> Iterator[None]:
     """Add up the seconds in which the server and the clients are waited for, the observer's questions and signals.
 
     Each without what it calls of those.
     """
     places: tuple[tuple[Any, str, Callable[[Any], str]], ...] = (
         (Proxy, "pump", _whom_it_waits_for),
-        (Backends, "blockers", lambda _backends: "observer"),
-        (type(backends._processes), "stop", lambda _processes: "signals"),
-        (type(backends._processes), "resume", lambda _processes: "signals"),
+        (ServerProcesses, "blockers", lambda _backends: "observer"),
+        (type(backends._signals), "stop", lambda _processes: "signals"),
+        (type(backends._signals), "resume", lambda _processes: "signals"),
     )
     inside = [0.0]
 

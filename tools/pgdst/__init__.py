@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pgdst.simulation.faults.plan import DrawnFaults as DrawnFaults
     from pgdst.simulation.faults.plan import Faults as Faults
     from pgdst.simulation.faults.plan import random_faults as random_faults
-    from pgdst.simulation.gate.server_processes import Backends as Backends
+    from pgdst.simulation.gate.server_processes import ServerProcesses as ServerProcesses
     from pgdst.simulation.hypothesis.concurrently import Concurrently as Concurrently
     from pgdst.simulation.hypothesis.examples import Examples as Examples
     from pgdst.simulation.hypothesis.provider import SEED_ONLY as SEED_ONLY
@@ -75,7 +75,7 @@ _PLACES = {
     "simulation.coverage": ("Ledger",),
     "simulation.faults.kinds": ("Fault",),
     "simulation.faults.plan": ("DrawnFaults", "Faults", "random_faults"),
-    "simulation.gate.server_processes": ("Backends",),
+    "simulation.gate.server_processes": ("ServerProcesses",),
     "simulation.hypothesis.concurrently": ("Concurrently",),
     "simulation.hypothesis.examples": ("Examples",),
     "simulation.hypothesis.provider": ("SEED_ONLY", "only_examples"),

@@ -30,7 +30,7 @@ from pgdst.server.engine import Engine
 from pgdst.server.lifetime import lease
 from pgdst.server.settings import merged
 from pgdst.server.spec import ServerSpec
-from pgdst.simulation.gate.server_processes import Backends, backends_of
+from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
 from races import SCHEMA, Races
 
 KIT = tiny_backend.KIT
@@ -260,9 +260,9 @@ def race_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def backends(race_server: Server) -> Iterator[Backends]:
+def backends(race_server: Server) -> Iterator[ServerProcesses]:
     """Its backends."""
-    with backends_of(race_server) as found:
+    with server_processes_of(race_server) as found:
         yield found
 
 
@@ -276,7 +276,7 @@ def driver(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def races(race_server: Server, backends: Backends) -> Iterator[Races]:
+def races(race_server: Server, backends: ServerProcesses) -> Iterator[Races]:
     """A small database; no session of a simulation is left in it."""
     with ExitStack() as opened:
         made = Races(race_server, backends, race_server.connect(), opened)

@@ -12,7 +12,7 @@ import psycopg
 from pgdst.server.address import Server
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.faults.plan import Faults
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.bounded import Exhaustive
@@ -100,7 +100,7 @@ class Lab:
 
 @contextmanager
 def lab(
-    backends: Backends, schema: LiteralString, prepare: LiteralString, driver: str = GATE, **options: Any
+    backends: ServerProcesses, schema: LiteralString, prepare: LiteralString, driver: str = GATE, **options: Any
 ) -> Iterator[Lab]:
     """Yield a lab with this schema, and an engine on this driver; the options are the simulation's.
 
@@ -130,7 +130,7 @@ def _attach(simulation: Simulation, server: Server, driver: str, **options: Any)
     return engine if isinstance(engine, Engine) else engine.sync_engine
 
 
-def _maintain(backends: Backends, statement: str) -> None:
+def _maintain(backends: ServerProcesses, statement: str) -> None:
     """Execute it in a new session: a crash ends those that there are."""
     with closing(backends.server.connect()) as maintenance:
         maintenance.execute(statement.encode())

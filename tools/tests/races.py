@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 import psycopg
 from pgdst.server.address import Server
 from pgdst.simulation.faults.plan import Faults
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.strategy import Strategy
@@ -28,7 +28,7 @@ class Races:
     """The database, all accounts empty, and simulations of clients on it."""
 
     server: Server
-    backends: Backends
+    backends: ServerProcesses
     observer: psycopg.Connection
     opened: ExitStack = field(default_factory=ExitStack)
 

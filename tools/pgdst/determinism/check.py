@@ -119,9 +119,9 @@ def write_traces(server: Server, seeds: Iterable[int], faults: str, folder: Path
     `faults` is one of the mixes.
     """
     from pgdst.determinism.workload import workload_of
-    from pgdst.simulation.gate.server_processes import backends_of
+    from pgdst.simulation.gate.server_processes import server_processes_of
 
-    with backends_of(server) as backends, workload_of(backends, MIXES[faults], driver=driver) as workload:
+    with server_processes_of(server) as backends, workload_of(backends, MIXES[faults], driver=driver) as workload:
         for seed in seeds:
             text = "\n".join(workload.run(seed).lines)
             (folder / str(seed)).write_text(text, encoding="utf-8", errors="backslashreplace")

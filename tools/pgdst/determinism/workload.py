@@ -20,7 +20,7 @@ from pgdst.server.address import Server
 from pgdst.simulation.clients.client import sqlstate
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.faults.plan import random_faults
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.pct import PCT
@@ -47,7 +47,7 @@ Operation = Callable[[Connection, Random], Any]
 class Workload:
     """Runs of drawn clients on one server, each in a database of its own that is dropped afterwards."""
 
-    def __init__(self, backends: Backends, template: Server, kinds: Sequence[Fault], driver: str) -> None:
+    def __init__(self, backends: ServerProcesses, template: Server, kinds: Sequence[Fault], driver: str) -> None:
         self._backends = backends
         self._template = template
         self._kinds = kinds
@@ -88,7 +88,7 @@ class Workload:
 
 @contextmanager
 def workload_of(
-    backends: Backends, kinds: Sequence[Fault] = (), name: str = "workload", driver: str = "psycopg"
+    backends: ServerProcesses, kinds: Sequence[Fault] = (), name: str = "workload", driver: str = "psycopg"
 ) -> Iterator[Workload]:
     """Yield the workload on the server of these backends, with faults of these kinds, its engine on this driver.
 
@@ -108,7 +108,7 @@ def _asynchronous(url: str) -> Any:
     return create_async_engine(url)
 
 
-def _do(backends: Backends, statement: str) -> None:
+def _do(backends: ServerProcesses, statement: str) -> None:
     """Execute it in a new session: a crash ends those that there are."""
     with closing(backends.server.connect()) as maintenance:
         maintenance.execute(statement.encode())

@@ -28,7 +28,7 @@ from pgdst.simulation.coverage import Ledger
 from pgdst.simulation.trace import Trace
 
 if TYPE_CHECKING:
-    from pgdst.simulation.gate.server_processes import Backends
+    from pgdst.simulation.gate.server_processes import ServerProcesses
     from pgdst.simulation.simulation import Simulation
 
     NewSimulation = Callable[..., Simulation]
@@ -135,25 +135,27 @@ def pgdst_seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def pgdst_backends(pgdst_server: Server) -> Iterator["Backends"]:
+def pgdst_server_processes(pgdst_server: Server) -> Iterator["ServerProcesses"]:
     """The backends of the run's server, for simulations."""
-    from pgdst.simulation.gate.server_processes import backends_of
+    from pgdst.simulation.gate.server_processes import server_processes_of
     from pgdst.simulation.sqlalchemy.mappers import load_properties_in_order
 
     load_properties_in_order()  # before an application compiles its first query
     with _readable_failure(), ExitStack() as opened:
-        yield opened.enter_context(backends_of(pgdst_server))
+        yield opened.enter_context(server_processes_of(pgdst_server))
 
 
 @pytest.fixture
-def new_simulation(pgdst_backends: "Backends", request: pytest.FixtureRequest) -> Iterator["NewSimulation"]:
+def new_simulation(
+    pgdst_server_processes: "ServerProcesses", request: pytest.FixtureRequest
+) -> Iterator["NewSimulation"]:
     """Make simulations with the given options. Where the test fails, the last run is shown."""
     from pgdst.simulation.simulation import Simulation
 
     made: list[Simulation] = request.node.stash.setdefault(SIMULATIONS, [])
 
     def new(**options: Any) -> Simulation:
-        made.append(Simulation(pgdst_backends, **options))
+        made.append(Simulation(pgdst_server_processes, **options))
         return made[-1]
 
     yield new

@@ -27,10 +27,10 @@ POINTS: Final = (
     "simulation.gate.stream:sent",
     "simulation.gate.session:Session.bury",
     # What the observer asks and does.
-    "simulation.gate.server_processes:Backends.blockers",
-    "simulation.gate.server_processes:Backends.cancel",
-    "simulation.gate.server_processes:Backends.terminate",
-    "simulation.gate.server_processes:Backends.wait_until_gone",
+    "simulation.gate.server_processes:ServerProcesses.blockers",
+    "simulation.gate.server_processes:ServerProcesses.cancel",
+    "simulation.gate.server_processes:ServerProcesses.terminate",
+    "simulation.gate.server_processes:ServerProcesses.wait_until_gone",
     # Signals: processes are stopped, let go on and killed.
     "server.processes:_Shell._request",
     # Stops inside statements.
@@ -38,7 +38,7 @@ POINTS: Final = (
     "simulation.gate.trigger_points:TriggerPoints.let_pass",
     "simulation.gate.trigger_points:TriggerPoints.settle",
     # Connections are opened, closed and broken.
-    "simulation.gate.server_processes:Backends._connect",
+    "simulation.gate.server_processes:ServerProcesses._connect",
     "simulation.sqlalchemy.pool:_take",
     # Threads are woken, and wait for their turns.
     "simulation.clients.client:_Turn.give",

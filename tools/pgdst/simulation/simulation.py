@@ -21,7 +21,7 @@ from pgdst.simulation.gate.garbage import no_collection
 from pgdst.simulation.gate.proxy import PORT, Proxy
 from pgdst.simulation.gate.renewal import Idle, Sessions
 from pgdst.simulation.gate.run import Elsewhere
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.gate.trigger_points import trigger_points_of
 from pgdst.simulation.pools import kinds as pools
 from pgdst.simulation.pools.attached_pool import AttachedPool
@@ -51,7 +51,7 @@ class Simulation:
 
     def __init__(
         self,
-        backends: Backends,
+        processes: ServerProcesses,
         *,
         clock: SimulatedClock | None = None,
         inside_statements: bool = False,
@@ -62,7 +62,7 @@ class Simulation:
         load_properties_in_order()
         self.clock = clock or SimulatedClock()
         self.last: Result | None = None  # the run that ended last
-        self._backends = backends
+        self._processes = processes
         self._inside_statements = inside_statements
         self._connections = connections
         self._stall_seconds = stall_seconds
@@ -76,7 +76,7 @@ class Simulation:
         self._loop: Loop | None = None
         self._resources = ExitStack()
         try:
-            self._proxy = Proxy(backends.server)
+            self._proxy = Proxy(processes.server)
             self._resources.callback(self._proxy.close)
             self._resources.enter_context(drivers.cancelling_without_the_lock(self._proxy))
             self._resources.enter_context(GUARD.also(Place(str(self._proxy.folder), PORT)))
@@ -105,9 +105,9 @@ class Simulation:
     def _place_inside(self, database: str) -> None:
         """Have a schedule stop statements inside, in this database, where that is wanted."""
         if self._inside_statements and database not in self._proxy.trigger_points:
-            server = self._backends.server.with_database(database)
+            server = self._processes.server.with_database(database)
             self._proxy.trigger_points[database] = self._resources.enter_context(
-                trigger_points_of(server, self._backends)
+                trigger_points_of(server, self._processes)
             )
 
     def url(self, driver: str = "", *, database: str | None = None, tcp: bool = False) -> str:
@@ -165,7 +165,7 @@ class Simulation:
         return identity.headers(client.name)
 
     def _url(self, driver: str, database: str | None, port: int | None) -> str:
-        server, folder = self._backends.server, quote(str(self._proxy.folder))
+        server, folder = self._processes.server, quote(str(self._proxy.folder))
         name = quote(database or server.database, safe="")
         place = f"/{name}?host={folder}&port={PORT}" if port is None else f"127.0.0.1:{port}/{name}"
         login = f"{quote(server.user, safe='')}:{quote(server.password, safe='')}"
@@ -211,7 +211,7 @@ class Simulation:
             raise ConfigurationError("This simulation is in the middle of a run. Begin another one when it has ended.")
         clients, self._clients = self._clients, {}
         scheduler = Scheduler(
-            self._backends,
+            self._processes,
             strategy,
             strategy if faults is None and isinstance(strategy, Schedule) else faults,
             clock=self.clock,
@@ -257,7 +257,7 @@ class Simulation:
         if was_left or not all(one.is_whole(connections) for one in pools) or not self._are_renewed(idle):
             self._dispose()
             for backend in self._proxy.take_closed():
-                self._backends.require_gone(backend, "whose connection was closed")
+                self._processes.require_gone(backend, "whose connection was closed")
             for one in pools:
                 one.fill(connections)
             with self._proxy.quiet():

@@ -27,7 +27,7 @@ from pgdst.server.lifetime.lease import new, release
 from pgdst.server.processes import processes_of
 from pgdst.server.spec import ServerSpec
 from pgdst.simulation.faults.kinds import Fault
-from pgdst.simulation.gate.server_processes import backends_of
+from pgdst.simulation.gate.server_processes import server_processes_of
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.uniform import Uniform
 from races import SCHEMA, Races, deposit
@@ -89,7 +89,7 @@ def server(engine: DockerEngine) -> Iterator[Server]:
 @pytest.fixture
 def races(server: Server) -> Iterator[Races]:
     """Clients of the server, and what stops them."""
-    with backends_of(server) as backends, ExitStack() as opened:
+    with server_processes_of(server) as backends, ExitStack() as opened:
         made = Races(server, backends, server.connect(), opened)
         yield made
         made.observer.close()

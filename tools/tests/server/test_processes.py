@@ -22,9 +22,9 @@ ANSWERS_SECONDS = 10
 STOP_AND_DIE = """
 import os, signal, sys
 from pgdst.server.address import from_environment
-from pgdst.simulation.gate.server_processes import backends_of
+from pgdst.simulation.gate.server_processes import server_processes_of
 
-with backends_of(from_environment(os.environ)) as backends:
+with server_processes_of(from_environment(os.environ)) as backends:
     backends.freeze(int(sys.argv[1]))
     os.kill(os.getpid(), signal.SIGKILL)
 """

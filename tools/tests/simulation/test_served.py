@@ -23,7 +23,7 @@ from pgdst.simulation.faults.plan import Faults, random_faults
 from pgdst.simulation.gate import identity
 from pgdst.simulation.gate.attribution import sets_up
 from pgdst.simulation.gate.batch import Batch
-from pgdst.simulation.gate.server_processes import Backends, backends_of
+from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.bounded import Exhaustive
@@ -50,13 +50,13 @@ NAMES = ("ada", "bob", "cyd", "dan")
 
 
 @pytest.fixture(scope="module")
-def backends() -> Iterator[Backends]:
-    with leased_server(EmbeddedEngine(), SCHEMA) as server, backends_of(server) as found:
+def backends() -> Iterator[ServerProcesses]:
+    with leased_server(EmbeddedEngine(), SCHEMA) as server, server_processes_of(server) as found:
         yield found
 
 
 @pytest.fixture
-def simulation(backends: Backends) -> Iterator[Simulation]:
+def simulation(backends: ServerProcesses) -> Iterator[Simulation]:
     with closing(Simulation(backends, stall_seconds=3)) as made:
         yield made
 
@@ -73,7 +73,7 @@ def post(url: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
 class Bench:
     """A backend that is served, with accounts."""
 
-    def __init__(self, simulation: Simulation, backends: Backends, name: str, **environment: str) -> None:
+    def __init__(self, simulation: Simulation, backends: ServerProcesses, name: str, **environment: str) -> None:
         command, driver = BACKENDS[name]
         if not shutil.which(command[0]):
             # Node.js is wanted where it is there, and nothing that the kit needs brings it.
@@ -96,7 +96,7 @@ class Bench:
 
 
 @pytest.fixture(params=BACKENDS)
-def bench(request: pytest.FixtureRequest, simulation: Simulation, backends: Backends) -> Bench:
+def bench(request: pytest.FixtureRequest, simulation: Simulation, backends: ServerProcesses) -> Bench:
     return Bench(simulation, backends, request.param)
 
 
@@ -129,7 +129,7 @@ def test_a_seed_gives_the_same_run_each_time(bench: Bench, clash: str, seeds: in
 @pytest.mark.parametrize("seeds", FEW_OR_MANY)
 @pytest.mark.parametrize("name", ["a loop, asyncpg", "threads, psycopg2"])
 def test_work_in_the_background_is_refused_each_time(
-    simulation: Simulation, backends: Backends, name: str, seeds: int
+    simulation: Simulation, backends: ServerProcesses, name: str, seeds: int
 ) -> None:
     """It would be taken to be who comes next."""
     made = Bench(simulation, backends, name)
@@ -140,7 +140,7 @@ def test_work_in_the_background_is_refused_each_time(
 
 @pytest.mark.parametrize("seeds", FEW_OR_MANY)
 def test_two_things_at_once_in_a_request_are_refused_each_time(
-    simulation: Simulation, backends: Backends, seeds: int
+    simulation: Simulation, backends: ServerProcesses, seeds: int
 ) -> None:
     made = Bench(simulation, backends, "a loop, asyncpg")
     for seed in range(seeds):
@@ -149,7 +149,7 @@ def test_two_things_at_once_in_a_request_are_refused_each_time(
 
 
 def test_a_backend_that_does_not_say_for_whom_it_asks_is_inconclusive(
-    simulation: Simulation, backends: Backends
+    simulation: Simulation, backends: ServerProcesses
 ) -> None:
     made = Bench(simulation, backends, "threads, psycopg2")
     simulation.spawn("ada", partial(post, made.url, "/deposit/1", {}))
@@ -160,7 +160,9 @@ def test_a_backend_that_does_not_say_for_whom_it_asks_is_inconclusive(
 
 
 @pytest.mark.parametrize("pool", ["5", "none"])
-def test_what_says_so_only_in_part_is_inconclusive(simulation: Simulation, backends: Backends, pool: str) -> None:
+def test_what_says_so_only_in_part_is_inconclusive(
+    simulation: Simulation, backends: ServerProcesses, pool: str
+) -> None:
     """Be it before what says it, on a connection that is new or that somebody has used, or on one that is closed."""
     made = Bench(simulation, backends, "threads, psycopg2", POOL=pool)
     for _twice in range(2):
@@ -169,7 +171,9 @@ def test_what_says_so_only_in_part_is_inconclusive(simulation: Simulation, backe
     made.run(["/deposit/1"] * 2, Uniform(0))
 
 
-def test_a_backend_that_ends_in_a_run_is_named_and_started_anew(simulation: Simulation, backends: Backends) -> None:
+def test_a_backend_that_ends_in_a_run_is_named_and_started_anew(
+    simulation: Simulation, backends: ServerProcesses
+) -> None:
     made = Bench(simulation, backends, "threads, psycopg2")
     with pytest.raises(InconclusiveError, match="The backend has ended with status 7"):
         made.run(["/end/1"], Uniform(0))
@@ -199,7 +203,7 @@ def test_what_sets_a_connection_up_is_nobodys(text: str, expected: bool) -> None
     assert expected == sets_up(Batch((), text, text))
 
 
-def test_a_pool_that_is_too_small_is_named(simulation: Simulation, backends: Backends) -> None:
+def test_a_pool_that_is_too_small_is_named(simulation: Simulation, backends: ServerProcesses) -> None:
     made = Bench(simulation, backends, "threads, psycopg2", POOL="1")
     made.run(["/deposit/1"], Uniform(0))
     with pytest.raises(InconclusiveError, match="is its pool too small"):
@@ -207,7 +211,7 @@ def test_a_pool_that_is_too_small_is_named(simulation: Simulation, backends: Bac
 
 
 @pytest.mark.parametrize("name", ["a loop, asyncpg", "threads, psycopg2"])
-def test_faults_strike_it_as_any_other(simulation: Simulation, backends: Backends, name: str) -> None:
+def test_faults_strike_it_as_any_other(simulation: Simulation, backends: ServerProcesses, name: str) -> None:
     """What they break in its pool is gone in the next run."""
     made = Bench(simulation, backends, name)
     struck: set[Fault] = set()
@@ -239,7 +243,7 @@ def test_a_backend_that_does_not_start_is_one_error(simulation: Simulation) -> N
     assert {} == simulation.run(Uniform(0)).errors
 
 
-def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: Backends, tmp_path: Path) -> None:
+def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: ServerProcesses, tmp_path: Path) -> None:
     with closing(Simulation(backends)) as simulation:
         simulation.serve(*serving(tmp_path))
         served = pids(tmp_path)
@@ -263,7 +267,7 @@ def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: Backends, 
     await_the_end(left)
 
 
-def test_an_interrupt_while_it_ends_leaves_nothing(backends: Backends, tmp_path: Path) -> None:
+def test_an_interrupt_while_it_ends_leaves_nothing(backends: ServerProcesses, tmp_path: Path) -> None:
     """It is in no hurry to end, and whoever tests is."""
 
     def interrupt(*_arguments: object) -> None:
@@ -291,7 +295,7 @@ with psycopg.connect(sys.argv[1]) as connection:
 
 @pytest.mark.parametrize("comment", ["/*pgdst_client='ada'*/", ""])
 def test_a_process_that_somebody_else_starts_comes_by_a_url(
-    simulation: Simulation, backends: Backends, comment: str
+    simulation: Simulation, backends: ServerProcesses, comment: str
 ) -> None:
     url = simulation.elsewhere()
     with backends.server.connect() as observer:

@@ -15,7 +15,7 @@ from deepsci.main import assemble, connect
 from fastapi import FastAPI
 from hypothesis import event
 from hypothesis.stateful import RuleBasedStateMachine
-from pgdst import Backends, Examples, Fault, Ledger, SeededIds, SimulatedClock, Trace, acting_as
+from pgdst import Examples, Fault, Ledger, SeededIds, ServerProcesses, SimulatedClock, Trace, acting_as
 from pgdst.simulation.clients.ids import NOBODY
 from pgdst.simulation.faults.kinds import DEFAULT_MIX, MIXES
 from psycopg.sql import SQL, Identifier
@@ -44,7 +44,7 @@ class Run:
     """What the examples of one run share. The ledger counts what they reached, `faults` are the kinds that strike."""
 
     databases: CleanDatabases
-    backends: Backends
+    backends: ServerProcesses
     seed: int
     trace: Trace
     ledger: Ledger = field(default_factory=Ledger)

@@ -1,7 +1,7 @@
 """The simulation itself."""
 
 import pytest
-from pgdst import Backends, Shard
+from pgdst import ServerProcesses, Shard
 
 from simulation.harness import FAULTS, CleanDatabases, Harness, Run
 from simulation.machine import DeepSciFi, DeepSciFiInStorms
@@ -10,12 +10,21 @@ from simulation.profiles import chosen_profile, chosen_rounds, run_another_befor
 
 @pytest.fixture
 def run(
-    clean_databases: CleanDatabases, pgdst_backends: Backends, run_shard: Shard, pytestconfig: pytest.Config
+    clean_databases: CleanDatabases,
+    pgdst_server_processes: ServerProcesses,
+    run_shard: Shard,
+    pytestconfig: pytest.Config,
 ) -> Run:
     """The run that a shard is."""
     faults = FAULTS[pytestconfig.getoption("--pgdst-faults")]
     return Run(
-        clean_databases, pgdst_backends, run_shard.seed, run_shard.trace, run_shard.ledger, faults, run_shard.tell
+        clean_databases,
+        pgdst_server_processes,
+        run_shard.seed,
+        run_shard.trace,
+        run_shard.ledger,
+        faults,
+        run_shard.tell,
     )
 
 

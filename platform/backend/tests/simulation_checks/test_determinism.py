@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pgdst import Backends, Trace
+from pgdst import ServerProcesses, Trace
 from simulation.harness import CleanDatabases, Run
 from simulation.machine import DeepSciFi
 from simulation.profiles import PROFILES, run_machine, settings_of
@@ -25,7 +25,7 @@ for profile in PROFILES:
 """
 
 
-def short_run(databases: CleanDatabases, backends: Backends, seed: int) -> Run:
+def short_run(databases: CleanDatabases, backends: ServerProcesses, seed: int) -> Run:
     """Return a short run in this process, over."""
     run = Run(databases, backends, seed, Trace())
     run_machine(DeepSciFi, run, settings_of(examples=FEW_EXAMPLES))
@@ -54,10 +54,10 @@ def printed(seed: int, **environment: str) -> list[str]:
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(
-    clean_databases: CleanDatabases, pgdst_backends: Backends
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
     """Line by line; and what a run is must not depend on what ran before it in the same process."""
-    first, another, again = (short_run(clean_databases, pgdst_backends, seed) for seed in (7, 8, 7))
+    first, another, again = (short_run(clean_databases, pgdst_server_processes, seed) for seed in (7, 8, 7))
     assert any(re.search(r" with [1-9]\d* preemptions$", line) for line in first.trace.lines), "nothing came between"
     assert first.trace.first_difference(again.trace) is None
     assert first.trace.hexdigest() == again.trace.hexdigest()
@@ -87,10 +87,10 @@ def test_no_profile_ignores_the_seed_under_ci() -> None:
 
 
 def test_the_trace_holds_requests_answers_and_final_tables(
-    clean_databases: CleanDatabases, pgdst_backends: Backends
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
     """Enough to see what happened, and nothing that changes from run to run."""
-    lines = short_run(clean_databases, pgdst_backends, 7).trace.lines
+    lines = short_run(clean_databases, pgdst_server_processes, 7).trace.lines
     assert "a new example" == lines[0]
     assert re.fullmatch(r'ada POST /agents None \S+ {"username": "ada"} -> 201 {.*"api_key":.*}', lines[1])
     assert {"agents", "alembic_version", "causal_events", "proposals", "validations", "worlds"} <= {

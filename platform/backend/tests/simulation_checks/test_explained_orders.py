@@ -8,7 +8,7 @@ from deepsci.dwellers import claims
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
-from pgdst import Backends, Schedule, Trace
+from pgdst import Schedule, ServerProcesses, Trace
 from pgdst.simulation.hypothesis import concurrently as concurrency
 from simulation.harness import CleanDatabases, Run
 from simulation.machine import DeepSciFi
@@ -21,7 +21,7 @@ RunStep = Callable[[Step], None]
 
 
 @pytest.fixture
-def run_step(clean_databases: CleanDatabases, pgdst_backends: Backends) -> RunStep:
+def run_step(clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses) -> RunStep:
     """Run a step, and the invariants after it, on a platform on which Bob holds the only dweller."""
 
     def run(step: Step) -> None:
@@ -35,7 +35,7 @@ def run_step(clean_databases: CleanDatabases, pgdst_backends: Backends) -> RunSt
         )
         @given(data=st.data())
         def example(data: DataObject) -> None:
-            found = Run(clean_databases, pgdst_backends, 1, Trace())
+            found = Run(clean_databases, pgdst_server_processes, 1, Trace())
             declare(DeepSciFi, found)
             machine = DeepSciFi(found)
             with machine.resources:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, reject, settings
-from pgdst import Backends, Ledger, Trace, only_examples
+from pgdst import Ledger, ServerProcesses, Trace, only_examples
 from simulation.checks import clashes_of, forbidden_moves_of, invariants_of, liveness_of, moves_of, type_of_check
 from simulation.harness import CleanDatabases, Harness, Run, assembled
 from simulation.machine import DeepSciFi, DeepSciFiInStorms
@@ -56,7 +56,7 @@ def with_nothing_looking_but(*checks: str) -> type[Harness]:
 
 
 @pytest.fixture(scope="session")
-def ledgers(clean_databases: CleanDatabases, pgdst_backends: Backends) -> list[Ledger]:
+def ledgers(clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses) -> list[Ledger]:
     """What each example of the default budget reaches where no bug is planted; the first is the simplest of all."""
     found: list[Ledger] = []
 
@@ -68,7 +68,7 @@ def ledgers(clean_databases: CleanDatabases, pgdst_backends: Backends) -> list[L
             declare(DeepSciFi, self.run)
             found.append(self.run.ledger)
 
-    run_machine(Noting, Run(clean_databases, pgdst_backends, SEED, Trace()), DEFAULT_BUDGET)
+    run_machine(Noting, Run(clean_databases, pgdst_server_processes, SEED, Trace()), DEFAULT_BUDGET)
     return found
 
 
@@ -91,7 +91,7 @@ def assembled_with_the_bug() -> Iterator[None]:
 def test_the_machine_finds_the_bug_within_its_default_budget(
     bug: PlantedBug,
     clean_databases: CleanDatabases,
-    pgdst_backends: Backends,
+    pgdst_server_processes: ServerProcesses,
     ledgers: list[Ledger],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -101,7 +101,7 @@ def test_the_machine_finds_the_bug_within_its_default_budget(
     that they are made in another order: the likely ones first, or it would take half an hour.
     """
     bug.plant(monkeypatch)
-    run = Run(clean_databases, pgdst_backends, SEED, Trace())
+    run = Run(clean_databases, pgdst_server_processes, SEED, Trace())
     with (
         only_examples(likeliest_first(bug.found_by, ledgers)),
         pytest.raises(AssertionError, match=failure_by(bug.found_by)),
@@ -119,13 +119,13 @@ def failure_by(*checks: str) -> str:
 def test_the_machine_finds_the_race_within_its_default_budget(
     race: PlantedRace,
     clean_databases: CleanDatabases,
-    pgdst_backends: Backends,
+    pgdst_server_processes: ServerProcesses,
     ledgers: list[Ledger],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As it finds the other bugs."""
     race.plant(monkeypatch)
-    run = Run(clean_databases, pgdst_backends, SEED, Trace())
+    run = Run(clean_databases, pgdst_server_processes, SEED, Trace())
     with (
         only_examples(likeliest_first(race.clash, ledgers)),
         pytest.raises(AssertionError, match=failure_by(race.clash, race.found_by)),
@@ -158,37 +158,43 @@ def made_small(clash: str, check: str) -> type[Harness]:
 @pytest.mark.planted_bug
 @pytest.mark.parametrize("race", PLANTED_RACES, ids=lambda race: f"{race.clash}-{race.name}")
 def test_what_is_left_of_the_race_can_be_understood(
-    race: PlantedRace, clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
+    race: PlantedRace,
+    clean_databases: CleanDatabases,
+    pgdst_server_processes: ServerProcesses,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A failing example is made smaller until its interleaving has few preemptions, if it has not few from the start.
 
     Of a machine that does nothing else, and no smaller: to take away what has nothing to do with it takes long.
     """
     race.plant(monkeypatch)
-    run = Run(clean_databases, pgdst_backends, SEED, Trace())
+    run = Run(clean_databases, pgdst_server_processes, SEED, Trace())
     with pytest.raises(UnderstoodError, match=failure_by(race.clash, race.found_by)):
         run_machine(made_small(race.clash, race.found_by), run, BUDGET_TO_MAKE_IT_SMALLER)
 
 
 @pytest.mark.planted_bug
 def test_no_request_after_another_shows_a_race(
-    clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them planted at once, and nothing at once: the whole default budget, with every invariant, finds none."""
     for plant in {race.name: race.plant for race in PLANTED_RACES}.values():
         plant(monkeypatch)
     without_clashes = type("DeepSciFi", (DeepSciFi,), dict.fromkeys(clashes_of(DeepSciFi)))
-    run_machine(without_clashes, Run(clean_databases, pgdst_backends, SEED, Trace()), DEFAULT_BUDGET)
+    run_machine(without_clashes, Run(clean_databases, pgdst_server_processes, SEED, Trace()), DEFAULT_BUDGET)
 
 
 @pytest.mark.planted_bug
 @pytest.mark.parametrize("bug", BUGS_IN_STORMS, ids=lambda bug: bug.name)
 def test_storms_show_what_only_faults_can_show(
-    bug: PlantedBug, clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
+    bug: PlantedBug,
+    clean_databases: CleanDatabases,
+    pgdst_server_processes: ServerProcesses,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Within the default budget, of the faults that strike one client at a time."""
     bug.plant(monkeypatch)
-    run = Run(clean_databases, pgdst_backends, SEED, Trace())
+    run = Run(clean_databases, pgdst_server_processes, SEED, Trace())
     with pytest.raises(AssertionError, match=f"^{bug.found_by}"):
         run_machine(DeepSciFiInStorms, run, DEFAULT_BUDGET)
 

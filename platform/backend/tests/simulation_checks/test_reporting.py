@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import precondition
-from pgdst import Backends, Trace
+from pgdst import ServerProcesses, Trace
 from pgdst.simulation.hypothesis.examples import limit_shrinking
 from simulation import profiles
 from simulation.checks import clashes_of, eventually, move
@@ -41,9 +41,11 @@ ONE_AFTER_THE_OTHER = type("DeepSciFi", (DeepSciFi,), dict.fromkeys(clashes_of(D
 SHORT = settings(settings_of(), max_examples=2, stateful_step_count=2)
 
 
-def test_what_was_never_reached_is_named(clean_databases: CleanDatabases, pgdst_backends: Backends) -> None:
+def test_what_was_never_reached_is_named(
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
+) -> None:
     """A rule whose precondition is never true, or a state that never comes, would otherwise look tested."""
-    run = Run(clean_databases, pgdst_backends, 1, Trace())
+    run = Run(clean_databases, pgdst_server_processes, 1, Trace())
     run_machine(HalfReachable, run, SHORT)
     assert run.ledger.unreached() == UNREACHED
     assert run.ledger.lines() == ["4 times it is day", "0 times it is night", "never do_the_impossible"]
@@ -61,10 +63,10 @@ def test_a_run_may_go_on_for_what_chance_left_out_but_not_without_end() -> None:
 
 
 def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(
-    clean_databases: CleanDatabases, pgdst_backends: Backends
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
     """Also those that no code came to: an empty ledger lacks everything that the machine's classes declare."""
-    run = Run(clean_databases, pgdst_backends, 1, Trace())
+    run = Run(clean_databases, pgdst_server_processes, 1, Trace())
     declare(DeepSciFi, run)
     unreached = run.ledger.unreached()
     assert len(unreached) > 30
@@ -74,7 +76,7 @@ def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(
 SHRINKS_SECONDS = 300.0
 
 
-def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDatabases, backends: Backends) -> str:
+def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDatabases, backends: ServerProcesses) -> str:
     """Return what is said of the smallest failing example of a platform with a bug, its steps included."""
     limit_shrinking(SHRINKS_SECONDS)  # what a test before has set may be too short on a busy machine
     with pytest.MonkeyPatch.context() as patch:
@@ -86,10 +88,10 @@ def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDataba
 
 @pytest.mark.planted_bug
 def test_a_failing_invariant_says_the_rows_by_name_and_id_and_what_was_expected(
-    clean_databases: CleanDatabases, pgdst_backends: Backends
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
     """And what happened before, at the stage it had come to."""
-    said = failure_of(a_retried_vote_is_there_twice, clean_databases, pgdst_backends)
+    said = failure_of(a_retried_vote_is_there_twice, clean_databases, pgdst_server_processes)
     row = r"^V2: p1 \([0-9a-f-]{36}\) (?:ada|Bob|cyd-3) \([0-9a-f-]{36}\): expected 1, found 2$"
     assert re.search(row, said, re.MULTILINE), said
     steps = re.findall(r"^state.*$", said, re.MULTILINE)
@@ -98,10 +100,10 @@ def test_a_failing_invariant_says_the_rows_by_name_and_id_and_what_was_expected(
 
 
 def test_a_failing_move_is_the_last_of_the_fewest_steps_as_a_call(
-    clean_databases: CleanDatabases, pgdst_backends: Backends
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
     """With its arguments; invariants that held in between are not listed."""
-    said = failure_of(no_key_is_the_first_agents_key, clean_databases, pgdst_backends)
+    said = failure_of(no_key_is_the_first_agents_key, clean_databases, pgdst_server_processes)
     assert "act_without_a_key: expected status and code (401, 'api_key_missing'), found (200, None)" in said
     steps = re.findall(r"^state.*$", said, re.MULTILINE)
     assert 4 == len(steps), steps
@@ -133,19 +135,19 @@ class EndsOnlyBadly(EndsBadly):
 
 
 def test_the_end_of_an_example_says_nothing_over_a_failing_step(
-    clean_databases: CleanDatabases, pgdst_backends: Backends
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
     """The first failure is the one to read."""
     with pytest.raises(AssertionError, match=r"^fail: expected") as failure:
-        run_machine(EndsBadly, Run(clean_databases, pgdst_backends, 1, Trace()), SHORT)
+        run_machine(EndsBadly, Run(clean_databases, pgdst_server_processes, 1, Trace()), SHORT)
     assert failure.value.__context__ is None
     assert ["state = EndsBadly()", "state.fail()", "state.teardown()"] == failure.value.__notes__[-3:]
 
 
 def test_what_fails_in_the_end_is_named_and_stands_last_among_the_steps(
-    clean_databases: CleanDatabases, pgdst_backends: Backends
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
     """By its id, and as a call."""
     with pytest.raises(AssertionError, match=r"^L9: expected") as failure:
-        run_machine(EndsOnlyBadly, Run(clean_databases, pgdst_backends, 1, Trace()), SHORT)
+        run_machine(EndsOnlyBadly, Run(clean_databases, pgdst_server_processes, 1, Trace()), SHORT)
     assert ["state.teardown()", "state.fail_in_the_end()"] == failure.value.__notes__[-2:]

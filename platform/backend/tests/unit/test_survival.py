@@ -33,7 +33,7 @@ class FaultsFrom:
     times: int = 1
     struck: list[int] = field(default_factory=list)
 
-    def strike(self, step: int, possible: Sequence[Fault]) -> Fault | None:
+    def inject(self, step: int, possible: Sequence[Fault]) -> Fault | None:
         """Strike, if it is time and the kind can."""
         if step < self.step or len(self.struck) == self.times or self.kind not in possible:
             return None

@@ -84,7 +84,7 @@ class Client:
         self._in_a_loop = in_a_loop
         self.pause: Pause | None = YieldPoint(BEGINS)  # None while it has the turn
         self.later: list[Pause] = []  # that it has come to, behind the one where it is
-        self.backend: int | None = None  # the process of the connection that it used last
+        self.pid: int | None = None  # the process of the connection that it used last
         self.session: Session | None = None  # on the wire, while a statement of its is under way there
         self.fault: Fault | None = None  # that strikes it when it goes on
         self.outcome = Outcome()

@@ -35,12 +35,12 @@ class YieldPoint:
 
 @dataclass(frozen=True)
 class Blocked:
-    """In a statement that waits for a lock, as Postgres has proved: behind these backends."""
+    """In a statement that waits for a lock, as Postgres has proved: behind these server processes."""
 
-    backends: frozenset[int]
+    pids: frozenset[int]
 
     def __str__(self) -> str:
-        """Return it in words: which backends they are differs from run to run."""
+        """Return it in words: which server processes they are differs from run to run."""
         return "a wait for a lock"
 
     def go_on(self, client: "Client") -> None:

@@ -61,7 +61,7 @@ class Opening:
             settings[SETTING] = str(self._place)
         return protocol.start(self._asked.code, settings)
 
-    def is_served_by(self, backend: int) -> None:
+    def is_served_by(self, pid: int) -> None:
         """Note which process has the place."""
         if self._trigger_points is not None:
-            self._trigger_points.assign(self._place, backend)
+            self._trigger_points.assign(self._place, pid)

@@ -46,7 +46,7 @@ class Proxy:
         self._fronts: set[socket.socket] = set()
         self._writers: dict[socket.socket, Callable[[], None]] = {}
         self._sessions: set[Session] = set()
-        self._by_backend: dict[int, Session] = {}
+        self._by_pid: dict[int, Session] = {}
         self._databases: set[str] = set()
         self._doubt = ""
         self._names: dict[str, int] = {}
@@ -141,7 +141,7 @@ class Proxy:
 
     def known(self, session: Session) -> None:
         """Note which process serves a session."""
-        self._by_backend[session.backend] = session
+        self._by_pid[session.pid] = session
         self._databases.add(session.database)
 
     def gone(self, session: Session) -> None:
@@ -149,23 +149,23 @@ class Proxy:
         if self.run is not None:
             self._doubt = self._doubt or session.is_doubtful
         self._sessions.discard(session)
-        if session.backend:
-            self._closed.append(session.backend)
-        if self._by_backend.get(session.backend) is session:
-            del self._by_backend[session.backend]
+        if session.pid:
+            self._closed.append(session.pid)
+        if self._by_pid.get(session.pid) is session:
+            del self._by_pid[session.pid]
 
-    def session_of(self, backend: int) -> Session | None:
+    def session_of(self, pid: int) -> Session | None:
         """Return the session that a process serves, if it goes through here."""
-        return self._by_backend.get(backend)
+        return self._by_pid.get(pid)
 
-    def is_a_clients(self, backend: int) -> bool:
+    def is_a_clients(self, pid: int) -> bool:
         """Return whether a client of a run has used the session that a process serves."""
-        session = self.session_of(backend)
+        session = self.session_of(pid)
         return session is not None and session.is_a_clients
 
-    def cancel(self, backend: int) -> bool:
+    def cancel(self, pid: int) -> bool:
         """Cancel what a session does, in any thread but the one that relays; return whether it goes through here."""
-        session = self.session_of(backend)
+        session = self.session_of(pid)
         if session is None:
             return False
         with socket.socket(socket.AF_UNIX) as peer:
@@ -326,14 +326,14 @@ class Proxy:
         """Return the names of the databases that sessions are in, or have been."""
         return sorted(self._databases)
 
-    def died(self, backend: int, *, unheard: bool) -> None:
+    def died(self, pid: int, *, unheard: bool) -> None:
         """Settle what is left of a session whose process has ended; `unheard`: its driver hears nothing more of it."""
-        if (session := self.session_of(backend)) is not None:
+        if (session := self.session_of(pid)) is not None:
             session.bury(unheard=unheard)
 
     def all_died(self) -> None:
         """Do so for all of them, when the server has crashed."""
-        for session in list(self._by_backend.values()):
+        for session in list(self._by_pid.values()):
             session.bury(unheard=False)
 
     def close_what_clients_left(self, idle: Container[object]) -> bool:

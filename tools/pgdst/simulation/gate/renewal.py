@@ -96,7 +96,7 @@ def _state(idle: Sequence[Idle]) -> dict[int, tuple[object, ...]] | None:
     except _NotAnsweredError:
         return None
     return {
-        one.session.backend: (rows, _python_state(one.drivers), dict(one.info))
+        one.session.pid: (rows, _python_state(one.drivers), dict(one.info))
         for one, rows in zip(idle, left, strict=True)
     }
 

@@ -29,8 +29,8 @@ class Run(Protocol):
     def refuse(self, why: str) -> PgdstError:
         """End the run, which says nothing."""
 
-    def uses(self, client: Client, backend: int) -> None:
-        """Note that a backend works for the client now."""
+    def uses(self, client: Client, pid: int) -> None:
+        """Note that a server process works for the client now."""
 
     def note_answer(self, client: Client, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
@@ -38,14 +38,14 @@ class Run(Protocol):
     def note_wait(self, client: Client, what: str, blocker: int) -> None:
         """Put into the trace for whom the victim of a deadlock has waited."""
 
-    def opened(self, backend: int) -> None:
+    def opened(self, pid: int) -> None:
         """Let a new session stop inside statements, as all others do."""
 
-    def inject(self, client: Client, fault: Fault, backend: int) -> None:
-        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
+    def inject(self, client: Client, fault: Fault, pid: int) -> None:
+        """Inject a fault into a server process, or the whole server, and return when it has taken effect."""
 
-    def closed(self, client: Client, backend: int) -> None:
-        """Return once the backend of a connection that the client has closed has ended."""
+    def closed(self, client: Client, pid: int) -> None:
+        """Return once the server process of a connection that the client has closed has ended."""
 
     def full_disk(self) -> str:
         """Return the path of a file, as the server knows it, which the server finds no room to write."""

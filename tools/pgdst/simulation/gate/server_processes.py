@@ -1,4 +1,4 @@
-"""What Postgres says of the clients' backends, and which of them may run."""
+"""The server processes of the clients: what Postgres says of them, and which of them may run."""
 
 import os
 import select
@@ -17,57 +17,60 @@ from pgdst.errors import InconclusiveError, ServerUnreachableError
 from pgdst.server.address import Server, require_ours
 from pgdst.server.processes import Processes, processes_of
 
-# How long the observer waits for an answer that takes a tenth of a millisecond, until the backend that was stopped last
-# is suspected of having been stopped while it held one of the locks by which Postgres guards its own lists.
+# An answer takes a tenth of a millisecond. When it takes so long, the process that was stopped last may have been
+# stopped while it held one of the locks by which Postgres guards its own lists.
 SUSPICIOUS_SECONDS = 0.25
 _TRIES = 20
 ENDS_SECONDS = 5.0
 _RECOVERS_SECONDS = 30.0
 
 _BLOCKERS = b"""
-    SELECT backend, pg_blocking_pids(backend) || pg_safe_snapshot_blocking_pids(backend)
-    FROM unnest($1::int[]) AS backend
+    SELECT pid, pg_blocking_pids(pid) || pg_safe_snapshot_blocking_pids(pid)
+    FROM unnest($1::int[]) AS pid
 """
 _ACTIVITY = """
     SELECT state, wait_event_type, wait_event, query FROM pg_stat_activity WHERE pid = %s
 """
 # A commit flushes the log up to its own record, and this is the smallest transaction that has one.
 _FLUSH = "SELECT pg_logical_emit_message(true, 'pgdst', '')"
-# The log has a sequence's number 32 ahead, and whether it is written anew depends on when the last checkpoint was: how
-# many numbers a crash loses is up to chance. Here it is always the most that a Postgres may lose.
+# The log runs 32 numbers ahead of a sequence. How many of them a crash loses depends on when the last checkpoint was.
+# Here it is always the most that a Postgres may lose.
 _SEQUENCES = "SELECT seqrelid FROM pg_sequence JOIN pg_class ON oid = seqrelid WHERE relpersistence = 'p' ORDER BY 1"
 _AHEAD_OF_SEQUENCE = """
     SELECT greatest(least(pg_sequence_last_value(seqrelid)::numeric + 32 * seqincrement, seqmax), seqmin)::bigint
     FROM pg_sequence WHERE seqrelid = %s AND pg_sequence_last_value(seqrelid) IS NOT NULL
 """
 _SET_SEQUENCE = "SELECT setval(oid, %s) FROM pg_class WHERE oid = %s"
-# Who restarts a sequence in a transaction holds a lock on it, and the client that is struck would be waited for.
+# A transaction that restarts a sequence holds a lock on it. Setting the sequence would wait for the client that is hit.
 _LOCK_TIMEOUT = "SET lock_timeout = '10ms'"
 
 
-class Backends:
-    """The backends of one server, by their process ids: seen through a connection of its own, stopped by signals."""
+class ServerProcesses:
+    """The processes that serve the sessions of one server, by their pids.
 
-    def __init__(self, server: Server, processes: Processes) -> None:
+    They are observed through a connection of this object's own, and stopped by signals.
+    """
+
+    def __init__(self, server: Server, signals: Processes) -> None:
         self.server = server
         self._observer = self._connect()
-        self._processes = processes
+        self._signals = signals
         self._frozen: set[int] = set()
         # A client may just be asking when the scheduler has waited for it long enough.
         self._lock = threading.Lock()
         self._suspect: int | None = None  # stopped since the last question
 
-    def blockers(self, *backends: int) -> dict[int, frozenset[int]]:
-        """Return for each backend the ids of those that it waits for: none where it does not wait for a lock.
+    def blockers(self, *pids: int) -> dict[int, frozenset[int]]:
+        """Return for each pid the pids that it waits for: none where it does not wait for a lock.
 
-        Raises: InconclusiveError, where a stopped backend keeps everybody from asking.
+        Raises: InconclusiveError, where a stopped process keeps the observer from asking.
         Source: pg_blocking_pids and pg_safe_snapshot_blocking_pids; 0 stands for a prepared transaction.
         """
         with self._lock:
-            return self._ask_for_blockers(backends)
+            return self._ask_for_blockers(pids)
 
-    def _ask_for_blockers(self, backends: Iterable[int]) -> dict[int, frozenset[int]]:
-        result = self._ask([_array(backends)])
+    def _ask_for_blockers(self, pids: Iterable[int]) -> dict[int, frozenset[int]]:
+        result = self._ask([_array(pids)])
         return dict(_row(result, number) for number in range(result.ntuples))
 
     def _ask(self, parameters: list[bytes]) -> PGresult:
@@ -82,14 +85,16 @@ class Backends:
             else:
                 self._suspect = None
                 return result
-        raise InconclusiveError(f"The backend {self._suspect} can't be stopped at a place where others can go on.")
+        raise InconclusiveError(
+            f"The server process {self._suspect} cannot be stopped at a place where others can go on."
+        )
 
-    def freeze(self, backend: int) -> None:
-        """Stop a backend that waits for a lock, so that it does not go on when the lock is released."""
+    def freeze(self, pid: int) -> None:
+        """Stop a server process that waits for a lock, so that it does not go on when the lock is released."""
         with self._lock:
-            self._processes.stop(backend)
-            self._frozen.add(backend)
-            self._suspect = backend
+            self._signals.stop(pid)
+            self._frozen.add(pid)
+            self._suspect = pid
 
     def _connect(self) -> psycopg.Connection:
         """Return a new observer, as soon as the server takes one. Raises: InconclusiveError, ForeignServerError."""
@@ -110,44 +115,44 @@ class Backends:
     def _let_go_and_stop_again(self) -> None:
         """Stop the suspect elsewhere: its deadlock check, which holds locks that all need, may just have been on."""
         assert self._suspect is not None
-        self._processes.resume(self._suspect)
+        self._signals.resume(self._suspect)
         self._answer(None)
-        self._processes.stop(self._suspect)
+        self._signals.stop(self._suspect)
 
     def _answer(self, timeout_seconds: float | None) -> list[PGresult]:
         pgconn = self._observer.pgconn
         return waiting.wait(execute(pgconn), pgconn.socket, timeout=timeout_seconds)
 
-    def thaw(self, *backends: int) -> None:
-        """Let backends that were stopped go on; the others are left alone."""
+    def thaw(self, *pids: int) -> None:
+        """Let server processes that were stopped go on; the others are left alone."""
         with self._lock:
-            stopped = self._frozen.intersection(backends)
+            stopped = self._frozen.intersection(pids)
             if stopped:
-                self._processes.resume(*sorted(stopped))
+                self._signals.resume(*sorted(stopped))
                 self._frozen -= stopped
             if self._suspect in stopped:
                 self._suspect = None
 
     def thaw_all(self) -> None:
-        """Let every backend go on."""
+        """Let every server process go on."""
         self.thaw(*self._frozen)
 
-    def activity(self, backend: int) -> str:
-        """Return what Postgres says that a backend does."""
+    def activity(self, pid: int) -> str:
+        """Return what Postgres says that a server process does."""
         with self._lock:
-            row = self._observer.execute(_ACTIVITY, (backend,)).fetchone()
+            row = self._observer.execute(_ACTIVITY, (pid,)).fetchone()
         if row is None:
-            return "its backend has ended"
+            return "its server process has ended"
         state, wait_type, wait, query = row
-        return f"its backend is {state}, waiting for {wait_type or 'nothing'}: {wait or '-'}, query: {query}"
+        return f"its server process is {state}, waiting for {wait_type or 'nothing'}: {wait or '-'}, query: {query}"
 
-    def cancel(self, backend: int) -> None:
-        """Cancel a backend's statement."""
+    def cancel(self, pid: int) -> None:
+        """Cancel a server process's statement."""
         with self._lock:
-            self._observer.execute("SELECT pg_cancel_backend(%s)", (backend,))
+            self._observer.execute("SELECT pg_cancel_backend(%s)", (pid,))
 
-    def crash(self, backend: int, databases: Sequence[str]) -> None:
-        """Kill a backend, so that the server ends all others and recovers; return when it answers again.
+    def crash(self, pid: int, databases: Sequence[str]) -> None:
+        """Kill a server process, so that the server ends all others and recovers; return when it answers again.
 
         What open transactions have written is on disk then, or how far tables have come afterwards would depend on what
         the server had flushed by itself. Sequences of these databases have lost the most numbers that they can.
@@ -157,17 +162,17 @@ class Backends:
         ahead = {name: self._ahead_of_sequences(name) for name in databases}
         own = self._observer.info.backend_pid
         with ExitStack() as stack, self._lock:
-            if not self._has(backend):
+            if not self._has(pid):
                 # An earlier crash has ended it, and its client has not noticed yet: any other does as well. Not the
                 # observer, whose end must show that the server has noticed: who is killed hangs up before it is missed.
                 other = stack.enter_context(closing(self.server.with_database("postgres").connect()))
-                backend = other.info.backend_pid
+                pid = other.info.backend_pid
             self._ask_for_blockers([own])  # none of the stopped keeps the observer from its transaction's lock now
             self._observer.execute(_FLUSH)
-            self._processes.kill(backend)
+            self._signals.kill(pid)
             # Those that are stopped die as they are: let go they might write, and the server would wait for them.
-            for one in sorted(self._frozen - {backend}):
-                self._processes.kill(one)
+            for one in sorted(self._frozen - {pid}):
+                self._signals.kill(one)
             self._frozen.clear()
             self._suspect = None
             _wait_until_closed(self._observer)
@@ -212,42 +217,42 @@ class Backends:
             ended = [connection.info.backend_pid for connection in taken]
             for connection in taken:
                 connection.close()
-            for backend in ended:
-                self.wait_until_gone(backend, _RECOVERS_SECONDS)
+            for pid in ended:
+                self.wait_until_gone(pid, _RECOVERS_SECONDS)
 
     def close(self) -> None:
-        """Let every backend go on, and close the observer's connection."""
+        """Let every server process go on, and close the observer's connection."""
         try:
             self.thaw_all()
         finally:
             self._observer.close()
 
-    def terminate(self, backends: Iterable[int]) -> None:
+    def terminate(self, pids: Iterable[int]) -> None:
         """End sessions; those that have ended are left alone."""
         with self._lock:
-            self._observer.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (list(backends),))
+            self._observer.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (list(pids),))
 
-    def wait_until_gone(self, backend: int, deadline_seconds: float) -> bool:
+    def wait_until_gone(self, pid: int, deadline_seconds: float) -> bool:
         """Return whether a session ended in time, its locks released."""
         deadline = time.monotonic() + deadline_seconds
-        while self._is_there(backend):
+        while self._is_there(pid):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.0005)
         return True
 
-    def require_gone(self, backend: int, which: str) -> None:
+    def require_gone(self, pid: int, which: str) -> None:
         """Return once a session has ended. Raises: InconclusiveError, where it does not."""
-        if not self.wait_until_gone(backend, ENDS_SECONDS):
+        if not self.wait_until_gone(pid, ENDS_SECONDS):
             raise InconclusiveError(f"A session {which} did not end within {ENDS_SECONDS:g} s.")
 
-    def _is_there(self, backend: int) -> bool:
+    def _is_there(self, pid: int) -> bool:
         with self._lock:
-            return self._has(backend)
+            return self._has(pid)
 
-    def _has(self, backend: int) -> bool:
+    def _has(self, pid: int) -> bool:
         query = "SELECT FROM pg_stat_activity WHERE pid = %s"
-        return self._observer.execute(query, (backend,)).fetchone() is not None
+        return self._observer.execute(query, (pid,)).fetchone() is not None
 
 
 def _wait_until_closed(connection: psycopg.Connection) -> None:
@@ -257,7 +262,7 @@ def _wait_until_closed(connection: psycopg.Connection) -> None:
         readable, _, _ = select.select([descriptor], [], [], _RECOVERS_SECONDS)
         if readable and not os.read(descriptor, 65536):
             return
-    raise InconclusiveError("The server did not end its sessions when one of its backends was killed.")
+    raise InconclusiveError("The server did not end its sessions when one of its server processes was killed.")
 
 
 def _array(numbers: Iterable[int]) -> bytes:
@@ -265,14 +270,14 @@ def _array(numbers: Iterable[int]) -> bytes:
 
 
 def _row(result: PGresult, number: int) -> tuple[int, frozenset[int]]:
-    backend, found = result.get_value(number, 0), result.get_value(number, 1)
-    assert backend is not None
+    pid, found = result.get_value(number, 0), result.get_value(number, 1)
+    assert pid is not None
     assert found is not None
-    return int(backend), frozenset(int(one) for one in found.strip(b"{}").split(b",") if one)
+    return int(pid), frozenset(int(one) for one in found.strip(b"{}").split(b",") if one)
 
 
 @contextmanager
-def backends_of(server: Server) -> Iterator[Backends]:
-    """Yield the backends of a server of the kit's; whatever happened, none of them is left stopped."""
-    with processes_of(server) as processes, closing(Backends(server, processes)) as backends:
-        yield backends
+def server_processes_of(server: Server) -> Iterator[ServerProcesses]:
+    """Yield the server processes of a server of the kit's; whatever happened, none of them is left stopped."""
+    with processes_of(server) as signals, closing(ServerProcesses(server, signals)) as processes:
+        yield processes

@@ -53,7 +53,7 @@ class Session:
         self.origin = origin  # another process
         self.owner = attribution.Owner()
         self._is_set_up = False
-        self.backend = 0  # the server's process
+        self.pid = 0  # the server's process
         self.key = b""  # it, and the secret by which what it does can be cancelled
         self.is_open = False  # the server has said that it is ready for the first query
         self.is_dead = False  # the server's side has ended
@@ -112,8 +112,8 @@ class Session:
     @property
     def cancels(self) -> "Session | None":
         """The session whose statement this is to cancel, if it is such a request."""
-        backend = self._opening.cancels
-        return None if backend is None else self._proxy.session_of(backend)
+        pid = self._opening.cancels
+        return None if pid is None else self._proxy.session_of(pid)
 
     # From the driver.
 
@@ -249,7 +249,7 @@ class Session:
     def _is_used_by(self, client: Client) -> None:
         self.user, client.session = client, self
         self.is_a_clients = self.origin is None  # else its pool keeps it
-        self._proxy.run_of_now.uses(client, self.backend)
+        self._proxy.run_of_now.uses(client, self.pid)
 
     def _suffers(self, client: Client, batch: Batch, fault: Fault) -> bool:
         """Do what a fault does; return whether nothing is left to be sent."""
@@ -266,7 +266,7 @@ class Session:
         if fault is Fault.COMMIT_DONE:
             self._loses_the_answer = True
             return False
-        run.inject(client, fault, self.backend)
+        run.inject(client, fault, self.pid)
         return False
 
     def _begin(self, batch: Batch) -> None:
@@ -342,9 +342,9 @@ class Session:
     def _hear_at_start(self, message: Message) -> None:
         """Hear what comes before the first query: each at once, as an authentication is a conversation."""
         if message.kind == b"K":
-            self.backend, self.key = int.from_bytes(message.body[:4]), message.body
+            self.pid, self.key = int.from_bytes(message.body[:4]), message.body
             self._proxy.known(self)
-            self._opening.is_served_by(self.backend)
+            self._opening.is_served_by(self.pid)
         elif message.kind == b"Z":
             self._opens()
         self._exchange.hear_last(message)
@@ -360,11 +360,11 @@ class Session:
         self._held.close()
         run, client = self._proxy.run, self.user
         if run is not None:
-            run.opened(self.backend)
+            run.opened(self.pid)
         if run is not None and client is not None:
             client.session = None
             self.is_a_clients = True
-            run.uses(client, self.backend)
+            run.uses(client, self.pid)
             run.note_answer(client, CONNECTS.what, "done")
 
     def _answered(self) -> None:
@@ -422,7 +422,7 @@ class Session:
         client, run = self.user, self._proxy.run_of_now
         assert client is not None
         self._close_back()
-        run.inject(client, fault, self.backend)
+        run.inject(client, fault, self.pid)
         self._exchange.take_kept()
         self._note("connection lost")
         self.close()
@@ -465,7 +465,7 @@ class Session:
         self._close_back()
         self._proxy.gone(self)
         if by_driver and was_open and run is not None and run.turn is not None:
-            run.closed(run.turn, self.backend)
+            run.closed(run.turn, self.pid)
 
     def _say_last_words(self) -> None:
         if self._back is not None:

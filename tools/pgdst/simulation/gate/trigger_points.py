@@ -15,7 +15,7 @@ from psycopg.waiting import wait
 
 from pgdst.errors import InconclusiveError
 from pgdst.server.address import Server
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 
 SETTING = "pgdst.trigger_point"
 _CLASS = 28775  # of the advisory locks with two numbers, as in the triggers: the application's own are others
@@ -63,15 +63,15 @@ def install(connection: psycopg.Connection) -> None:
 class TriggerPoints:
     """The trigger points of one database: a place for each session, held by a session of the kit's."""
 
-    def __init__(self, server: Server, backends: Backends) -> None:
+    def __init__(self, server: Server, processes: ServerProcesses) -> None:
         self._server = server
         self.database = server.database
         self._connection = server.connect()
-        self._backends = backends
+        self._processes = processes
         self._numbers = itertools.count(1)
         self._places: dict[int, int] = {}
         self._lets_pass = False
-        self.backend = self._connection.info.backend_pid
+        self.pid = self._connection.info.backend_pid
 
     def close(self) -> None:
         """Close its session."""
@@ -81,7 +81,7 @@ class TriggerPoints:
         """Begin anew where the server has ended all sessions, its own and those that had places."""
         self.close()
         self._connection = self._server.connect()
-        self.backend = self._connection.info.backend_pid
+        self.pid = self._connection.info.backend_pid
         self._places.clear()
         self._lets_pass = False
 
@@ -89,50 +89,50 @@ class TriggerPoints:
         """Return the number of a place, for a new session's SETTING."""
         return next(self._numbers)
 
-    def assign(self, place: int, backend: int) -> None:
+    def assign(self, place: int, pid: int) -> None:
         """Note whose place it is."""
-        self._places[backend] = place
+        self._places[pid] = place
 
-    def hold(self, backend: int) -> None:
-        """Let the backend stop at every trigger from now on."""
-        self._connection.execute("SELECT pg_advisory_lock(%s, %s)", (_CLASS, self._places[backend]))
+    def hold(self, pid: int) -> None:
+        """Let the server process stop at every trigger from now on."""
+        self._connection.execute("SELECT pg_advisory_lock(%s, %s)", (_CLASS, self._places[pid]))
 
-    def hold_if_placed(self, backend: int) -> None:
+    def hold_if_placed(self, pid: int) -> None:
         """Do so where it is one of these sessions."""
-        if backend in self._places:
-            self.hold(backend)
+        if pid in self._places:
+            self.hold(pid)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Let all backends stop at every trigger, for this block."""
-        for backend in self._places:
-            self.hold(backend)
+        """Let all server processes stop at every trigger, for this block."""
+        for pid in self._places:
+            self.hold(pid)
         try:
             yield
         finally:
             self.settle()
             self._connection.execute("SELECT pg_advisory_unlock_all()")
 
-    def let_pass(self, backend: int) -> None:
-        """Let a stopped backend through its trigger when it goes on, and not through the next.
+    def let_pass(self, pid: int) -> None:
+        """Let a stopped server process through its trigger when it goes on, and not through the next.
 
-        Its lock is granted to it, as nobody else wants it, and asked for again before the backend goes on: whoever
-        releases a lock hands it to the next in the queue, so it is back when the backend comes to the next trigger.
+        The kit's session unlocks, which grants the lock to that process, and at once asks for it again. Postgres hands
+        a released lock to the next in the queue, so it is held again when the process comes to its next trigger.
         """
-        place = self._places[backend]
+        place = self._places[pid]
         query = f"SELECT pg_advisory_unlock({_CLASS}, {place}); SELECT pg_advisory_lock({_CLASS}, {place})"
         self._connection.pgconn.send_query(query.encode())
         self._connection.pgconn.flush()
         self._lets_pass = True
         deadline = time.monotonic() + _DEADLINE_SECONDS
-        while self._backends.blockers(self.backend)[self.backend] != {backend}:
+        while self._processes.blockers(self.pid)[self.pid] != {pid}:
             if time.monotonic() > deadline:
                 raise InconclusiveError(
-                    f"The backend {backend} was let through its trigger, and did not take the lock."
+                    f"The server process {pid} was let through its trigger, and did not take the lock."
                 )
 
     def settle(self) -> None:
-        """Take the answer to what `let_pass` asked for, once that backend has gone on."""
+        """Take the answer to what `let_pass` asked for, once that server process has gone on."""
         if self._lets_pass:
             pgconn = self._connection.pgconn
             wait(execute(pgconn), pgconn.socket, timeout=_DEADLINE_SECONDS)
@@ -140,9 +140,9 @@ class TriggerPoints:
 
 
 @contextmanager
-def trigger_points_of(server: Server, backends: Backends) -> Iterator[TriggerPoints]:
+def trigger_points_of(server: Server, processes: ServerProcesses) -> Iterator[TriggerPoints]:
     """Give the tables of the server's database their triggers, and yield its trigger points."""
     with closing(server.connect()) as connection:
         install(connection)
-    with closing(TriggerPoints(server, backends)) as points:
+    with closing(TriggerPoints(server, processes)) as points:
         yield points

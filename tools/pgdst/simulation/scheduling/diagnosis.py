@@ -2,7 +2,7 @@
 
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.yield_points import Blocked
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.scheduling.wait_graph import WaitGraph
 
 
@@ -14,13 +14,13 @@ def why_it_stalls(client: Client, seconds: float, *, in_another: bool) -> str:
     return f"For {seconds:g} s {client.name} has neither sent anything nor waited for a lock{hint}"
 
 
-def state_of(client: Client, waits: WaitGraph, backends: Backends) -> str:
+def state_of(client: Client, waits: WaitGraph, processes: ServerProcesses) -> str:
     """Return where a client is, in Python and in Postgres."""
     if isinstance(client.pause, Blocked):
-        state = waits.in_words(client.pause.backends)
+        state = waits.in_words(client.pause.pids)
     elif client.pause is None:
         state = f"has the turn, in\n{client.stack()}"
     else:
         state = f"is at: {client.pause}"
-    seen = f"; {backends.activity(client.backend)}" if client.backend is not None else ""
+    seen = f"; {processes.activity(client.pid)}" if client.pid is not None else ""
     return f"- {client.name} {state}{seen}"

@@ -8,7 +8,7 @@ from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.clock import SimulatedClock
 from pgdst.simulation.faults.kinds import CUT, FREEZE, Fault
 from pgdst.simulation.gate.proxy import Proxy
-from pgdst.simulation.gate.server_processes import ENDS_SECONDS, Backends
+from pgdst.simulation.gate.server_processes import ENDS_SECONDS, ServerProcesses
 from pgdst.simulation.gate.trigger_points import TriggerPoints
 
 
@@ -20,55 +20,55 @@ class Injection:
 
     def __init__(
         self,
-        backends: Backends,
+        processes: ServerProcesses,
         proxy: Proxy,
         clock: SimulatedClock,
         stops: MutableMapping[int, TriggerPoints],
     ) -> None:
-        self._backends = backends
+        self._processes = processes
         self._proxy = proxy
         self._clock = clock
         self._stops = stops
 
-    def inject(self, client: Client, fault: Fault, backend: int) -> None:
-        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
+    def inject(self, client: Client, fault: Fault, pid: int) -> None:
+        """Inject a fault into a server process, or the whole server, and return when it has taken effect."""
         if fault is Fault.CRASH:
-            self._crash(backend)
+            self._crash(pid)
         elif fault is Fault.FROZEN:
-            self._backends.freeze(backend)
+            self._processes.freeze(pid)
             self._clock.advance(FREEZE)
-            self._backends.thaw(backend)
+            self._processes.thaw(pid)
         else:
             if fault is Fault.TERMINATED:
-                self._backends.terminate([backend])
-            self._backends.require_gone(backend, f"of {client.name}, whose connection was {fault},")
-            self._proxy.died(backend, unheard=fault in CUT)
+                self._processes.terminate([pid])
+            self._processes.require_gone(pid, f"of {client.name}, whose connection was {fault},")
+            self._proxy.died(pid, unheard=fault in CUT)
 
-    def _crash(self, backend: int) -> None:
-        self._backends.crash(backend, self._proxy.databases())
+    def _crash(self, pid: int) -> None:
+        self._processes.crash(pid, self._proxy.databases())
         self._proxy.all_died()
         found = list(self._stops.values())
         for points in found:
             points.reopen()
         self._stops.clear()
-        self._stops.update({points.backend: points for points in found})
+        self._stops.update({points.pid: points for points in found})
 
-    def end_wait(self, backend: int, fault: Fault | None) -> None:
+    def end_wait(self, pid: int, fault: Fault | None) -> None:
         """Ask the server to end a statement that waits for a lock."""
         if fault is Fault.TERMINATED:
-            self._backends.terminate([backend])
+            self._processes.terminate([pid])
         elif fault is Fault.CANCELLED:
-            self._backends.cancel(backend)
+            self._processes.cancel(pid)
 
     def wait_has_ended(self, client: Client, fault: Fault, waits: Callable[[], bool]) -> None:
         """Return when the fault has ended the client's wait: until then it would still seem to be blocked.
 
         Raises: InconclusiveError, where it does not.
         """
-        assert client.backend is not None
+        assert client.pid is not None
         if fault is Fault.TERMINATED:  # which its client is told before its locks are released
-            self._backends.require_gone(client.backend, f"of {client.name}, which was terminated,")
-            self._proxy.died(client.backend, unheard=False)
+            self._processes.require_gone(client.pid, f"of {client.name}, which was terminated,")
+            self._proxy.died(client.pid, unheard=False)
             return
         deadline = time.monotonic() + ENDS_SECONDS
         while waits():

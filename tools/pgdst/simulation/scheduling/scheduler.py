@@ -1,8 +1,8 @@
 """Several clients of one database, one step at a time: the schedule alone decides who goes on, and who gets a lock.
 
-A step lasts from one gate to the next: a statement is sent and answered, then the client's own code runs up to what it
-sends next. A statement that waits for a lock ends its step there; its backend is stopped, so that it does not go on
-before the schedule lets it, when the lock has been released.
+A step lasts from one yield point to the next: a statement is sent and answered, then the client's own code runs until
+it sends the next one. A statement that waits for a lock ends its step there. Its server process is then stopped, so
+that when the lock is released it goes on only when the schedule says so.
 """
 
 import threading
@@ -20,7 +20,7 @@ from pgdst.simulation.clients.yield_points import BEGINS, Blocked, Ended, Pause,
 from pgdst.simulation.faults.kinds import JUMP, Fault, possible_at
 from pgdst.simulation.faults.plan import Faults
 from pgdst.simulation.gate.proxy import Proxy
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.gate.session import SessionYieldPoint
 from pgdst.simulation.result import Result, Step
 from pgdst.simulation.scheduling import diagnosis
@@ -44,7 +44,7 @@ class Scheduler:
 
     def __init__(
         self,
-        backends: Backends,
+        processes: ServerProcesses,
         strategy: Strategy,
         faults: Faults | None,
         *,
@@ -59,18 +59,18 @@ class Scheduler:
         self.number = 0  # of the step
         self._proxy = proxy
         self._leaving: list[Pause] = []
-        self._backends = backends
+        self._processes = processes
         self._strategy = strategy
         self._faults = faults
         self._clock = clock
         self._struck: dict[int, Fault] = {}
-        self._stops = {points.backend: points for points in proxy.trigger_points.values()}
-        self._injection = Injection(backends, proxy, clock, self._stops)
+        self._stops = {points.pid: points for points in proxy.trigger_points.values()}
+        self._injection = Injection(processes, proxy, clock, self._stops)
         self._stall_seconds = stall_seconds
         self._ends_at = time.monotonic() + deadline_seconds
         self._deadline_seconds = deadline_seconds
         self._clients: dict[str, Client] = {}
-        self._waits = WaitGraph(backends, self._clients, self._stops)
+        self._waits = WaitGraph(processes, self._clients, self._stops)
         self._victim: Client | None = None
         self._last: Client | None = None
         self._schedule: list[str] = []
@@ -122,9 +122,9 @@ class Scheduler:
         """Note that who has the turn has closed a connection: a step of its own before what it comes to next."""
         self._leaving.append(pause)
 
-    def uses(self, client: Client, backend: int) -> None:
-        """Note that this backend works for the client now."""
-        self._waits.uses(client, backend)
+    def uses(self, client: Client, pid: int) -> None:
+        """Note that this server process works for the client now."""
+        self._waits.uses(client, pid)
 
     def note_answer(self, client: Client, what: str, answer: str) -> None:
         """Put what a statement came to into the trace."""
@@ -134,28 +134,28 @@ class Scheduler:
         """Put into the trace for whom the victim of a deadlock has waited."""
         self._note(client, what, self._waits.in_words_of_a_victim(client, blocker))
 
-    def opened(self, backend: int) -> None:
+    def opened(self, pid: int) -> None:
         """Let a new session stop inside statements, as all others do."""
         for points in self._stops.values():
-            points.hold_if_placed(backend)
+            points.hold_if_placed(pid)
 
-    def inject(self, client: Client, fault: Fault, backend: int) -> None:
-        """Do what a fault does to a backend, or to the whole server, and return when it is done."""
+    def inject(self, client: Client, fault: Fault, pid: int) -> None:
+        """Inject a fault into a server process, or the whole server, and return when it has taken effect."""
         if fault is Fault.CRASH and self._is_over:
             raise InconclusiveError("The run is over.")
-        self._injection.inject(client, fault, backend)
+        self._injection.inject(client, fault, pid)
 
     def no_connection_left(self) -> AbstractContextManager[None]:
         """Take all connections that the server has left, for a block."""
-        return self._backends.no_connection_left()
+        return self._processes.no_connection_left()
 
     def full_disk(self) -> str:
         """Return the path of a file, as the server knows it, which the server finds no room to write."""
-        return full_disk.file_of(self._backends.server)
+        return full_disk.file_of(self._processes.server)
 
-    def closed(self, client: Client, backend: int) -> None:
-        """Return once the backend has ended."""
-        self._backends.require_gone(backend, f"of a connection that {client.name} closed")
+    def closed(self, client: Client, pid: int) -> None:
+        """Return once the server process has ended."""
+        self._processes.require_gone(pid, f"of a connection that {client.name} closed")
         self._note(client, "close", "done")
 
     def refuse(self, why: str) -> PgdstError:
@@ -210,7 +210,7 @@ class Scheduler:
         pause = client.pause
         if isinstance(pause, Waiting):
             return pause.is_over() or (pause.is_sleep and pause.until == self._next_moment())
-        return isinstance(pause, YieldPoint) or (isinstance(pause, Blocked) and pause.backends <= self._stops.keys())
+        return isinstance(pause, YieldPoint) or (isinstance(pause, Blocked) and pause.pids <= self._stops.keys())
 
     def _next_moment(self, *, sleeps_alone: bool = True) -> timedelta | None:
         waits = (client.pause for client in self._clients.values() if isinstance(client.pause, Waiting))
@@ -230,7 +230,7 @@ class Scheduler:
         return candidates[self._strategy.choose(point)]
 
     def _note_choice(self, candidates: Sequence[Client], chosen: Client) -> None:
-        """Put into the trace who could have taken the step, and what can strike who does."""
+        """Put into the trace who can take the step, and which faults can hit it."""
         able = ", ".join([f"{client.name} at {_short(client.pause)}" for client in candidates])
         self.result.trace.append(f"{self.number + 1} can be of {able}; possible faults: {_in_words(chosen.pause)}")
 
@@ -263,16 +263,16 @@ class Scheduler:
             self.turn = None
 
     def _let_go(self, client: Client, pause: Blocked) -> None:
-        assert client.backend is not None
+        assert client.pid is not None
         fault = client.take_fault()
-        self._injection.end_wait(client.backend, fault)
+        self._injection.end_wait(client.pid, fault)
         if fault is None:
-            for backend in pause.backends:
-                self._stops[backend].let_pass(client.backend)
+            for pid in pause.pids:
+                self._stops[pid].let_pass(client.pid)
         self._note(client, _doing(client), "goes on")
-        self._backends.thaw(client.backend)
+        self._processes.thaw(client.pid)
         if fault is not None:
-            self._injection.wait_has_ended(client, fault, lambda: bool(self._waits.ask(client)[client.backend or 0]))
+            self._injection.wait_has_ended(client, fault, lambda: bool(self._waits.ask(client)[client.pid or 0]))
 
     def _pass_time(self, client: Client, pause: Waiting) -> None:
         if pause.until is not None and not pause.is_over() and pause.until > pause.clock.elapsed():
@@ -313,20 +313,20 @@ class Scheduler:
         self._waits.see_who_is_free(waits_for)
 
     def _stop_waiting(self, client: Client) -> WaitsFor | None:
-        """Stop the backend of a client that waits, unless it has closed a cycle: then it is the deadlock's victim.
+        """Stop the server process of a client that waits, unless its wait has closed a cycle.
 
-        It also is where its wait has ended while nobody else ran: on a slow machine its deadlock check fires before it
-        could be stopped. Its error tells the trace for whom it waited, as that may have been too short to be seen.
+        If it has, the client is the deadlock's victim. So it is where its wait has ended while nobody else ran: on a
+        slow machine its deadlock check fires before it is stopped. Its error then tells the trace for whom it waited.
         """
-        assert client.backend is not None
+        assert client.pid is not None
         while isinstance(client.pause, Blocked):
-            self._backends.freeze(client.backend)
+            self._processes.freeze(client.pid)
             waits_for = self._waits.ask(client)
-            if (blockers := waits_for[client.backend]) and not is_in_cycle(client.backend, waits_for):
+            if (blockers := waits_for[client.pid]) and not is_in_cycle(client.pid, waits_for):
                 self._note(client, _doing(client), self._waits.in_words(blockers))
                 return waits_for
             self._victim = client
-            self._backends.thaw(client.backend)
+            self._processes.thaw(client.pid)
             self._give_turn(client)
             self._victim = None
         return None
@@ -342,7 +342,7 @@ class Scheduler:
         if self._refused is not None:
             raise self._refused
         told = [
-            diagnosis.state_of(client, self._waits, self._backends)
+            diagnosis.state_of(client, self._waits, self._processes)
             for client in self._clients.values()
             if not isinstance(client.pause, Ended)
         ]
@@ -356,11 +356,11 @@ class Scheduler:
         return diagnosis.why_it_stalls(client, self._stall_seconds, in_another=self._proxy.has_other_processes)
 
     def _abandon(self) -> None:
-        """Let every client end by an error: no statement of theirs goes on, and none of their backends is left."""
+        """End every client by an error. None of their statements goes on, and none of their sessions is left."""
         self._is_over = True
         self._proxy.abandon()
-        self._backends.terminate(client.backend for client in self._clients.values() if client.backend is not None)
-        self._backends.thaw_all()
+        self._processes.terminate(client.pid for client in self._clients.values() if client.pid is not None)
+        self._processes.thaw_all()
         for client in self._clients.values():
             client.abandon()
         deadline = time.monotonic() + _GIVE_UP_SECONDS
@@ -384,4 +384,4 @@ def _in_words(pause: Pause | None) -> str:
 def _short(pause: Pause | None) -> str:
     if isinstance(pause, YieldPoint | Waiting):
         return pause.what[:_SHOWN]
-    return "a lock that is free" if isinstance(pause, Blocked) and not pause.backends else "a stop inside"
+    return "a lock that is free" if isinstance(pause, Blocked) and not pause.pids else "a stop inside"

@@ -4,20 +4,20 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.yield_points import Blocked
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 
 WaitsFor = Mapping[int, frozenset[int]]
 
 
-def who_waits_for(backend: int | None, clients: Iterable[Client]) -> set[int]:
-    """Return the backends that wait for this one, be it by way of others, as Postgres has said last."""
-    blocked = [(one.backend, one.pause.backends) for one in clients if isinstance(one.pause, Blocked)]
-    waits_for = {one: blockers for one, blockers in blocked if one not in (None, backend)}
-    return {one for one in waits_for if _reaches(one, backend, waits_for)}
+def who_waits_for(pid: int | None, clients: Iterable[Client]) -> set[int]:
+    """Return the pids that wait for this one, directly or through others, as Postgres has said last."""
+    blocked = [(one.pid, one.pause.pids) for one in clients if isinstance(one.pause, Blocked)]
+    waits_for = {one: blockers for one, blockers in blocked if one not in (None, pid)}
+    return {one for one in waits_for if _reaches(one, pid, waits_for)}
 
 
 def _reaches(one: int, other: int | None, waits_for: WaitsFor) -> bool:
-    """Return whether one waits for the other, be it by way of others, or is the other."""
+    """Return whether one waits for the other, directly or through others, or is the other."""
     reached, ahead = set(), [one]
     while ahead:
         found = ahead.pop()
@@ -29,9 +29,9 @@ def _reaches(one: int, other: int | None, waits_for: WaitsFor) -> bool:
     return False
 
 
-def is_in_cycle(backend: int, waits_for: WaitsFor) -> bool:
-    """Return whether whom the backend waits for waits for it."""
-    return any(_reaches(one, backend, waits_for) for one in waits_for[backend])
+def is_in_cycle(pid: int, waits_for: WaitsFor) -> bool:
+    """Return whether this process waits for one that waits for it."""
+    return any(_reaches(one, pid, waits_for) for one in waits_for[pid])
 
 
 class WaitGraph:
@@ -40,32 +40,32 @@ class WaitGraph:
     `stops` are the pids of the sessions that hold a statement at a trigger.
     """
 
-    def __init__(self, backends: Backends, clients: Mapping[str, Client], stops: Collection[int]) -> None:
-        self._backends = backends
+    def __init__(self, processes: ServerProcesses, clients: Mapping[str, Client], stops: Collection[int]) -> None:
+        self._processes = processes
         self._clients = clients
         self._stops = stops
-        self._users: dict[int, str] = {}  # the client whom a backend served last
+        self._users: dict[int, str] = {}  # by pid, the client that it served last
 
-    def uses(self, client: Client, backend: int) -> None:
-        """Note that this backend works for the client now: a pool lends one to several in the course of a run."""
-        self._users[backend] = client.name
-        client.backend = backend
+    def uses(self, client: Client, pid: int) -> None:
+        """Note that this server process serves the client now. A pool lends it to several in a run."""
+        self._users[pid] = client.name
+        client.pid = pid
 
     def ask(self, *others: Client) -> WaitsFor:
-        """Ask for whom each client waits that is blocked, and these others."""
+        """Ask Postgres for whom each blocked client waits, and these others."""
         clients = [one for one in self._clients.values() if one in others or isinstance(one.pause, Blocked)]
-        return self._backends.blockers(*(one.backend for one in clients if one.backend is not None))
+        return self._processes.blockers(*(one.pid for one in clients if one.pid is not None))
 
     def whether_blocked(self, client: Client, *, as_victim: bool) -> Blocked | None:
         """Ask Postgres whether the client's statement waits for a lock.
 
         The victim of a deadlock is let wait until its deadlock check has fired.
         """
-        assert client.backend is not None
+        assert client.pid is not None
         found = self.ask(client)
-        if as_victim and is_in_cycle(client.backend, found):
+        if as_victim and is_in_cycle(client.pid, found):
             return None
-        blockers = found[client.backend]
+        blockers = found[client.pid]
         return Blocked(blockers) if blockers else None
 
     def see_who_is_free(self, found: WaitsFor | None) -> None:
@@ -74,13 +74,13 @@ class WaitGraph:
         if blocked:
             found = found or self.ask()
             for client in blocked:
-                client.pause = Blocked(found[client.backend or 0])
+                client.pause = Blocked(found[client.pid or 0])
 
     def in_words(self, blockers: frozenset[int]) -> str:
-        """Return for whom somebody waits that is behind these backends."""
+        """Return the clients that these server processes serve, in words."""
         if all(one in self._stops for one in blockers):
             return "stops inside"
-        return "waits for " + ", ".join(sorted({self._users.get(backend, "somebody else") for backend in blockers}))
+        return "waits for " + ", ".join(sorted({self._users.get(pid, "somebody else") for pid in blockers}))
 
     def in_words_of_a_victim(self, client: Client, blocker: int) -> str:
         """Return for whom the victim of a deadlock has waited, of which Postgres names one.
@@ -88,6 +88,6 @@ class WaitGraph:
         Where several wait for it, each may have closed the circle: which of them Postgres names depends on the places
         of their processes. So all are named.
         """
-        waiting = who_waits_for(client.backend, self._clients.values())
-        names = {self._users.get(backend, "somebody else") for backend in waiting or {blocker}}
+        waiting = who_waits_for(client.pid, self._clients.values())
+        names = {self._users.get(pid, "somebody else") for pid in waiting or {blocker}}
         return f"waits for {'one of ' if len(names) > 1 else ''}{', '.join(sorted(names))}"

@@ -198,7 +198,7 @@ class AttachedEngine:
 
     def sort(self, places: Mapping[int, int]) -> None:
         """Let connections be handed out in the order of the places of their processes."""
-        pool.sort(self._engine, lambda record: places[self._sessions[record].backend])
+        pool.sort(self._engine, lambda record: places[self._sessions[record].pid])
 
     def dispose(self) -> None:
         """Close all connections that nobody uses; new ones have a gate."""

@@ -14,7 +14,7 @@ from pgdst.server.address import Server
 from pgdst.simulation.clients.clock import START
 from pgdst.simulation.faults.kinds import ALL, FREEZE, JUMP, RAISED, Fault
 from pgdst.simulation.faults.plan import DrawnFaults, Faults, random_faults
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.report.interleaving import interleaving
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
@@ -119,13 +119,13 @@ def test_who_has_not_noticed_a_crash_can_be_struck_again(races: Races, fault: Fa
 
 
 def test_the_observer_is_not_the_one_that_is_killed(
-    races: Races, backends: Backends, monkeypatch: pytest.MonkeyPatch
+    races: Races, backends: ServerProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the client's own has ended, neither: its end is how one knows that the server has noticed a crash.
 
     Who is killed hangs up before its parent is told, and a connection that was made meanwhile breaks a moment later.
     """
-    processes, killed = backends._processes, []
+    processes, killed = backends._signals, []
 
     def kill(pid: int) -> None:
         killed.append(pid)

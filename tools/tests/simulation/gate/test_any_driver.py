@@ -20,7 +20,7 @@ from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.simulation.clients.client import Outcome, sqlstate
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.faults.plan import random_faults
-from pgdst.simulation.gate.server_processes import Backends, backends_of
+from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.bounded import Exhaustive
@@ -42,9 +42,9 @@ SEEDS = range(6)
 
 
 @pytest.fixture(scope="module", params=[pytest.param("docker", marks=pytest.mark.long), "embedded"])
-def backends(request: pytest.FixtureRequest) -> Iterator[Backends]:
+def backends(request: pytest.FixtureRequest) -> Iterator[ServerProcesses]:
     engine = DockerEngine() if request.param == "docker" else EmbeddedEngine()
-    with leased_server(engine, SCHEMA) as server, backends_of(server) as found:
+    with leased_server(engine, SCHEMA) as server, server_processes_of(server) as found:
         yield found
 
 
@@ -102,7 +102,7 @@ def engine_of(server: Server, driver: str, **options: Any) -> Any:
 
 
 @pytest.fixture
-def bench(backends: Backends) -> Iterator[Callable[..., Bench]]:
+def bench(backends: ServerProcesses) -> Iterator[Callable[..., Bench]]:
     with ExitStack() as opened:
 
         def made(driver: str) -> Bench:
@@ -207,7 +207,7 @@ async def transfer_by_a_pool_of_asyncpg(url: str) -> None:
     [transfer_by_psycopg, transfer_by_psycopg2, transfer_by_asyncpg, transfer_by_a_pool_of_asyncpg],
 )
 def test_connections_that_clients_make_themselves_come_to_the_gate_by_its_url(
-    backends: Backends, transfer: Callable[[str], Any], tcp: bool
+    backends: ServerProcesses, transfer: Callable[[str], Any], tcp: bool
 ) -> None:
     wrong, traces = set(), []
     with closing(Simulation(backends)) as simulation:
@@ -313,7 +313,7 @@ def test_to_cancel_is_a_step_of_the_client_that_does(bench: Callable[..., Bench]
     assert hashes[:4] == hashes[4:]
 
 
-def test_several_coroutines_share_a_loop_and_a_pool_of_asyncpg(backends: Backends) -> None:
+def test_several_coroutines_share_a_loop_and_a_pool_of_asyncpg(backends: ServerProcesses) -> None:
     """One connection for two clients: who waits for it, waits in the schedule."""
     with closing(Simulation(backends)) as simulation:
         engine = engine_of(backends.server, "asyncpg", pool_size=1, max_overflow=0)
@@ -330,14 +330,14 @@ def test_several_coroutines_share_a_loop_and_a_pool_of_asyncpg(backends: Backend
         assert traces[:6] == traces[6:]
 
 
-def test_an_engine_of_another_server_is_refused(backends: Backends) -> None:
+def test_an_engine_of_another_server_is_refused(backends: ServerProcesses) -> None:
     with closing(Simulation(backends)) as simulation:
         engine = create_engine("postgresql+psycopg2://somebody:secret@127.0.0.1:9/elsewhere")
         with pytest.raises(ForeignServerError, match=r"The engine leads to 127\.0\.0\.1:9"):
             simulation.attach(engine)
 
 
-def test_an_engine_that_makes_its_connections_itself_is_refused(backends: Backends) -> None:
+def test_an_engine_that_makes_its_connections_itself_is_refused(backends: ServerProcesses) -> None:
     server = backends.server
     options = {"host": server.host, "port": server.port, "user": server.user, "password": server.password}
     engine = create_engine(

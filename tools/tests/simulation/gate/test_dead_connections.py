@@ -9,7 +9,7 @@ import pytest
 from lab import Lab, lab, sql
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.gate import stream
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.strategies.schedule import Schedule
 from sqlalchemy.exc import OperationalError
 
@@ -19,7 +19,7 @@ LATE_SECONDS = 0.02
 
 
 @pytest.fixture
-def made(backends: Backends) -> Iterator[Lab]:
+def made(backends: ServerProcesses) -> Iterator[Lab]:
     with lab(backends, SCHEMA, PREPARE) as found:
         yield found
 

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 from lab import Lab, lab
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategies.bounded import Exhaustive
 from pgdst.simulation.strategies.schedule import Schedule
@@ -18,7 +18,7 @@ Work = Callable[[psycopg.Connection], None]
 
 
 @pytest.fixture(scope="module")
-def made(backends: Backends) -> Iterator[Lab]:
+def made(backends: ServerProcesses) -> Iterator[Lab]:
     with lab(backends, SCHEMA, PREPARE) as found:
         yield found
 

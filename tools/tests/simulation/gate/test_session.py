@@ -11,7 +11,7 @@ import pytest
 from conftest import leased_server
 from pgdst.errors import InconclusiveError
 from pgdst.server.embedded.engine import EmbeddedEngine
-from pgdst.simulation.gate.server_processes import Backends, backends_of
+from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.uniform import Uniform
@@ -25,18 +25,18 @@ ADD = "UPDATE accounts SET balance = balance + 1 WHERE id = 1"
 
 
 @pytest.fixture(scope="module")
-def backends() -> Iterator[Backends]:
-    with leased_server(EmbeddedEngine(), SCHEMA) as server, backends_of(server) as found:
+def backends() -> Iterator[ServerProcesses]:
+    with leased_server(EmbeddedEngine(), SCHEMA) as server, server_processes_of(server) as found:
         yield found
 
 
 @pytest.fixture
-def simulation(backends: Backends) -> Iterator[Simulation]:
+def simulation(backends: ServerProcesses) -> Iterator[Simulation]:
     with closing(Simulation(backends, stall_seconds=5)) as made:
         yield made
 
 
-def engine_on(simulation: Simulation, backends: Backends, driver: str, **options: Any) -> Any:
+def engine_on(simulation: Simulation, backends: ServerProcesses, driver: str, **options: Any) -> Any:
     """Return an engine that is attached."""
     url = backends.server.url.replace("+psycopg", f"+{driver}", 1)
     made = create_async_engine(url, **options) if driver == "asyncpg" else create_engine(url, **options)
@@ -86,7 +86,9 @@ def test_what_a_client_leaves_open_is_gone_in_the_next_run(simulation: Simulatio
         connection.close()
 
 
-def test_a_driver_learns_which_settings_were_put_back_between_runs(simulation: Simulation, backends: Backends) -> None:
+def test_a_driver_learns_which_settings_were_put_back_between_runs(
+    simulation: Simulation, backends: ServerProcesses
+) -> None:
     engine = engine_on(simulation, backends, "psycopg", pool_size=1)
     seen = []
 
@@ -103,7 +105,7 @@ def test_a_driver_learns_which_settings_were_put_back_between_runs(simulation: S
     assert [seen[0]] * 3 == seen != ["Asia/Tokyo"] * 3
 
 
-def test_a_connection_that_two_clients_share_is_refused(simulation: Simulation, backends: Backends) -> None:
+def test_a_connection_that_two_clients_share_is_refused(simulation: Simulation, backends: ServerProcesses) -> None:
     """Whose it is, the pool says, though no transaction is open."""
     engine = engine_on(simulation, backends, "psycopg2", isolation_level="AUTOCOMMIT")
     shared: list[Any] = []
@@ -127,7 +129,7 @@ def test_a_connection_that_two_clients_share_is_refused(simulation: Simulation, 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
 def test_a_connection_is_as_before_when_its_commit_was_made_to_fail(
-    simulation: Simulation, backends: Backends, driver: str
+    simulation: Simulation, backends: ServerProcesses, driver: str
 ) -> None:
     engine = engine_on(simulation, backends, driver)
     synchronous = getattr(engine, "sync_engine", engine)
@@ -159,7 +161,7 @@ def read(engine: Any) -> None:
 
 
 def test_a_statement_that_waits_where_it_is_prepared_is_one_stop_all_the_same(
-    simulation: Simulation, backends: Backends
+    simulation: Simulation, backends: ServerProcesses
 ) -> None:
     """Asyncpg prepares a statement by itself, which waits for the table's lock; psycopg sends all of it at once."""
     schedules = []
@@ -186,7 +188,7 @@ def streams(engine: Any) -> None:
         connection.execute(text("SELECT generate_series(1, 3)")).all()
 
 
-def test_names_that_a_driver_counts_up_are_the_runs_own(simulation: Simulation, backends: Backends) -> None:
+def test_names_that_a_driver_counts_up_are_the_runs_own(simulation: Simulation, backends: ServerProcesses) -> None:
     """Savepoints of asyncpg, cursors of psycopg2."""
     engine = engine_on(simulation, backends, "psycopg2")
     hashes = []

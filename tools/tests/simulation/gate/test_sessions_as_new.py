@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from lab import Lab, lab, sql
 from pgdst.errors import InconclusiveError
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.uniform import Uniform
 from psycopg.rows import dict_row
@@ -37,7 +37,7 @@ SEEN_IN_A_SESSION = """
 
 
 @pytest.fixture
-def made(backends: Backends) -> Iterator[Lab]:
+def made(backends: ServerProcesses) -> Iterator[Lab]:
     with lab(backends, SCHEMA, PREPARE) as found:
         yield found
 
@@ -205,7 +205,7 @@ def test_connections_that_are_as_new_stay(made: Lab) -> None:
 
     for _ in range(3):
         made.run({"ada": look, "bob": look}, Uniform(1))
-        seen.append({idle.session.backend for idle in made.simulation._attached[0].idle()})
+        seen.append({idle.session.pid for idle in made.simulation._attached[0].idle()})
     assert [seen[0]] * 3 == seen
 
 
@@ -271,7 +271,7 @@ def test_a_connection_that_a_client_has_left_open_is_ended_before_the_next_run(m
     kept[-1].close()  # the others are dead
 
 
-def test_two_engines_on_one_database_stop_inside_statements(backends: Backends) -> None:
+def test_two_engines_on_one_database_stop_inside_statements(backends: ServerProcesses) -> None:
     with lab(backends, SCHEMA, PREPARE, inside_statements=True) as found:
         other = create_engine(found.server.url)
         found.simulation.attach(other)
@@ -287,7 +287,7 @@ def test_two_engines_on_one_database_stop_inside_statements(backends: Backends) 
         assert first.trace.lines == again.trace.lines
 
 
-def test_connections_are_not_replaced_because_real_time_has_passed(backends: Backends) -> None:
+def test_connections_are_not_replaced_because_real_time_has_passed(backends: ServerProcesses) -> None:
     with lab(backends, SCHEMA, PREPARE) as found:
         engine = create_engine(found.server.url, pool_recycle=1)
         found.simulation.attach(engine)
@@ -316,7 +316,7 @@ def test_what_the_kit_raises_in_a_client_ends_the_run_whatever_the_client_makes_
     made: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def careless() -> str:
-        monkeypatch.setattr(Backends, "wait_until_gone", lambda *_arguments: False)
+        monkeypatch.setattr(ServerProcesses, "wait_until_gone", lambda *_arguments: False)
         try:
             with made.engine.begin() as connection:
                 sql(connection, "SELECT 1")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from lab import Lab, lab, sqlstates
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 
 SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"
@@ -176,7 +176,7 @@ ANOMALIES = (
 
 
 @pytest.fixture(scope="module")
-def hermitage(backends: Backends, driver: str) -> Iterator[Lab]:
+def hermitage(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
     with lab(backends, SCHEMA, PREPARE, driver) as made:
         yield made
 

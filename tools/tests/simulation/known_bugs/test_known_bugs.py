@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 import pytest
 from lab import Lab, lab, sql, sqlstate
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -252,7 +252,7 @@ BUGS = {
 
 
 @pytest.fixture(scope="module")
-def made(backends: Backends, driver: str) -> Iterator[Lab]:
+def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
     with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 

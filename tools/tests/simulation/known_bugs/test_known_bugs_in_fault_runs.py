@@ -16,7 +16,7 @@ import pytest
 from lab import GATE, Lab, lab, sql, sqlstate
 from pgdst.simulation.faults.kinds import ALL, Fault
 from pgdst.simulation.faults.plan import DrawnFaults
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategies.uniform import Uniform
 from sqlalchemy import Connection, Engine
@@ -258,7 +258,7 @@ BUGS: dict[str, tuple[Make, Sequence[Fault]]] = {
 
 
 @pytest.fixture(scope="module")
-def made(backends: Backends, driver: str) -> Iterator[Lab]:
+def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
     with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 from lab import Lab, lab, sql
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategies.uniform import Uniform
 from sqlalchemy import Connection
@@ -24,14 +24,14 @@ SEEDS = range(20)
 
 
 @pytest.fixture(scope="module")
-def between(backends: Backends, driver: str) -> Iterator[Lab]:
+def between(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
     """A lab whose schedules stop between statements only."""
     with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def inside(backends: Backends, driver: str) -> Iterator[Lab]:
+def inside(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
     """A lab whose schedules stop inside statements too."""
     with lab(backends, SCHEMA, PREPARE, driver, inside_statements=True) as found:
         yield found

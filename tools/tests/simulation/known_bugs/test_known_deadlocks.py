@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from lab import Lab, lab, sql, sqlstates
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategies.uniform import Uniform
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -22,7 +22,7 @@ SEEDS = range(60)
 
 
 @pytest.fixture(scope="module")
-def made(backends: Backends, driver: str) -> Iterator[Lab]:
+def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
     with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 

@@ -14,7 +14,7 @@ from pgdst.errors import ConfigurationError, ForeignServerError, InconclusiveErr
 from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.simulation.faults.kinds import ALL, Fault
 from pgdst.simulation.faults.plan import random_faults
-from pgdst.simulation.gate.server_processes import Backends, backends_of
+from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.uniform import Uniform
@@ -26,13 +26,13 @@ KINDS = ("asyncpg", "psycopg", "psycopg async")
 
 
 @pytest.fixture(scope="module")
-def backends() -> Iterator[Backends]:
-    with leased_server(EmbeddedEngine(), SCHEMA) as server, backends_of(server) as found:
+def backends() -> Iterator[ServerProcesses]:
+    with leased_server(EmbeddedEngine(), SCHEMA) as server, server_processes_of(server) as found:
         yield found
 
 
 @pytest.fixture
-def simulation(backends: Backends) -> Iterator[Simulation]:
+def simulation(backends: ServerProcesses) -> Iterator[Simulation]:
     with closing(Simulation(backends, stall_seconds=3)) as made:
         yield made
 
@@ -40,7 +40,7 @@ def simulation(backends: Backends) -> Iterator[Simulation]:
 class Bench:
     """A pool that is attached, and a client that reads a balance and writes it back."""
 
-    def __init__(self, simulation: Simulation, backends: Backends, url: str, kind: str, size: int) -> None:
+    def __init__(self, simulation: Simulation, backends: ServerProcesses, url: str, kind: str, size: int) -> None:
         self.simulation, self.backends, self.kind = simulation, backends, kind
         self.pool: Any = self._made(url, size)
         simulation.attach(self.pool)
@@ -101,7 +101,7 @@ class Bench:
             self.simulation.in_loop(self.pool.close())
 
 
-def plain(backends: Backends) -> str:
+def plain(backends: ServerProcesses) -> str:
     """Return the server's URL as all three have it."""
     server = backends.server
     login = f"{quote(server.user)}:{quote(server.password)}"
@@ -109,7 +109,7 @@ def plain(backends: Backends) -> str:
 
 
 @contextmanager
-def bench_of(simulation: Simulation, backends: Backends, kind: str, size: int) -> Iterator[Bench]:
+def bench_of(simulation: Simulation, backends: ServerProcesses, kind: str, size: int) -> Iterator[Bench]:
     made = Bench(simulation, backends, plain(backends), kind, size)
     try:
         yield made
@@ -124,7 +124,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_a_race_is_found_and_a_seed_gives_the_same_run(
-    simulation: Simulation, backends: Backends, kind: str, size: int
+    simulation: Simulation, backends: ServerProcesses, kind: str, size: int
 ) -> None:
     """In a pool of one connection there is none: who wants one waits for it in the schedule."""
     with bench_of(simulation, backends, kind, size) as made:
@@ -141,7 +141,7 @@ def test_a_race_is_found_and_a_seed_gives_the_same_run(
     assert (size == 5) is not any("waits for a connection of the pool" in line for run in runs for line in run)
 
 
-def test_who_comes_too_late_gets_the_pools_own_error(simulation: Simulation, backends: Backends) -> None:
+def test_who_comes_too_late_gets_the_pools_own_error(simulation: Simulation, backends: ServerProcesses) -> None:
     """By the simulated clock."""
     with bench_of(simulation, backends, "psycopg", 1) as made:
         held = simulation
@@ -156,7 +156,9 @@ def test_who_comes_too_late_gets_the_pools_own_error(simulation: Simulation, bac
         assert {} == held.run(Uniform(0)).errors
 
 
-def test_faults_strike_and_the_next_run_begins_anew(simulation: Simulation, backends: Backends, kind: str) -> None:
+def test_faults_strike_and_the_next_run_begins_anew(
+    simulation: Simulation, backends: ServerProcesses, kind: str
+) -> None:
     with bench_of(simulation, backends, kind, 2) as made:
         calm = made.run(Uniform(0)).trace.lines
         for fault in (Fault.LOST, Fault.TERMINATED, Fault.CRASH, Fault.COMMIT_DONE):
@@ -170,7 +172,7 @@ def test_faults_strike_and_the_next_run_begins_anew(simulation: Simulation, back
 @pytest.mark.long
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_so_it_is_with_all_faults_in_a_hundred_seeds(
-    simulation: Simulation, backends: Backends, kind: str, size: int
+    simulation: Simulation, backends: ServerProcesses, kind: str, size: int
 ) -> None:
     """But for those that move the clock, which goes on from run to run."""
     kinds = [fault for fault in ALL if fault not in (Fault.CLOCK, Fault.CLOCK_BACK, Fault.FROZEN)]
@@ -180,7 +182,7 @@ def test_so_it_is_with_all_faults_in_a_hundred_seeds(
             assert one.trace.lines == other.trace.lines, seed
 
 
-def test_two_tasks_of_one_client_are_refused(simulation: Simulation, backends: Backends) -> None:
+def test_two_tasks_of_one_client_are_refused(simulation: Simulation, backends: ServerProcesses) -> None:
     with bench_of(simulation, backends, "asyncpg", 2) as made:
 
         async def twice() -> None:
@@ -192,7 +194,7 @@ def test_two_tasks_of_one_client_are_refused(simulation: Simulation, backends: B
         assert {} == made.run(Schedule.parse("ada bob")).errors
 
 
-def test_a_pool_may_be_opened_later(simulation: Simulation, backends: Backends) -> None:
+def test_a_pool_may_be_opened_later(simulation: Simulation, backends: ServerProcesses) -> None:
     """As a backend does it when it starts."""
     pool = psycopg_pool.ConnectionPool(plain(backends), min_size=2, max_size=2, open=False)
     simulation.attach(pool)
@@ -202,7 +204,7 @@ def test_a_pool_may_be_opened_later(simulation: Simulation, backends: Backends) 
             assert {} == simulation.run(Uniform(0)).errors
 
 
-def test_what_is_sent_on_anothers_connection_is_refused(simulation: Simulation, backends: Backends) -> None:
+def test_what_is_sent_on_anothers_connection_is_refused(simulation: Simulation, backends: ServerProcesses) -> None:
     """Which the pool has lent to that one, and no transaction tells whose it is."""
     kept: list[Any] = []
 
@@ -218,7 +220,7 @@ def test_what_is_sent_on_anothers_connection_is_refused(simulation: Simulation, 
             simulation.run(Schedule.parse("ada*3 bob*2"))
 
 
-def test_the_pool_is_itself_again_afterwards(backends: Backends) -> None:
+def test_the_pool_is_itself_again_afterwards(backends: ServerProcesses) -> None:
     url = plain(backends)
     with psycopg_pool.ConnectionPool(url, min_size=1, max_size=2, open=True) as pool:
         with closing(Simulation(backends)) as simulation:
@@ -239,7 +241,7 @@ def test_what_leads_elsewhere_or_cannot_be_served_is_one_error(simulation: Simul
         simulation.attach(object())
 
 
-def test_a_pool_whose_loop_does_not_run_is_one_error(simulation: Simulation, backends: Backends) -> None:
+def test_a_pool_whose_loop_does_not_run_is_one_error(simulation: Simulation, backends: ServerProcesses) -> None:
     async def made() -> Any:
         return await asyncpg.create_pool(plain(backends), min_size=1, max_size=1)
 
@@ -254,13 +256,13 @@ def test_a_pool_whose_loop_does_not_run_is_one_error(simulation: Simulation, bac
 
 
 @contextmanager
-def psycopg_pool_of(backends: Backends, **options: Any) -> Iterator[Any]:
+def psycopg_pool_of(backends: ServerProcesses, **options: Any) -> Iterator[Any]:
     chosen = {"min_size": 1, "max_size": 2, "open": True} | options
     with psycopg_pool.ConnectionPool(plain(backends), **chosen) as pool:
         yield pool
 
 
-def test_one_simulation_after_another_may_have_it(backends: Backends) -> None:
+def test_one_simulation_after_another_may_have_it(backends: ServerProcesses) -> None:
     with psycopg_pool_of(backends) as pool:
         for _twice in range(2):
             with closing(Simulation(backends)) as simulation:
@@ -273,7 +275,7 @@ def test_one_simulation_after_another_may_have_it(backends: Backends) -> None:
         assert 1 == pool.get_stats()["pool_size"]
 
 
-def test_what_is_done_with_it_between_runs_changes_none(simulation: Simulation, backends: Backends) -> None:
+def test_what_is_done_with_it_between_runs_changes_none(simulation: Simulation, backends: ServerProcesses) -> None:
     with bench_of(simulation, backends, "psycopg", 3) as made:
         traces = set()
         for _ in range(6):
@@ -286,7 +288,9 @@ def test_what_is_done_with_it_between_runs_changes_none(simulation: Simulation, 
 
 
 @pytest.mark.parametrize("fault", [Fault.TERMINATED, Fault.LOST])
-def test_what_a_check_finds_broken_is_opened_anew(simulation: Simulation, backends: Backends, fault: Fault) -> None:
+def test_what_a_check_finds_broken_is_opened_anew(
+    simulation: Simulation, backends: ServerProcesses, fault: Fault
+) -> None:
     def twice() -> None:
         for _ in range(2):
             with pool.connection() as connection:
@@ -303,7 +307,7 @@ def test_what_a_check_finds_broken_is_opened_anew(simulation: Simulation, backen
             assert 1 == len(traces)
 
 
-def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulation, backends: Backends) -> None:
+def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulation, backends: ServerProcesses) -> None:
     """One is broken and given back, another opened in its place, by whoever comes first."""
     used: set[str] = set()
 
@@ -328,7 +332,7 @@ def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulat
             assert {} == simulation.run(Uniform(seed)).errors
 
 
-def test_what_a_client_keeps_beyond_its_run_is_counted_once(simulation: Simulation, backends: Backends) -> None:
+def test_what_a_client_keeps_beyond_its_run_is_counted_once(simulation: Simulation, backends: ServerProcesses) -> None:
     """It is dead by then; given back or not, the pool has as many others as it may."""
     kept: list[Any] = []
     with psycopg_pool_of(backends) as pool:
@@ -341,7 +345,7 @@ def test_what_a_client_keeps_beyond_its_run_is_counted_once(simulation: Simulati
             assert 2 == simulation.run(Uniform(0)).value("ada")["pool_available"]
 
 
-def test_too_many_who_wait_are_refused_by_the_pool(simulation: Simulation, backends: Backends) -> None:
+def test_too_many_who_wait_are_refused_by_the_pool(simulation: Simulation, backends: ServerProcesses) -> None:
     def use() -> None:
         with pool.connection() as connection:
             connection.execute("SELECT 1")
@@ -356,7 +360,9 @@ def test_too_many_who_wait_are_refused_by_the_pool(simulation: Simulation, backe
     assert {psycopg_pool.TooManyRequests} == refused
 
 
-def test_a_function_is_asked_for_the_options_of_each_connection(simulation: Simulation, backends: Backends) -> None:
+def test_a_function_is_asked_for_the_options_of_each_connection(
+    simulation: Simulation, backends: ServerProcesses
+) -> None:
     asked = iter(range(100))
 
     def options() -> dict[str, Any]:
@@ -371,7 +377,7 @@ def test_a_function_is_asked_for_the_options_of_each_connection(simulation: Simu
         assert options is pool.kwargs
 
 
-def test_a_pool_that_is_closed_says_so(simulation: Simulation, backends: Backends) -> None:
+def test_a_pool_that_is_closed_says_so(simulation: Simulation, backends: ServerProcesses) -> None:
     with psycopg_pool_of(backends) as pool:
         simulation.attach(pool)
 
@@ -383,7 +389,7 @@ def test_a_pool_that_is_closed_says_so(simulation: Simulation, backends: Backend
     assert {} == simulation.run(Uniform(0)).errors
 
 
-def test_connections_past_the_gate_are_one_error(simulation: Simulation, backends: Backends) -> None:
+def test_connections_past_the_gate_are_one_error(simulation: Simulation, backends: ServerProcesses) -> None:
     async def past_it(*_arguments: Any, **_options: Any) -> Any:
         return await asyncpg.connect(plain(backends))
 
@@ -397,12 +403,12 @@ def test_connections_past_the_gate_are_one_error(simulation: Simulation, backend
     simulation.in_loop(pool.close())
 
 
-def test_a_pool_that_keeps_nothing_is_refused(simulation: Simulation, backends: Backends) -> None:
+def test_a_pool_that_keeps_nothing_is_refused(simulation: Simulation, backends: ServerProcesses) -> None:
     with pytest.raises(ConfigurationError, match="NullConnectionPool keeps no connections"):
         simulation.attach(psycopg_pool.NullConnectionPool(plain(backends), open=False))
 
 
-def test_a_pool_of_asyncpgs_is_itself_again_afterwards(backends: Backends) -> None:
+def test_a_pool_of_asyncpgs_is_itself_again_afterwards(backends: ServerProcesses) -> None:
     async def made() -> Any:
         return await asyncpg.create_pool(f"{plain(backends)}&search_path=public", min_size=1, max_size=2)
 

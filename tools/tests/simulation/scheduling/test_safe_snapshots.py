@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from lab import Lab, lab, sql
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.strategies.bounded import Exhaustive
 
 SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"
@@ -12,7 +12,7 @@ PREPARE = "TRUNCATE test; INSERT INTO test VALUES (1, 10), (2, 20)"
 
 
 @pytest.fixture(scope="module")
-def made(backends: Backends, driver: str) -> Iterator[Lab]:
+def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
     with lab(backends, SCHEMA, PREPARE, driver) as found:
         yield found
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from pgdst.errors import ConfigurationError, InconclusiveError
 from pgdst.simulation.clients.clock import START, SimulatedClock
-from pgdst.simulation.gate.server_processes import Backends
+from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.uniform import Uniform
 from races import Races, deposit, nested
@@ -131,7 +131,7 @@ def test_coroutines_are_clients_with_the_same_guarantees(races: Races) -> None:
 
 
 def test_what_waits_for_nobody_and_does_not_end_is_inconclusive(races: Races) -> None:
-    """Named, with its place in Python, what Postgres says of its backend, and the others; nobody is left behind."""
+    """Named, with its stack, what Postgres says of its server process, and the others; nobody is left behind."""
     engine = races.engine()
     simulation = races.simulation(engine, stall_seconds=0.5)
     released = asyncio.Event()
@@ -147,8 +147,8 @@ def test_what_waits_for_nobody_and_does_not_end_is_inconclusive(races: Races) ->
     told = str(found.value)
     assert told.startswith("For 0.5 s ada has neither sent anything nor waited for a lock, so this run says nothing.")
     assert "in stuck" in told
-    assert "its backend is active, waiting for Timeout: PgSleep, query: SELECT pg_sleep(60)" in told
-    assert "- bob waits for ada; its backend is active, waiting for Lock" in told
+    assert "its server process is active, waiting for Timeout: PgSleep, query: SELECT pg_sleep(60)" in told
+    assert "- bob waits for ada; its server process is active, waiting for Lock" in told
     assert "schedule: ada*2 bob*2 ada" in told
     assert not released.is_set()
     assert {} == races.run(simulation, [deposit(engine, 1)] * 2, Uniform(0)).errors
@@ -159,9 +159,9 @@ def test_a_fault_may_take_as_long_as_the_run(races: Races, monkeypatch: pytest.M
     """On a busy machine it takes seconds to open all connections that are left, and to have closed them."""
     engine = races.engine()
     simulation = races.simulation(engine, stall_seconds=0.2)
-    gone = Backends.wait_until_gone
+    gone = ServerProcesses.wait_until_gone
 
-    def wait_until_gone(backends: Backends, backend: int, deadline_seconds: float) -> bool:
+    def wait_until_gone(backends: ServerProcesses, backend: int, deadline_seconds: float) -> bool:
         time.sleep(0.01)
         return gone(backends, backend, deadline_seconds)
 
@@ -170,7 +170,7 @@ def test_a_fault_may_take_as_long_as_the_run(races: Races, monkeypatch: pytest.M
         with pytest.raises(OperationalError, match="too many clients"):
             engine.connect()
 
-    monkeypatch.setattr(Backends, "wait_until_gone", wait_until_gone)
+    monkeypatch.setattr(ServerProcesses, "wait_until_gone", wait_until_gone)
     began = time.monotonic()
     result = races.run(simulation, [connect_anew], Schedule.parse("ada*2 ada!too-many"))
     assert {} == result.errors
