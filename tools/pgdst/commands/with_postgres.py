@@ -41,4 +41,6 @@ def main(arguments: Any) -> None:
     """
     python = os.environ.get("PGDST_PYTHON") or sys.executable
     environment = {**os.environ, "PGDST_PYTHON": python}
-    os.execvpe("bash", ["bash", str(WITH_POSTGRES), *arguments], environment)  # noqa: S606, S607  # its trap is the one
+    # The only script that is started by its path. It has to be a shell's: COMMAND inherits the lease from it, it heeds
+    # signals at once, and it needs no virtual environment, which may be removed meanwhile.
+    os.execvpe("bash", ["bash", str(WITH_POSTGRES), *arguments], environment)  # noqa: S606, S607  # bash of the user's

@@ -203,7 +203,7 @@ def test_many_at_once_get_the_same_database(sandbox: Sandbox) -> None:
 def test_a_killed_maker_leaves_nothing_and_the_next_makes_it(sandbox: Sandbox, engine: str) -> None:
     """SIGKILL to db_up.py while the migrations run."""
     process = sandbox.start(KIT / "tools" / "with_postgres.sh", "--", "true")
-    eventually(lambda: list(find(sandbox.machine.processes(), "migrate.py")), REACHED_SECONDS, "the migrations")
+    eventually(lambda: list(find(sandbox.machine.processes(), "migrate")), REACHED_SECONDS, "the migrations")
     for found in find(sandbox.machine.processes(), "db_up.py"):
         found.kill()
     process.communicate(timeout=30)
@@ -216,7 +216,7 @@ def test_a_killed_maker_leaves_nothing_and_the_next_makes_it(sandbox: Sandbox, e
 def test_a_killed_maker_of_a_long_lived_database_leaves_nothing(sandbox: Sandbox) -> None:
     """Without a run around it: the container that the snapshot is made in dies with db_up.py."""
     process = sandbox.start(PYTHON, KIT / "tools" / "db_up.py")
-    eventually(lambda: list(find(sandbox.machine.processes(), "migrate.py")), REACHED_SECONDS, "the migrations")
+    eventually(lambda: list(find(sandbox.machine.processes(), "migrate")), REACHED_SECONDS, "the migrations")
     process.kill()
     process.communicate()
     assert {} == sandbox.machine.left_after(3)

@@ -41,7 +41,7 @@ from pgdst.server.snapshot import filled, maker
 from pgdst.server.spec import Recipe, ServerSpec, TimeToLive
 from pgdst.timings import stage
 
-SUPERVISOR = Path(__file__).with_name("supervisor.py")
+SUPERVISOR = "pgdst.server.embedded.supervisor"
 PORT = 5432  # the number in the socket's name
 LOOPBACK = "127.0.0.1"
 PORTS = range(20000, 32768)  # below those that Linux gives to whoever connects

@@ -1,4 +1,4 @@
-"""The parent of an embedded Postgres: `python -I -S supervisor.py DIRECTORY END CHARGE`, started by embedded.py.
+"""The parent of an embedded Postgres, a process of the engine's: `main()` with the arguments DIRECTORY END CHARGE.
 
 Runs the commands of DIRECTORY/plan.json one after the other (initdb, then postgres, then tar where the data are to be
 packed), as the plan's user. END is `lease:DESCRIPTOR`, which reads end of file when the last process of the run has
@@ -131,4 +131,6 @@ class Supervisor:
             child.wait()
 
 
-Supervisor(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])).run()
+def main() -> None:
+    """Run the supervisor."""
+    Supervisor(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])).run()
