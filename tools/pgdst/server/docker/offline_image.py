@@ -1,7 +1,8 @@
 """The image for a machine that no registry answers: Postgres 16 from an installed wheel, the rest from this machine.
 
-It keeps the contract of the official image (POSTGRES_*, PGDATA, docker-entrypoint.sh, uid 70), so nothing else needs to
-know which of the two runs. What it lacks: every extension but plpgsql and vector, SSL, ICU, and other locales than C.
+It keeps that part of the official image's contract that the kit uses (POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB,
+POSTGRES_INITDB_ARGS, PGDATA, docker-entrypoint.sh, uid 70), so nothing else needs to know which of the two runs. It
+lacks every extension but plpgsql and vector, SSL, ICU, other locales than C, and /docker-entrypoint-initdb.d.
 """
 
 import hashlib
