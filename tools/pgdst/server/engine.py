@@ -64,10 +64,6 @@ class Engine(Protocol):
         """
         ...
 
-    def shell(self, server: Server, arguments: list[str]) -> int:
-        """Run psql at the server, with this process's terminal; return its exit status."""
-        ...
-
 
 def migrated(server: Server, spec: ServerSpec) -> Server:
     """Return the server with its database as the spec's recipe makes it; a snapshot's is so already.

@@ -15,7 +15,6 @@ from requests.exceptions import RequestException
 
 from pgdst.errors import (
     AlreadyStartingError,
-    ConfigurationError,
     DockerNotRunningError,
     ServerNotReadyError,
     SilentDaemonError,
@@ -24,7 +23,7 @@ from pgdst.project import call_of
 from pgdst.server import extensions
 from pgdst.server.address import Server
 from pgdst.server.deadline import Deadline
-from pgdst.server.docker import image, network, podman, psql, snapshot_image
+from pgdst.server.docker import image, network, podman, snapshot_image
 from pgdst.server.docker.container import FULL_DISK, KEEP, Source, create, name_of
 from pgdst.server.docker.container_watch import attached, watch
 from pgdst.server.docker.containers import KEPT_NAME, Containers
@@ -146,17 +145,6 @@ class DockerEngine:
             self.api.rename(one["Id"], name)
             return name
         raise ServerNotReadyError("The server could not be kept: it has ended.")
-
-    @_named_failure
-    def shell(self, server: Server, arguments: list[str]) -> int:
-        """Run psql inside the container that serves `server`."""
-        found = self.containers.find(run=server.run_id)
-        if not found:
-            raise ConfigurationError(f"No container serves the run {server.run_id}. Is it another ENGINE's?")
-        container = found[0]["Id"]
-        return psql.run_in_container(
-            self.api, container, ["psql", "-U", server.user, "-d", server.database, *arguments]
-        )
 
     @staticmethod
     def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:

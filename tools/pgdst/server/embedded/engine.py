@@ -191,11 +191,6 @@ class EmbeddedEngine:
         folder.remove()
         return lines
 
-    def shell(self, server: Server, arguments: list[str]) -> int:
-        """Run the wheel's psql on the server's socket."""
-        with server.as_environment():
-            return subprocess.run([str(wheel.program("psql")), *arguments], check=False).returncode
-
     @staticmethod
     def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:
         """Run a program of sh on this machine, and talk to it."""
