@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from docker.utils.socket import SocketError, next_frame_header, read_exactly
-
 from pgdst.errors import ServerUnreachableError
 from pgdst.server.address import Server
 from pgdst.server.docker import endpoint, streams
@@ -26,14 +24,14 @@ def conversation(server: Server, program: str) -> Iterator[Callable[[bytes], byt
             )
         made = client.api.exec_create(found[0]["Id"], ["sh", "-c", program], stdin=True, user="postgres")
         with streams.opened(client.api.exec_start(made["Id"], socket=True)) as stream:
+            stream.settimeout(None)
 
             def ask(request: bytes) -> bytes:
                 stream.sendall(request)
-                try:
-                    _kind, size = next_frame_header(stream)
-                    answer: bytes = read_exactly(stream, size) if size > 0 else b""
-                except SocketError as error:
-                    raise OSError(str(error)) from error
+                received = answer = b""
+                while not answer.endswith(b"\n") and (data := stream.recv(4096)):
+                    received += data
+                    answer, _ = streams.frames(received)
                 return answer
 
             yield ask

@@ -29,7 +29,10 @@ def opened(stream: Any) -> Iterator[socket.socket]:
 
 
 def frames(received: bytes) -> tuple[bytes, bytes]:
-    """Return what complete frames hold, and the rest."""
+    """Return the content of complete frames, and the rest: for all streams here, some of which must not block.
+
+    docker-py's own demultiplexing (docker.utils.socket) waits for each frame without a deadline.
+    """
     content = b""
     while len(received) >= HEADER_BYTES:
         (length,) = struct.unpack(">4xL", received[:HEADER_BYTES])
