@@ -1,7 +1,8 @@
 """Verify that a Docker daemon answers, and say which one and why that one."""
 
 from pgdst.cli import say, script
-from pgdst.server.docker.endpoint import choose, connect
+from pgdst.server.docker.daemon import connect
+from pgdst.server.docker.endpoint import choose
 
 
 @script

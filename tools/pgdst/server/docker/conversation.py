@@ -5,7 +5,9 @@ from contextlib import closing, contextmanager
 
 from pgdst.errors import ServerUnreachableError
 from pgdst.server.address import Server
-from pgdst.server.docker import endpoint, streams
+from pgdst.server.docker import streams
+from pgdst.server.docker.daemon import connect
+from pgdst.server.docker.endpoint import choose
 
 
 @contextmanager
@@ -16,7 +18,7 @@ def conversation(server: Server, program: str) -> Iterator[Callable[[bytes], byt
 
     Raises: ServerUnreachableError where there is no container; what is yielded raises OSError once it has gone.
     """
-    with closing(endpoint.connect(endpoint.choose())) as client:
+    with closing(connect(choose())) as client:
         found = client.api.containers(filters={"label": f"pgdst.run={server.run_id}"})
         if not found:
             raise ServerUnreachableError(

@@ -28,7 +28,8 @@ from pgdst.server.docker.container import FULL_DISK, KEEP, Source, create, name_
 from pgdst.server.docker.container_watch import attached, watch
 from pgdst.server.docker.containers import KEPT_NAME, Containers
 from pgdst.server.docker.conversation import conversation
-from pgdst.server.docker.endpoint import REQUEST_SECONDS, Endpoint, choose, connect, is_silence
+from pgdst.server.docker.daemon import REQUEST_SECONDS, connect, is_silence
+from pgdst.server.docker.endpoint import Endpoint, choose
 from pgdst.server.docker.streams import execute
 from pgdst.server.engine import RETRY_SECONDS, log_shown, migrated
 from pgdst.server.lifetime.lease import Lease, hold
