@@ -1,4 +1,4 @@
-"""What this machine lacks for a run, and what to do about it."""
+"""Checking what this machine lacks for a run, and what to do about it."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ OLDEST_PYTHON = (3, 11)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: what was found, and what to do where it is a problem."""
+    """The result of one check: what was found, and what to do if it is a problem."""
 
     subject: str
     found: str

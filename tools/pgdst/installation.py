@@ -42,5 +42,5 @@ def spelled(name: str) -> str:
 
 
 def requirement() -> str:
-    """Return what to tell pip of this kit, so that it installs its packages."""
+    """Return the argument by which pip installs this kit and its packages."""
     return "pgdst" if CHECKOUT is None else str(CHECKOUT)

@@ -1,4 +1,4 @@
-"""What the two engines have in common: one call starts a server with a migrated database."""
+"""The interface of the engines: one call starts a server with a migrated database."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -78,7 +78,7 @@ def migrated(server: Server, spec: ServerSpec) -> Server:
 
 @contextmanager
 def log_shown(last_lines: Callable[[int], list[str]]) -> Iterator[None]:
-    """Show the last lines of the server's log where the block fails as expected."""
+    """Show the last lines of the server's log if the block fails with an expected error."""
     try:
         yield
     except PgdstError:
@@ -90,7 +90,7 @@ def log_shown(last_lines: Callable[[int], list[str]]) -> Iterator[None]:
 def up(engine: Engine, spec: ServerSpec) -> tuple[Server, bool]:
     """Return this checkout's long-lived, migrated database, and whether it was started now.
 
-    One that is being started by somebody else at this moment is waited for.
+    If another process is starting it at this moment, wait for that.
 
     Raises: ServerNotReadyError, MigrationError.
     """

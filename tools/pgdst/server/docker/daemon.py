@@ -1,4 +1,4 @@
-"""Connecting to the daemon at an endpoint, and telling its silence from its refusals."""
+"""Connecting to the daemon at an endpoint; telling a silent daemon from one that refuses."""
 
 import errno
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def is_silence(error: BaseException) -> bool:
 def _api_version(endpoint: Endpoint, ping_seconds: int) -> str | None:
     """Return the version of the API that the daemon speaks, or None where it does not say and docker-py has to ask.
 
-    docker-py's way runs the daemon's programs for their versions, which takes it 20 times as long as a ping.
+    docker-py asks for /version, for which the daemon runs its programs: that takes 20 times as long as a ping.
     """
     pinging = docker.APIClient(
         **endpoint.arguments, version=docker.constants.DEFAULT_DOCKER_API_VERSION, timeout=ping_seconds
@@ -77,7 +77,7 @@ def _api_version(endpoint: Endpoint, ping_seconds: int) -> str | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and everything behind it: causes, contexts, and what urllib3 and requests carry as arguments."""
+    """Yield the error and those behind it: causes, contexts, and the arguments of urllib3's and requests' errors."""
     waiting, seen = [error], set()
     while waiting:
         found = waiting.pop(0)

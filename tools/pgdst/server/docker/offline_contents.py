@@ -1,4 +1,4 @@
-"""What goes into the offline image: Postgres 16 from an installed wheel, the little else it needs from this machine."""
+"""The files of the offline image: Postgres 16 from an installed wheel, and what else it needs from this machine."""
 
 import hashlib
 import re
@@ -42,7 +42,7 @@ Entries = dict[Path, Entry]  # by path in the archive
 
 
 def recipe() -> str:
-    """Return a hash of the wheel's version and of what this module and the entrypoint do with it.
+    """Return a hash of the wheel's version, this module and the entrypoint.
 
     Raises: importlib.metadata.PackageNotFoundError without the wheel.
     """
@@ -53,7 +53,7 @@ def recipe() -> str:
 
 
 def contents() -> Entries:
-    """Return everything that goes into the image. Raises: ImageError for what this machine has not got."""
+    """Return all files of the image. Raises: ImageError where this machine lacks one."""
     files = _fixed() | _postgres() | _commands() | _locale()
     files |= _libraries([entry.source for entry in files.values() if entry.source and entry.mode == 0o755])
     return {parent: Entry(0o755) for path in files for parent in path.parents if parent != Path("/")} | files

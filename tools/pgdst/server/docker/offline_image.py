@@ -1,4 +1,4 @@
-"""The image for a machine that no registry answers: Postgres 16 from an installed wheel, the rest from this machine.
+"""The offline image, for use without a registry: Postgres 16 from the installed wheel, the rest from this machine.
 
 It keeps that part of the official image's contract that the kit uses (POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB,
 POSTGRES_INITDB_ARGS, PGDATA, docker-entrypoint.sh, uid 70), so nothing else needs to know which of the two runs. It
@@ -34,7 +34,7 @@ _SUPERSEDED_AFTER = timedelta(days=1)
 
 
 def present(client: docker.DockerClient) -> Image | None:
-    """Return the image that this very recipe made before, if the daemon has it."""
+    """Return the image that this recipe made before, if the daemon has it."""
     try:
         found = images(client, label=f"{LABEL}={key()}")
     except PackageNotFoundError:
@@ -67,7 +67,7 @@ def ensure(client: docker.DockerClient, daemon_platform: str) -> tuple[Image, st
 
 
 def key() -> str:
-    """Return the label's value: another wheel, another recipe, another image."""
+    """Return the label's value, which another wheel or another recipe changes."""
     own = hashlib.sha256(Path(__file__).read_bytes() + recipe().encode())
     return f"offline-{own.hexdigest()[:16]}"
 
