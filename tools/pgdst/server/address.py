@@ -142,7 +142,8 @@ def libpq_variables() -> list[str]:
 def from_environment(environment: Mapping[str, str]) -> Server | None:
     """Return the server that `PGDST_DATABASE_URL` and `PGDST_RUN_ID` name, or None where neither is set.
 
-    It ignores DATABASE_URL, and opens no connection.
+    `PGDST_SERVER_ENGINE` names its engine: docker, unless it is set. DATABASE_URL is ignored, and nothing is connected
+    to.
 
     Raises: ConfigurationError where only one is set, or the URL is not one of ours.
     """
