@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Open psql in the container (or the embedded server) of the run's or this checkout's database.
+"""Open psql at the run's or this checkout's database.
 
 Exit status: psql's; 1 where no database is up; 2 wrong usage.
 Example: echo 'SELECT 1' | .venv/bin/python tools/db_shell.py -- --tuples-only

@@ -1,4 +1,4 @@
-"""What the kit's commands share: their options, and expected failures as one error with exit status 1."""
+"""The common parts of the kit's commands: options, and expected failures as one error with exit status 1."""
 
 import os
 import re
@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Finite(click.FloatRange):
-    """A number between two others, which NaN is not, although it compares with none."""
+    """A number in a range; NaN, which click lets through, is none."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         """Return the number."""
@@ -44,7 +44,7 @@ class Script(click.Command):
     """A command that prints an expected failure as one error; a bug keeps its traceback."""
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help, in which a command in braces has become what it is called by here."""
+        """Return the help, with commands in braces spelled as they are called here."""
         return _as_called(ctx, super().get_help(ctx))
 
     def invoke(self, context: click.Context) -> Any:
@@ -60,7 +60,7 @@ class Script(click.Command):
 
 
 class Commands(click.Group):
-    """Several commands under one name; only the one that is wanted is imported."""
+    """A group of commands; only the one that is called is imported."""
 
     def __init__(self, *arguments: Any, names: Sequence[str], **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -79,12 +79,12 @@ class Commands(click.Group):
         return found
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help, as a command does."""
+        """Return the help, with commands spelled as they are called here."""
         return _as_called(ctx, super().get_help(ctx))
 
 
 def _as_called(context: click.Context, text: str) -> str:
-    """Put in, for a command in braces such as {db-up}, the script's name, or `python -m pgdst` and the command's."""
+    """Replace a command in braces, such as {db-up}, by its script, or by `python -m pgdst db-up`."""
     outermost = context.find_root()
 
     def called(found: re.Match[str]) -> str:
@@ -96,7 +96,7 @@ def _as_called(context: click.Context, text: str) -> str:
 
 
 def _outlive_readers() -> None:
-    """Let nothing fail because nobody reads standard error any more."""
+    """Ignore errors of writing to standard error: its reader may have ended."""
 
     def quietly(write: Callable[..., Any]) -> Callable[..., Any]:
         def written(*arguments: Any) -> Any:
@@ -124,7 +124,7 @@ def engine_options(function: F) -> F:
             default="auto",
             show_default=True,
             envvar="PGDST_OFFLINE_IMAGE",
-            help="Assemble an image when no registry answers, or fail.",
+            help="auto: assemble an image when no registry answers; never: fail then.",
         ),
         click.option(
             "--image",
@@ -139,7 +139,7 @@ def engine_options(function: F) -> F:
             default="docker",
             show_default=True,
             envvar="PGDST_ENGINE",
-            help="Docker, or the Postgres that a Python wheel carries.",
+            help="docker, or embedded: the Postgres of a Python wheel.",
         ),
     ):
         function = option(function)
@@ -199,7 +199,7 @@ order = server_spec  # pytest_plugin looks for it under this name
 
 
 def target(found: project.Project, make: "Callable[[], Engine]") -> "Server":
-    """Return the server that is meant: the run's, which the environment names, else this checkout's `make db-up`.
+    """Return the run's server, which the environment names, else this checkout's of `make db-up`.
 
     Raises: ConfigurationError where there is neither.
     """

@@ -1,4 +1,4 @@
-"""What this machine lacks for a run, and what to do about it."""
+"""Checking what this machine lacks for a run, and what to do about it."""
 
 import shutil
 import subprocess
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     from pgdst.server.docker.engine import DockerEngine
 
 NEEDED_MIB = 1024  # a pulled image (about 280 MB) and the data of a run or two
-OLDEST_PYTHON = (3, 11)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: what was found, and what to do where it is a problem."""
+    """The result of one check: what was found, and what to do if it is a problem."""
 
     subject: str
     found: str
@@ -53,9 +52,8 @@ def examine(engine: str, image: str, offline_image: str) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    found = ".".join(map(str, sys.version_info[:3]))
-    too_old = sys.version_info < OLDEST_PYTHON
-    return Finding("Python", f"{found} at {sys.executable}", "install 3.11 or newer" if too_old else "")
+    """Return which Python this is; one that is too old has been refused by launch.py."""
+    return Finding("Python", f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}")
 
 
 def _disk(what: str, path: str) -> Finding:

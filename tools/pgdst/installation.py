@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).absolute().parent
+_HOME: Final = str(PACKAGE.parent)
 
 
 def _checkout() -> Path | None:
@@ -19,21 +20,27 @@ WITH_POSTGRES: Final = (PACKAGE if CHECKOUT is None else CHECKOUT / "tools") / "
 
 
 def command(name: str) -> list[str]:
-    """Return what starts a command of the kit, such as `db-up`, by this Python: the checkout's script, or the package.
+    """Return what runs a command of the kit, such as `db-up`, by this Python and from this very package.
 
-    Not `-m pgdst`: that would have to find the package, by a search path that a backend may have its own idea of.
+    Not `-m pgdst`: that would look for the package, by a search path that a backend may have its own idea of.
     """
-    if CHECKOUT is None:
-        return [sys.executable, str(PACKAGE), name]
-    return [sys.executable, str(CHECKOUT / "tools" / f"{name.replace('-', '_')}.py")]
+    program = f"import sys; {_HOME!r} in sys.path or sys.path.insert(0, {_HOME!r}); "
+    return [sys.executable, "-P", "-c", f"{program}from pgdst.launch import launch; launch(sys.argv.pop(1))", name]
+
+
+def alone(module: str) -> list[str]:
+    """Return what runs `main()` of a module of the kit's with the standard library and the kit alone to import."""
+    program = f"import sys; sys.path.append({_HOME!r}); from importlib import import_module; "
+    return [sys.executable, "-IS", "-c", f"{program}import_module(sys.argv.pop(1)).main()", module]
 
 
 def spelled(name: str) -> str:
     """Return a command of the kit as a user can type it anywhere."""
-    called = command(name) if CHECKOUT is not None else [sys.executable, "-m", "pgdst", name]
-    return shlex.join(called)
+    if CHECKOUT is None:
+        return shlex.join([sys.executable, "-m", "pgdst", name])
+    return shlex.join([sys.executable, str(CHECKOUT / "tools" / f"{name.replace('-', '_')}.py")])
 
 
 def requirement() -> str:
-    """Return what to tell pip of this kit, so that it installs its packages."""
+    """Return the argument by which pip installs this kit and its packages."""
     return "pgdst" if CHECKOUT is None else str(CHECKOUT)

@@ -1,6 +1,6 @@
-"""Starting a command of the kit by whatever Python there is: where that lacks something, one line says so.
+"""Starting a command of the kit with any Python; one line says what it lacks.
 
-Nothing but the standard library is imported before.
+Before that only the standard library is imported.
 """
 
 import sys
@@ -32,7 +32,7 @@ def launch_any() -> None:
 
 @contextmanager
 def _lack_said() -> Iterator[None]:
-    """Exit with one line where this Python is too old, or has not all of the kit's packages."""
+    """Exit with one line if this Python is too old, or lacks a package that the kit needs."""
     if sys.version_info < OLDEST_PYTHON:  # whoever calls us has chosen it
         found = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"Error: {sys.executable} is Python {found}. The kit needs 3.11 or newer: name one by PGDST_PYTHON.")

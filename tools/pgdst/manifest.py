@@ -1,7 +1,6 @@
-"""What a migration run has read: the files with their hashes, the folders with their contents, the variables.
+"""The manifest of a migration run: hashes of the files, folders and variables that it read.
 
-A database that was made from exactly these is what the migrations would make again, so it may be kept and reused for
-as long as all of them are as they were.
+As long as all of them are unchanged, the migrations would make the same database again, so it may be reused.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ ABSENT = "absent"
 
 @dataclass(frozen=True)
 class Manifest:
-    """The head revision, and by name the state of every file, folder and environment variable that was looked at."""
+    """The head revision, and the state of every file, folder and environment variable that was read, by name."""
 
     head: str
     files: Mapping[str, str]
@@ -25,7 +24,7 @@ class Manifest:
     variables: Mapping[str, str]
 
     def is_current(self) -> bool:
-        """Tell whether everything is as it was; the folders first, as they are the cheapest to look at."""
+        """Tell whether all of them are unchanged; folders first, as they are the cheapest to check."""
         states: tuple[tuple[Mapping[str, str], Callable[[str], str]], ...] = (
             (self.folders, folder_state),
             (self.variables, variable_state),
@@ -49,7 +48,7 @@ def from_json(text: str) -> Manifest | None:
 
 
 def file_state(path: str) -> str:
-    """Return the hash of a file's bytes; what is not there, or is no plain file, has none."""
+    """Return the hash of a file's bytes, or ABSENT where there is no plain file."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # asked for dozens of files at every start
             return ABSENT
@@ -59,7 +58,7 @@ def file_state(path: str) -> str:
 
 
 def folder_state(path: str) -> str:
-    """Return the hash of a folder's names, without what tools leave there: caches and hidden files."""
+    """Return the hash of the names in a folder, except caches and hidden files, which tools leave there."""
     try:
         names = sorted(name for name in os.listdir(path) if name[0] != "." and name != "__pycache__")  # noqa: PTH208  # as above
     except OSError:

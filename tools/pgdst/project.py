@@ -33,10 +33,9 @@ class Project:
     """The paths of a backend under test, all absolute, and the Postgres settings that it adds.
 
     `root` is the folder of the pyproject.toml; runs of one root share the databases of `make db-up`. With
-    `sql_determinism` its databases can be told what time it is, and what to draw from. `variables` are those by which
-    the backend's own settings find a database, with the parts of one in braces, and `other_servers` those that it may
-    connect to all the same, as host:port. `drift` says what is made of models that differ from the database, `target`
-    how far that is upgraded.
+    `sql_determinism` its databases have the sql clock. `variables` are those that the backend's own settings read, with
+    parts of the run's database in braces. `other_servers` are further servers that it may connect to, as host:port.
+    `drift` says what to do about models that differ from the database, `target` how far that is upgraded.
     """
 
     root: Path
@@ -77,8 +76,8 @@ def load(
     """Return the project that `start` (default: the working directory) is in.
 
     The pyproject.toml is the nearest one upwards with a `[tool.pgdst]`, else the kit's own. An option is relative to
-    the working directory, a value in the file to the file (`backend`) or to the backend (the other two). Whether SQL
-    is deterministic is a fact of a run's database, so within a run its environment says it, and not the file.
+    the working directory; in the file `backend` is relative to the file, the other two to the backend. Within a run the
+    environment says whether the sql clock is on, and not the file: it is a fact of the run's database.
 
     Raises: ConfigurationError, naming the path or key that is wrong.
     """
@@ -106,7 +105,7 @@ def load(
 
 
 def working_directory() -> Path:
-    """Return where this process works. Raises: ConfigurationError where that was removed."""
+    """Return the working directory. Raises: ConfigurationError where it was removed."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -114,7 +113,7 @@ def working_directory() -> Path:
 
 
 def _machine() -> str:
-    """Return what stays the same on a machine when its host name changes, as it does on a laptop."""
+    """Return an id of this machine that does not change with its host name, as a laptop's does."""
     try:
         return Path("/etc/machine-id").read_text(encoding="ascii").strip()
     except OSError:
@@ -164,7 +163,7 @@ def _nearest(*folders: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """Return what a TOML file holds. Raises: ConfigurationError."""
+    """Return the content of a TOML file. Raises: ConfigurationError."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

@@ -104,7 +104,7 @@ def test_a_migration_that_fails_leaves_no_new_database(dev: Sandbox) -> None:
     assert url == dev.script("db_url.py").stdout
 
 
-def test_psql_is_inside_and_its_status_comes_out(dev: Sandbox) -> None:
+def test_psql_has_our_streams_and_its_status_is_ours(dev: Sandbox) -> None:
     """db_shell.py gives psql our standard streams, and returns what psql returns."""
     dev.script("db_up.py")
     good = dev.script("db_shell.py", "--", "-XAtc", "SELECT 6*7")

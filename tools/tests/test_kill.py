@@ -20,17 +20,17 @@ VICTIMS = {
     "make": "make",
     "shell": "with_postgres.sh",
     "start": "db_up.py",
-    "migration": "migrate.py",
+    "migration": "migrate",
     "pytest": "pytest",
-    "holder": "holder.py",
-    "supervisor": "supervisor.py",
+    "holder": "pgdst.server.lifetime.holder",
+    "supervisor": "pgdst.server.embedded.supervisor",
 }
 # A storm of 500 by hand: KILLS=250 .venv/bin/python -m pytest tools/tests/test_kill.py
 DOCKER_ROUNDS = int(os.environ.get("KILLS", "50"))
 EMBEDDED_ROUNDS = int(os.environ.get("KILLS", "15"))
 LANES = 4  # runs at a time: most of a run is waiting
 RUN_ENDS_WITHIN_SECONDS = 60
-KEEPERS = ("holder.py", "supervisor.py", "postgres")  # they end after the run, and because of its end
+KEEPERS = (VICTIMS["holder"], VICTIMS["supervisor"], "postgres")  # they end after the run, and because of its end
 RUN_SECONDS = 1.0
 LEFT_SECONDS = 20.0  # at most; on a busy machine the daemon takes its time
 ALL = "all"  # the whole process group

@@ -85,7 +85,7 @@ SIGNALS = {
 IN_EACH_RUN = [("sleep", "group"), ("db_up.py", "shell")]
 MOMENTS = [
     pytest.param(stage, to, marks=() if (stage, to) in IN_EACH_RUN else pytest.mark.long)
-    for stage, to in product(["db_up.py", "migrate.py", "sleep", "db_down.py"], ["group", "shell"])
+    for stage, to in product(["db_up.py", "migrate", "sleep", "db_down.py"], ["group", "shell"])
 ]
 
 
@@ -96,7 +96,7 @@ def test_a_signal_at_any_stage_cleans_up_once(sandbox: Sandbox, cold_sandbox: Sa
     During the removal itself it is ignored, and the command's status comes out.
     """
     for signals, status in SIGNALS.values():
-        interrupt(cold_sandbox if stage in ("db_up.py", "migrate.py") else sandbox, stage, to, signals, status)
+        interrupt(cold_sandbox if stage in ("db_up.py", "migrate") else sandbox, stage, to, signals, status)
 
 
 def interrupt(sandbox: Sandbox, stage: str, to: str, signals: list[signal.Signals], status: int) -> None:
@@ -196,7 +196,7 @@ def test_the_server_ends_with_its_supervisor_and_the_shell(sandbox: Sandbox) -> 
     """SIGKILL to both at once: the kernel stops Postgres, and the next sweep removes the folder."""
     process = sandbox.start(SCRIPT, "--engine", "embedded", "--", "sleep", "60")
     eventually(lambda: list(find(sandbox.machine.processes(), "sleep")), REACHED_SECONDS, "the command")
-    for name in ("with_postgres.sh", "supervisor.py", "sleep"):
+    for name in ("with_postgres.sh", "pgdst.server.embedded.supervisor", "sleep"):
         for found in find(sandbox.machine.processes(), name):
             found.kill()
     process.communicate()

@@ -1,12 +1,13 @@
-"""Verify that a Docker daemon answers, and say which one and why that one."""
+"""Check that a Docker daemon answers, and say which one, and why that one."""
 
 from pgdst.cli import say, script
-from pgdst.server.docker.endpoint import choose, connect
+from pgdst.server.docker.daemon import connect
+from pgdst.server.docker.endpoint import choose
 
 
 @script
 def main() -> None:
-    """Verify that Docker answers at DOCKER_HOST, the current context or the default socket.
+    """Check that Docker answers at DOCKER_HOST, the current context or the default socket.
 
     Example: {check-docker} && echo ready
     """

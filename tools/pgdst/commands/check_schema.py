@@ -1,4 +1,4 @@
-"""Name what in the schema takes its value from the machine's clock or from chance, past a simulation."""
+"""List the places in the schema whose value comes from the machine's clock or from chance, past a simulation."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Remove this checkout's databases, or what a run has (--run-dir)."""
+"""Remove this checkout's databases, or those of a run (--run-dir)."""
 
 import time
 from pathlib import Path
@@ -20,17 +20,17 @@ from pgdst.server.lifetime.lease import Lease
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Show so many of the last lines that a run's server logged.",
+    help="How many of the last lines of a run's server log to show.",
 )
 @click.option(
     "--keep-hours",
     type=HOURS,
-    help="Let a run's database live on for so many hours instead; `{db-down}` without --run-dir removes it.",
+    help="Keep a run's database for so many hours instead; `{db-down}` without --run-dir removes it.",
 )
 def main(
     engine: str, image: str, offline_image: str, run_dir: Path | None, log_lines: int, keep_hours: float | None
 ) -> None:
-    """Remove the databases that `{db-up}` started for this checkout or that runs have kept, and say which.
+    """Remove the databases that `{db-up}` started for this checkout or that its runs kept, and say which.
 
     Example: {db-down}
     """

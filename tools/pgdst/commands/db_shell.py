@@ -1,11 +1,13 @@
-"""Open psql in the container (or the embedded server) of the run's or this checkout's database."""
+"""Open psql at the run's or this checkout's database: the wheel's psql, wherever the server runs."""
 
-import sys
+import os
+import signal
 
 import click
 
 from pgdst import project
 from pgdst.cli import engine_options, script, target
+from pgdst.server.embedded import wheel
 from pgdst.server.engines import make_engine
 
 
@@ -17,6 +19,8 @@ def main(engine: str, image: str, offline_image: str, arguments: tuple[str, ...]
 
     Example: {db-shell} -- -c '\dt'
     """
-    chosen = make_engine(engine, image, offline_image)
-    server = target(project.load(), lambda: chosen)
-    sys.exit(chosen.shell(server, list(arguments)))
+    server = target(project.load(), lambda: make_engine(engine, image, offline_image))
+    psql = str(wheel.program("psql"))
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores, and what it executes would too
+    with server.as_environment():
+        os.execv(psql, [psql, *arguments])  # noqa: S606  # in this process's place: Ctrl-C is psql's alone to answer

@@ -1,4 +1,4 @@
-"""Start a throw-away Postgres 16: this checkout's, migrated, until its time is over; or a run's (--run-dir)."""
+"""Start a throw-away, migrated Postgres 16: this checkout's, for some hours, or a run's (--run-dir)."""
 
 from pathlib import Path
 
@@ -30,14 +30,14 @@ from pgdst.server.spec import TimeToLive
     default=1024,
     show_default=True,
     envvar="PGDST_DISK_MIB",
-    help="Room for the data, in memory (docker only).",
+    help="Room for the data in memory, in MiB (docker only).",
 )
 @click.option(
     "--wait-seconds",
     type=Finite(1, 3600),
     default=60,
     show_default=True,
-    help="How long the start may take, but for pulling an image and for migrations.",
+    help="How long the start may take, without pulling an image and without migrations.",
 )
 @click.option(
     "--snapshot",
@@ -45,7 +45,7 @@ from pgdst.server.spec import TimeToLive
     default="auto",
     show_default=True,
     envvar="PGDST_SNAPSHOT",
-    help="Start from a cached, migrated data directory, made where there is none; or initialise and migrate.",
+    help="auto: start from a cached, migrated data directory, and make it first where there is none; off: migrate.",
 )
 @click.option(
     "--embedded-tcp",
@@ -53,7 +53,7 @@ from pgdst.server.spec import TimeToLive
     default="0",
     show_default=True,
     envvar="PGDST_EMBEDDED_TCP",
-    help="1: have it listen on a free port of 127.0.0.1, for what can't use a Unix socket (embedded only).",
+    help="1: also listen on a free port of 127.0.0.1, for clients without Unix sockets (embedded only).",
 )
 @click.option("--run-dir", type=click.Path(path_type=Path), help="The directory of a run: see {with-postgres}.")
 def main(
@@ -70,9 +70,9 @@ def main(
     embedded_tcp: str,
     run_dir: Path | None,
 ) -> None:
-    """Start this checkout's database, or name the one that is up, migrate it to head, and print its URL on stdout.
+    """Start this checkout's database, or find the one that is up, migrate it to head, and print its URL on stdout.
 
-    With --run-dir it is a run's server instead, whose coordinates go to RUN_DIR/environment.
+    With --run-dir it starts a run's server instead, and writes its coordinates to RUN_DIR/environment.
 
     Example: url=$({db-up} --ttl-hours 2)
     """

@@ -1,4 +1,4 @@
-"""Say whether this machine can run the kit: a line a check, `ok` or `problem` with what to do."""
+"""Check whether this machine can run the kit: one line a check, `ok` or `problem` with what to do."""
 
 import sys
 

@@ -19,7 +19,7 @@ from pgdst.server.engines import make_engine
 @script
 @engine_options
 @project_options
-@click.option("--manifest", type=click.Path(path_type=Path), help="Write down what the migrations have read.")
+@click.option("--manifest", type=click.Path(path_type=Path), help="Write the manifest of the migrations to this file.")
 def main(
     engine: str,
     image: str,
@@ -29,7 +29,7 @@ def main(
     simulation: Path | None,
     manifest: Path | None,
 ) -> None:
-    """Apply the Alembic migrations up to head and check that the models differ in nothing from the database.
+    """Apply the Alembic migrations up to head, and check that the models match the database.
 
     Example: {with-postgres} -- {migrate}
     """
@@ -44,10 +44,10 @@ def main(
 
 
 def _upgraded(found: project.Project, server: Server) -> str:
-    """Bring the server's database to the head revision, and return it.
+    """Bring the server's database to the head revision, and return that.
 
-    What the migrations print goes to standard error, when they have ended: standard output is for data, and what they
-    leave running must hold up nobody who reads either.
+    The migrations' output goes to standard error when they have ended: standard output is for data, and a process that
+    they leave running must not keep either open for its readers.
     """
     from pgdst.database.migrations import upgrade
 
@@ -57,7 +57,7 @@ def _upgraded(found: project.Project, server: Server) -> str:
 
 @contextmanager
 def _output_held() -> Iterator[None]:
-    """Keep what this process and its children write, and write it to standard error at the end."""
+    """Collect the output of this process and its children, and write it to standard error at the end."""
     with TemporaryFile() as kept:
         _flush()
         before = {descriptor: _replaced(descriptor, kept.fileno()) for descriptor in (1, 2)}
@@ -82,7 +82,7 @@ def _flush() -> None:
 
 
 def _replaced(descriptor: int, by: int) -> int:
-    """Let a descriptor lead elsewhere; return a copy of what it was, or of nothing where it was closed."""
+    """Redirect a descriptor; return a copy of the old one, or of /dev/null where it was closed."""
     try:
         own = os.dup(descriptor)
     except OSError:

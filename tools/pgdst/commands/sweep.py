@@ -1,4 +1,4 @@
-"""Remove what dead runs have left: containers by label, run directories, and images of the kit that nobody uses."""
+"""Remove the leftovers of dead runs: containers by label, run directories, and unused images of the kit."""
 
 from pgdst import project
 from pgdst.cli import say, script

@@ -1,4 +1,4 @@
-"""Run a command with a throw-away, migrated Postgres 16 around it, which is gone when the command has ended."""
+"""Run a command with a throw-away, migrated Postgres 16, which is removed when the command has ended."""
 
 import os
 import sys
@@ -11,10 +11,10 @@ from pgdst.installation import WITH_POSTGRES
 
 
 class _Passing(Script):
-    """A command that takes its arguments as they are, the first `--` too, but for --help before that."""
+    """A command that passes all its arguments on, including the first `--`; only --help before that is its own."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """Ask for the help where it is wanted, else for something to run."""
+        """Take --help, or else all arguments. Raises: click.UsageError without a command to run."""
         own = args[: args.index("--")] if "--" in args else args
         if {"-h", "--help"} & set(own):
             return super().parse_args(context, ["--help"])
@@ -32,13 +32,15 @@ class _Passing(Script):
 )
 @click.argument("arguments", nargs=-1, metavar="-- COMMAND [ARGUMENT]...")
 def main(arguments: Any) -> None:
-    """Start a throw-away Postgres 16, migrate it, run COMMAND, and remove it however that has ended.
+    """Start a throw-away Postgres 16, migrate it, run COMMAND, and remove it, however COMMAND ends.
 
     The command finds it in PGDST_DATABASE_URL and DATABASE_URL (SQLAlchemy URLs) and in libpq's PG* variables. The
-    exit status is the command's; 1 where the server or the migrations failed, or something was left.
+    exit status is the command's; 1 if the server or the migrations failed, or if something could not be removed.
 
     Example: {with-postgres} --engine embedded -- python -m pytest
     """
     python = os.environ.get("PGDST_PYTHON") or sys.executable
     environment = {**os.environ, "PGDST_PYTHON": python}
-    os.execvpe("bash", ["bash", str(WITH_POSTGRES), *arguments], environment)  # noqa: S606, S607  # its trap is the one
+    # The only script that is started by its path. It has to be a shell's: COMMAND inherits the lease from it, it heeds
+    # signals at once, and it needs no virtual environment, which may be removed meanwhile.
+    os.execvpe("bash", ["bash", str(WITH_POSTGRES), *arguments], environment)  # noqa: S606, S607  # bash of the user's

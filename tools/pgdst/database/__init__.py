@@ -1,1 +1,1 @@
-"""What is done to a database of the run: migrations, templates, clones."""
+"""The databases of a run: migrations, templates, clones."""

@@ -9,9 +9,9 @@ A_WORKER = 4 + 1 + 15
 
 
 def require_connections(connection: psycopg.Connection, workers: int) -> None:
-    """Return only if the server allows connections enough for so many workers.
+    """Return only if the server allows enough connections for so many workers.
 
-    Raises: ConfigurationError before anything is started that would run out of them.
+    Raises: ConfigurationError, with the settings that would do.
     """
     query = "SELECT current_setting(%s)::int"
     allowed, reserved = (

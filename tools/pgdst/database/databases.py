@@ -1,4 +1,4 @@
-"""Clean databases for tests and examples: lent, brought back by a rewind, and replaced where that cannot be proved."""
+"""Clean databases for tests and examples: lent, then rewound, or replaced where equality cannot be proved."""
 
 import itertools
 import os
@@ -21,11 +21,11 @@ NUMBERS = itertools.count(1)  # of the clones that this process has made
 class Databases:
     """Clones of a server's migrated database, each lent to one borrower at a time.
 
-    A clone that was used is brought back to exactly the template's contents. Where it cannot be proved equal, it is
-    dropped, behind the borrower's back, and the next borrower gets a new one; `given_up` counts why.
+    A used clone is rewound to exactly the template's contents. Where it cannot be proved equal, it is dropped in the
+    background, and the next borrower gets a new one; `given_up` counts the reasons.
 
-    With `keep_last` the clone that was used last stays as it is until the next one is lent, also when all is over:
-    after a run that stops at its first failure it is the failure's.
+    With `keep_last` the clone that was used last stays as it is until the next one is lent, and after the end: when a
+    run stops at its first failure, it is the failure's database.
     """
 
     def __init__(self, server: Server, *, keep_last: bool = False) -> None:
@@ -44,9 +44,9 @@ class Databases:
     def lend(self) -> Iterator[str]:
         """Yield the SQLAlchemy URL of a database with exactly the template's contents, for this block alone.
 
-        Sessions in it that are still open at the end are ended.
+        Sessions that are still open in it at the end are terminated.
 
-        Raises: SharedStateError at the end where what all databases share was changed.
+        Raises: SharedStateError at the end where state that all databases share, such as a role, was changed.
         """
         self._take_back_last()
         clone = self._idle.pop() if self._idle else self._new()
@@ -68,7 +68,7 @@ class Databases:
     def close(self) -> None:
         """Drop all clones but one that is kept; it and the template go with their server.
 
-        Raises: whatever dropping one of them has raised.
+        Raises: the error of a drop that failed.
         """
         if self._last:
             self._last.close()

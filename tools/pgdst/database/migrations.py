@@ -42,8 +42,8 @@ def upgrade(project: Project, server: Server) -> str:
     Alembic runs in the backend's folder, with an environment in which every usual way to find a database
     (`sqlalchemy.url`, DATABASE_URL, libpq's variables) leads to this server.
 
-    Raises: ForeignServerError before anything is changed, here or in a server that the migrations would reach by
-    themselves; MigrationError, naming the revision.
+    Raises: ForeignServerError before anything is changed, where this or a server that env.py connects to is not the
+    run's; MigrationError, naming the revision.
     """
     try:
         asyncio.get_running_loop()
@@ -78,13 +78,13 @@ def _upgrade_in_this_thread(project: Project, server: Server) -> str:
 def _time_and_chance(
     project: Project, connection: psycopg.Connection, revision: str | None
 ) -> AbstractContextManager[None]:
-    """Return what fixes them while a new database is migrated; one that has been in use may be so at this moment."""
+    """Return what fixes them while a new database is migrated; a used one may be in use at this moment."""
     fix = project.sql_determinism and revision is None
     return sql_determinism.fixed(connection) if fix else nullcontext()
 
 
 def _revision(connection: psycopg.Connection) -> str | None:
-    """Return what Alembic's table says where it always is, as a hint: whether something was changed."""
+    """Return the revision in Alembic's table at its usual place: a hint whether anything was changed."""
     if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -149,9 +149,9 @@ def _upgrade(config: Config, target: str) -> None:
 
 
 def _check_arrival(config: Config, heads: list[str], server: Server) -> None:
-    """Notice an env.py that went its own way to another database, or to none.
+    """Raise MigrationError where env.py migrated another database, or none.
 
-    It is asked itself where its database is, as it may keep that in a table of another name.
+    env.py itself is asked for the revision: its version table may have another name.
     """
     found: list[tuple[str, ...]] = []  # a schema of its own each, where there are several
 
@@ -168,7 +168,7 @@ def _check_arrival(config: Config, heads: list[str], server: Server) -> None:
         script = ScriptDirectory.from_config(config)
         with EnvironmentContext(config, script, fn=look, dont_mutate=True):
             script.run_env()
-    # Those on which another depends are in no table: what counts is that an upgrade has nothing left to do.
+    # Revisions that another depends on are in no table, so ask whether an upgrade has anything left to do.
     behind = [one for one in found if not one or script._upgrade_revs("heads", one)]  # type: ignore[arg-type]  # as upgrade does
     if behind or not found:
         at = ", ".join(sorted(behind[0])) if behind else ""
@@ -249,7 +249,7 @@ def _lacking_module(error: BaseException) -> str:
 
 
 def _autocommit(error: BaseException) -> str:
-    """Return what an assertion of Alembic's that has no words means, or an empty string."""
+    """Return the meaning of Alembic's assertion without a message, or an empty string."""
     frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
     if not isinstance(error, AssertionError) or str(error) or "autocommit_block" not in frames:
         return ""
@@ -274,7 +274,7 @@ def _revision_in(error: BaseException) -> str:
 
 @contextmanager
 def _imports_restored() -> Iterator[None]:
-    """Put sys.path back: `prepend_sys_path` of an alembic.ini would stay for the rest of the process."""
+    """Restore sys.path: `prepend_sys_path` of an alembic.ini would stay for the rest of the process."""
     before = list(sys.path)
     sys.path.insert(0, os.fspath(Path.cwd()))
     try:
@@ -285,7 +285,7 @@ def _imports_restored() -> Iterator[None]:
 
 @contextmanager
 def _logging_restored() -> Iterator[None]:
-    """Put the loggers back: `fileConfig` in an env.py disables those that there are, and takes the root's handlers."""
+    """Restore the loggers: `fileConfig` in an env.py disables existing ones and replaces the root's handlers."""
     named = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
     before = [(one, one.disabled, one.level, one.propagate, list(one.handlers)) for one in (logging.root, *named)]
     try:

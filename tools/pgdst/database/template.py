@@ -17,7 +17,7 @@ LOCK = 0x7067647374  # "pgdst": one advisory lock, so that several workers make 
 
 @dataclass(frozen=True)
 class Template:
-    """A copy of a server's migrated database that nobody connects to, so that it can be cloned at any time.
+    """A copy of a server's migrated database that refuses connections, so that it can be cloned at any time.
 
     `connection` is to the server's maintenance database, and the caller's: one thread at a time.
     """
@@ -47,7 +47,7 @@ class Template:
         self._create(name, self.name)
 
     def drop(self, name: str) -> None:
-        """Drop a clone, ending connections to it; one that is gone already is none."""
+        """Drop a clone and end connections to it; one that is gone already is no error."""
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
     def _is_complete(self) -> bool:
@@ -71,7 +71,7 @@ class Template:
 
 
 def forget_template(connection: psycopg.Connection, server: Server) -> None:
-    """Drop the template of the server's database, if there is one: the next who needs one makes it anew."""
+    """Drop the template of the server's database, if there is one; it is made again when it is needed."""
     name = f"{server.database}_template"
     if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
         connection.execute(SQL("ALTER DATABASE {} IS_TEMPLATE false").format(Identifier(name)))

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 USER = "pgdst"
 DATABASE = "pgdst"
-# In a socket's URL, as pydantic wants a host. libpq and SQLAlchemy go where the query says. Who does not read that
-# finds nobody, and not whatever listens on 5432. The directory itself would need a `%`, which Alembic's set_main_option
-# refuses.
+# The host in a socket's URL, as pydantic requires one. libpq and SQLAlchemy follow the query instead. A client that
+# ignores the query finds no server, and not whatever listens on 5432. The directory itself would need a `%`, which
+# Alembic's set_main_option refuses.
 _NOWHERE = "localhost:1"
-IS_THE_KITS = ContextVar("IS_THE_KITS", default=False)  # the connection that is being made: it leads where it should
+IS_THE_KITS = ContextVar("IS_THE_KITS", default=False)  # whether the kit itself is connecting: the guard lets it
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Server:
     def connect(self, *, timeout_seconds: int = 10) -> "psycopg.Connection":
         """Open an autocommit connection of the kit's own.
 
-        What the environment says to libpq (PGSERVICE, PGOPTIONS, PGSSLMODE …) does not apply.
+        libpq's environment variables (PGSERVICE, PGOPTIONS, PGSSLMODE …) do not apply.
 
         Raises: ServerUnreachableError.
         """
@@ -97,7 +97,7 @@ class Server:
                 IS_THE_KITS.reset(is_the_kits)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables through which an application or libpq finds this server and no other."""
+        """Return the variables by which an application or libpq finds this server and no other."""
         return {
             "PGDST_RUN_ID": self.run_id,
             "PGDST_DATABASE_URL": self.url,
@@ -118,9 +118,9 @@ class Server:
 
     @contextmanager
     def as_environment(self, others: Mapping[str, str] | None = None) -> Iterator[None]:
-        """Let this process's environment point at this server and no other, and put it back at the end.
+        """Let this process's environment point at this server and no other during the block.
 
-        `others` are variables beside the usual ones.
+        `others` are further variables to set.
         """
         with _environment(libpq_variables(), {**self.environment(), **(others or {})}):
             yield
@@ -142,7 +142,8 @@ def libpq_variables() -> list[str]:
 def from_environment(environment: Mapping[str, str]) -> Server | None:
     """Return the server that `PGDST_DATABASE_URL` and `PGDST_RUN_ID` name, or None where neither is set.
 
-    Never looks at DATABASE_URL. Nothing is connected to.
+    `PGDST_SERVER_ENGINE` names its engine: docker, unless it is set. DATABASE_URL is ignored, and nothing is connected
+    to.
 
     Raises: ConfigurationError where only one is set, or the URL is not one of ours.
     """
@@ -175,7 +176,7 @@ def _parse(text: str, run_id: str) -> Server:
 def require_ours(connection: "psycopg.Connection", run_id: str) -> None:
     """Return only if the server behind `connection` was started by the run `run_id`.
 
-    To be called before anything is migrated, reset or dropped.
+    Call it before anything is migrated, reset or dropped.
 
     Raises: ForeignServerError.
     """

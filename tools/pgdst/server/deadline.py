@@ -1,4 +1,4 @@
-"""How long a start may take: one deadline for everything that it waits for."""
+"""How long a start may take: one deadline for every wait in it."""
 
 import time
 from collections.abc import Iterator
@@ -6,24 +6,24 @@ from contextlib import contextmanager
 
 
 class Deadline:
-    """The end of so many seconds, which have begun."""
+    """A point in time, given by the seconds until then."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return how many seconds are left, at the least none."""
+        """Return the seconds that are left; 0 once it has passed."""
         return max(self._end - time.monotonic(), 0)
 
     @property
     def has_passed(self) -> bool:
-        """Whether none are left."""
+        """Whether no seconds are left."""
         return not self.left()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave out the block: it has a deadline of its own, or lasts as long as what the user has asked for."""
+        """Do not count the time of the block: it has a deadline of its own, or runs the user's code."""
         begin = time.monotonic()
         try:
             yield

@@ -1,4 +1,4 @@
-"""What the two engines have in common: one call starts a server with a migrated database."""
+"""The interface of the engines: one call starts a server with a migrated database."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -64,10 +64,6 @@ class Engine(Protocol):
         """
         ...
 
-    def shell(self, server: Server, arguments: list[str]) -> int:
-        """Run psql at the server, with this process's terminal; return its exit status."""
-        ...
-
 
 def migrated(server: Server, spec: ServerSpec) -> Server:
     """Return the server with its database as the spec's recipe makes it; a snapshot's is so already.
@@ -82,7 +78,7 @@ def migrated(server: Server, spec: ServerSpec) -> Server:
 
 @contextmanager
 def log_shown(last_lines: Callable[[int], list[str]]) -> Iterator[None]:
-    """Show the last lines of the server's log where the block fails as expected."""
+    """Show the last lines of the server's log if the block fails with an expected error."""
     try:
         yield
     except PgdstError:
@@ -94,7 +90,7 @@ def log_shown(last_lines: Callable[[int], list[str]]) -> Iterator[None]:
 def up(engine: Engine, spec: ServerSpec) -> tuple[Server, bool]:
     """Return this checkout's long-lived, migrated database, and whether it was started now.
 
-    One that is being started by somebody else at this moment is waited for.
+    If another process is starting it at this moment, wait for that.
 
     Raises: ServerNotReadyError, MigrationError.
     """

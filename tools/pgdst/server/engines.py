@@ -22,7 +22,7 @@ def make_engine(
         from pgdst.server.embedded.engine import EmbeddedEngine
 
         return EmbeddedEngine(tcp=tcp)
-    from pgdst.server.docker.endpoint import REQUEST_SECONDS
+    from pgdst.server.docker.daemon import REQUEST_SECONDS
     from pgdst.server.docker.engine import DockerEngine
 
     return DockerEngine(image, offline_image, answer_seconds=min(REQUEST_SECONDS, wait_seconds))

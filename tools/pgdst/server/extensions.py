@@ -1,6 +1,6 @@
-"""Which extensions the offline image has and the official one has not, and the other way round.
+"""The extensions by which the offline image and the official image differ.
 
-A migration with one of these is green on the one and red on the other.
+A migration that creates one of them succeeds on one image and fails on the other.
 """
 
 import re
@@ -26,9 +26,9 @@ def offline() -> frozenset[str]:
 
 
 def lacking(words: str) -> str:
-    """Return what to do about an error of Postgres, in its words, that says that our Postgres lacks an extension.
+    """Return what to do where an error message of Postgres says that the wheel's Postgres lacks an extension.
 
-    An empty string for any other error, and where the server is not of the wheel: what it has is not ours to say.
+    An empty string for any other error, and for another Postgres: its extensions are not known here.
     """
     found = re.search(r'extension "([^"]+)" is not available', words)
     if found is None or wheel.PACKAGE not in words:
@@ -45,7 +45,7 @@ def lacking(words: str) -> str:
 
 
 def differences() -> str:
-    """Return the difference in one sentence. Raises: EmbeddedError without the wheel."""
+    """Return the differences in one sentence. Raises: EmbeddedError without the wheel."""
     own = offline()
     more, fewer = ", ".join(sorted(own - OFFICIAL)), ", ".join(name for name in NOTABLE if name not in own)
     return f"The offline image has {more}, which the official one lacks, and lacks its {fewer} and other extensions."

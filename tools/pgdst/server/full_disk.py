@@ -1,4 +1,4 @@
-"""Running out of room on purpose: SQL that has the server write to a file on a full disk."""
+"""A full disk on demand: SQL that makes the server write to a file that has no room."""
 
 from pgdst.server.address import Server
 from pgdst.server.engines import engine_of
@@ -13,7 +13,7 @@ def file_of(server: Server) -> str:
 
 
 def write_to(file: str) -> str:
-    """Return SQL that lets the server write the file, and so run out of room: ENOSPC, which it reports as 53100.
+    """Return SQL that makes the server write the file. The write fails with ENOSPC, which Postgres reports as 53100.
 
     It reads no table and leaves nothing behind but a file that is full, so it fails in each transaction alike, in a
     read-only one too. Only a superuser may write a file, so the session's role is reset, until the transaction is

@@ -1,7 +1,7 @@
-"""Connections of this process that would lead elsewhere than to the run's server, refused before they are made.
+"""The guard refuses connections of this process to any server but the run's, before they are made.
 
-Guarded are psycopg, psycopg2 and asyncpg, whoever calls them, and SQLAlchemy's engines on any other driver. Not seen
-are other processes, and who goes below them: psycopg.pq, a connection class of psycopg2, a `creator` on another driver.
+It covers psycopg, psycopg2 and asyncpg, whoever calls them, and SQLAlchemy's engines on any other driver. Not covered:
+other processes, psycopg.pq, a connection class of psycopg2, and an engine's `creator` on another driver.
 """
 
 import importlib
@@ -48,12 +48,12 @@ class Place:
         return f"{self.host}:{self.port}"
 
     def is_same(self, other: "Place") -> bool:
-        """Return whether both are one server, by whatever names."""
+        """Return whether both are the same server, whatever names they are given by."""
         return self.port == other.port and bool(_addresses(self.host) & _addresses(other.host))
 
 
 class Guard:
-    """The servers that this process may connect to; before it knows one of the kit's, it may connect to any."""
+    """The servers that this process may connect to: any, as long as no block names one of the kit's."""
 
     def __init__(self) -> None:
         self._ours: list[Place] = []
@@ -84,7 +84,7 @@ class Guard:
 
     @contextmanager
     def also(self, place: Place) -> Iterator[None]:
-        """Allow in this block what leads to another place, of the kit's own: a proxy before the server."""
+        """Allow, in this block, connections to one more place: a proxy of the kit's before the server."""
         self._others.append(place)
         try:
             yield
@@ -92,9 +92,9 @@ class Guard:
             self._others.remove(place)
 
     def check(self, host: str | None, port: str | int | None, addresses: str | None = None) -> None:
-        """Return where a connection leads to an allowed server, or is none, which is for the driver to say.
+        """Return if a connection leads to an allowed server, or if its address is invalid: the driver reports that.
 
-        libpq takes several hosts, with a port each or one for all, and their `addresses`.
+        As in libpq, there may be several hosts, with a port each or one for all, and their `addresses`.
 
         Raises: ForeignServerError.
         """
@@ -194,7 +194,7 @@ def _of_socket(path: str) -> tuple[str, int]:
 
 
 def _defaults() -> dict[str, str]:
-    """Return what libpq takes from the environment where it is told nothing else."""
+    """Return the parameters that libpq takes from the environment by default."""
     import psycopg
 
     found = psycopg.pq.Conninfo.get_defaults()
@@ -225,7 +225,7 @@ def _asked_by(folder: Path, frame: FrameType | None) -> str:
 
 
 def _named_in(folder: Path, wanted: Place) -> str:
-    """Return which variable of the environment, or of a .env file in the backend's folder, has the host or the port."""
+    """Return the variables of the environment, or of the backend's .env files, that hold the host or the port."""
     found = [f"{name} of the environment" for name, value in os.environ.items() if _has(name, value, wanted)]
     for file in (folder / ".env", folder.parent / ".env"):
         with suppress(OSError):

@@ -17,7 +17,7 @@ def new_password() -> str:
 def set_password(connection: "psycopg.Connection", user: str, password: str) -> None:
     """Give the role a new password; only its SCRAM verifier is sent, and may get into the server's log.
 
-    Everybody who finds a server just started does so, one after another: Postgres refuses two at once.
+    Everybody who finds a server just started does so, and Postgres refuses two at once: they take turns.
     """
     verifier = connection.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
     with connection.transaction():

@@ -1,4 +1,4 @@
-"""The server's processes, stopped and continued by signals, wherever the server runs."""
+"""Stopping and continuing the server processes of Postgres by signals, wherever the server runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from pgdst.errors import ServerUnreachableError
 from pgdst.server.address import Server
 from pgdst.server.engines import engine_of
 
-# Signals take effect a moment after they are sent, so each is waited for until the process is stopped (state T), or no
-# longer so; one that has ended, or takes no signal from here, is waited for no more. One `exec` for many signals takes
-# 0.15 ms for each instead of 50 ms.
-# Whoever asked may be killed: then the input ends, and what was stopped goes on, as a later run would wait for it.
+# A signal takes effect a moment after it is sent, so the shell waits until the process is stopped (state T), or runs
+# again. It does not wait for a process that has ended or cannot be signalled. One `exec` for all signals: 0.15 ms each
+# instead of 50 ms.
+# If the asking process is killed, the input ends, and stopped processes go on: a later run would wait for them.
 _SHELL = """
 stopped=" "
 while read -r signal pids; do
@@ -36,7 +36,7 @@ kill -s CONT $stopped 2>/dev/null
 
 
 class Processes(Protocol):
-    """Signals to processes of one server, by the ids under which Postgres knows them."""
+    """Signals to the server processes of one server, by the pids that Postgres reports."""
 
     def stop(self, *pids: int) -> None:
         """Stop the processes; return once none of them runs."""
@@ -49,7 +49,7 @@ class Processes(Protocol):
 
 
 class _Shell:
-    """A shell beside the processes, which takes one line a request and answers with one."""
+    """A shell beside the processes: each request is one line, and so is its answer."""
 
     def __init__(self, ask: Callable[[bytes], bytes], run_id: str) -> None:
         self._ask = ask

@@ -44,9 +44,9 @@ SETTINGS = (
 
 
 def merged(overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return name → value of all settings, those of `[tool.pgdst.settings]` taking precedence.
+    """Return all settings, name → value; those of `[tool.pgdst.settings]` take precedence.
 
-    Names compare without regard to case, as in Postgres; an override keeps the name under which we assert it.
+    Case does not distinguish names, as in Postgres; an overridden setting keeps the spelling of SETTINGS.
     """
     canonical = {setting.name.lower(): setting.name for setting in SETTINGS}
     values = {setting.name: setting.value for setting in SETTINGS}
@@ -55,15 +55,15 @@ def merged(overrides: Mapping[str, str]) -> dict[str, str]:
 
 
 def arguments(values: Mapping[str, str], run_id: str) -> list[str]:
-    """Return the `-c name=value` arguments for `postgres`, the id of the run among them."""
+    """Return the `-c name=value` arguments for `postgres`, including the run's id."""
     pairs = {**values, "pgdst.run_id": run_id}
     return [part for name, value in pairs.items() for part in ("-c", f"{name}={value}")]
 
 
 def verify(connection: "psycopg.Connection", expected: Mapping[str, str]) -> None:
-    """Ask the server with SHOW whether each setting of ours is in force.
+    """Ask the server with SHOW whether each setting of SETTINGS is in force.
 
-    Only values that are written as SHOW writes them can be compared, so an override is left to the server.
+    Overrides are not compared: users may spell a value differently from SHOW.
 
     Raises: ServerNotReadyError, naming every setting that differs.
     """

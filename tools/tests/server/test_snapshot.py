@@ -151,6 +151,26 @@ def test_off_neither_uses_nor_makes_one(sandbox: Sandbox, engine: str) -> None:
 
 
 @pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("engine", QUICKER_ENGINE, indirect=True)
+def test_a_run_without_a_snapshot_knows_what_its_database_was_migrated_from(sandbox: Sandbox) -> None:
+    """So its tests need not migrate it again."""
+    done = sandbox.with_postgres("--snapshot", "off", "--", "sh", "-c", 'cat "$PGDST_MANIFEST"')
+    assert 0 == done.returncode, done.stderr
+    assert '"head":"0002_seed"' in done.stdout
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("engine", QUICKER_ENGINE, indirect=True)
+def test_migrations_that_fail_without_a_snapshot_leave_nothing_and_show_the_log(sandbox: Sandbox) -> None:
+    Backend(sandbox.root).migrate("0003_broken", "op.execute('SELECT 1/0')", "0002_seed")
+    done = sandbox.with_postgres("--snapshot", "off", "--", "true")
+    assert 1 == done.returncode
+    log, error = done.stderr.split("The last lines of the server's log:")[1].split("Error: ")
+    assert "division by zero" in log
+    assert "in revision 0003_broken (0003_broken.py, line 9)" in error
+
+
+@pytest.mark.usefixtures("engine")
 def test_the_template_is_in_the_snapshot(sandbox: Sandbox) -> None:
     """Clones come from it: pytest makes none of its own."""
     query = "SELECT datistemplate, datallowconn FROM pg_database WHERE datname = 'pgdst_template'"
@@ -203,7 +223,7 @@ def test_many_at_once_get_the_same_database(sandbox: Sandbox) -> None:
 def test_a_killed_maker_leaves_nothing_and_the_next_makes_it(sandbox: Sandbox, engine: str) -> None:
     """SIGKILL to db_up.py while the migrations run."""
     process = sandbox.start(KIT / "tools" / "with_postgres.sh", "--", "true")
-    eventually(lambda: list(find(sandbox.machine.processes(), "migrate.py")), REACHED_SECONDS, "the migrations")
+    eventually(lambda: list(find(sandbox.machine.processes(), "migrate")), REACHED_SECONDS, "the migrations")
     for found in find(sandbox.machine.processes(), "db_up.py"):
         found.kill()
     process.communicate(timeout=30)
@@ -216,7 +236,7 @@ def test_a_killed_maker_leaves_nothing_and_the_next_makes_it(sandbox: Sandbox, e
 def test_a_killed_maker_of_a_long_lived_database_leaves_nothing(sandbox: Sandbox) -> None:
     """Without a run around it: the container that the snapshot is made in dies with db_up.py."""
     process = sandbox.start(PYTHON, KIT / "tools" / "db_up.py")
-    eventually(lambda: list(find(sandbox.machine.processes(), "migrate.py")), REACHED_SECONDS, "the migrations")
+    eventually(lambda: list(find(sandbox.machine.processes(), "migrate")), REACHED_SECONDS, "the migrations")
     process.kill()
     process.communicate()
     assert {} == sandbox.machine.left_after(3)

@@ -1,1 +1,1 @@
-"""A database as it was, for the next example."""
+"""Rewinding a database to its contents before an example."""

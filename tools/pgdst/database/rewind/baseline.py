@@ -1,15 +1,14 @@
-"""What a clone holds before anybody has used it, and the statements that compare it and bring it back.
+"""The contents of an unused clone, and the statements that compare a clone with them and bring it back.
 
 How equality is proved. A row of Postgres is never changed in place: a change makes another version of it, which has the
 id of the transaction that made it (`xmin`). So a table whose visible versions are all older than the moment at which
 it was known to be equal, and are as many as then, is still equal, byte by byte. This is how the application's tables
 are compared, and the catalogues in which nearly every change of a schema leaves something.
 
-Reading all catalogues through takes longer than everything else together, so for all of them together Postgres's own
-counters of written rows must stand still. They are exact once all other sessions have ended: a session hands in its
-counts when it ends, and also what was rolled back is counted. VACUUM alone writes in place, and is counted by itself.
-What could escape is a change that a superuser's session makes with track_counts off, if it is in none of the catalogues
-that are read.
+Reading all catalogues takes longer than everything else together, so for all of them together Postgres's own counters
+of written rows must not have changed. They are exact once all other sessions have ended: a session reports its counts
+when it ends, and rolled back writes count too. VACUUM alone writes in place, and is counted by itself.
+Known gap: a superuser's session that disables track_counts and then changes only catalogues that are not read.
 
 Source: Postgres 16, "Database Page Layout" (t_xmin), "The Cumulative Statistics System"; vac_update_relstats.
 """
@@ -133,7 +132,8 @@ def read_baseline(connection: psycopg.Connection) -> Baseline:
     """
     if _one(connection, "SHOW track_counts") != "on":
         raise ConfigurationError(
-            "A rewind goes by what Postgres counts, and track_counts is off. Remove it from [tool.pgdst.settings]."
+            "A rewind needs Postgres's counters of written rows, and track_counts is off. "
+            "Remove it from [tool.pgdst.settings]."
         )
     tables = _tables(connection)
     statements = {"alone": ALONE, "delete": _delete(tables), "prove": _prove(connection, tables)}

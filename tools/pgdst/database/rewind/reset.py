@@ -1,4 +1,4 @@
-"""A rewind: a clone back to exactly the template's contents, or word that it cannot be proved equal."""
+"""A rewind brings a clone back to exactly the template's contents, or says why equality cannot be proved."""
 
 import time
 from dataclasses import dataclass, replace
@@ -74,10 +74,10 @@ class Clone:
         self.connection.close()
 
     def rewind(self) -> list[str]:
-        """Bring the rows and sequences back, and return what is not as in the template: nothing, or what to name.
+        """Bring rows and sequences back; return the other differences from the template, in words (none: it is equal).
 
-        Every other session in the database is ended first, and waited for: what belongs to a session (an open
-        transaction, advisory locks, temporary tables, prepared statements, settings) ends with it.
+        Every other session in the database is terminated first, and waited for: an open transaction, advisory locks,
+        temporary tables, prepared statements and settings end with their session.
 
         Raises: ServerNotReadyError where a session does not end; SharedStateError where roles or their settings were
         changed for the whole server; psycopg.Error where it could not be done, for example as a table is gone.
@@ -93,7 +93,7 @@ class Clone:
         return different or self._restore(found)
 
     def require_shared_unchanged(self) -> None:
-        """Rewind nothing, and raise SharedStateError where `rewind` would: a clone that is kept may be the last one."""
+        """Raise SharedStateError where `rewind` would, without a rewind: a kept clone may be the last one."""
         [(of_the_server,)] = self._ask(OF_THE_SERVER.encode())
         _require_equal(self.state.of_the_server, of_the_server)
 
@@ -135,8 +135,8 @@ class Clone:
         while pids := [row[0] for row in self._ask(query, self.oid)]:
             if time.monotonic() > deadline:
                 raise ServerNotReadyError(
-                    f"Sessions of the database {self.server.database} did not end within "
-                    f"{SESSIONS_END_SECONDS} s of being told to: {pids}. See the server's log for what they do."
+                    f"Sessions of the database {self.server.database} did not end within {SESSIONS_END_SECONDS} s "
+                    f"after pg_terminate_backend: {pids}. See the server's log for their statements."
                 )
             time.sleep(POLL_SECONDS)
             query = END_SESSIONS

@@ -1,1 +1,1 @@
-"""A server that was migrated before, and whether it still is what the migrations would make."""
+"""Snapshots of a project: how they are filled, and what they depend on."""

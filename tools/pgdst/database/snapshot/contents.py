@@ -1,4 +1,4 @@
-"""What goes into a snapshot of a project, and everything that it depends on."""
+"""Migrating a project's database in a process of its own, and the key of everything that the result depends on."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def key(project: Project, values: Mapping[str, str]) -> str:
 def fill(project: Project, server: Server) -> Manifest:
     """Migrate the server's database in a process of its own, make the template, and return what was read.
 
-    Raises: MigrationError with the words of that process.
+    Raises: MigrationError with that process's error.
     """
     from pgdst.database.template import Template
 
@@ -62,17 +62,20 @@ def fill(project: Project, server: Server) -> Manifest:
 def migrate(project: Project, server: Server) -> Manifest:
     """Migrate the server's database in a process of its own, and return what was read.
 
-    In its own process, as only there nothing was imported before: nothing is missed or noted needlessly, and the
-    backend's settings, which it reads where they are imported, lead to this server.
+    In a process of its own nothing was imported before. So the manifest has every file and no other, and the backend's
+    settings, which are read when they are imported, lead to this server.
 
-    Raises: MigrationError with the words of that process.
+    Raises: MigrationError with that process's error.
     """
     with TemporaryFile("w+", encoding="utf-8") as written:  # without a name: a killed process leaves none
         _migrate(project, server, written.fileno())
         written.seek(0)
         manifest = from_json(written.read())
     if manifest is None:
-        raise MigrationError("The migrations ended well and left no manifest.")
+        raise MigrationError(
+            "The migrations' process succeeded before it wrote its manifest: a migration or env.py has ended it. "
+            "Remove os._exit()."
+        )
     return manifest
 
 
@@ -81,7 +84,7 @@ def _migrate(project: Project, server: Server, manifest: int) -> None:
     called = [*command("migrate"), "--manifest", f"/dev/fd/{manifest}"]
     # Where pytest was called from a folder above several projects, the child has to find the same one.
     here = None if has_table(Path.cwd()) else project.root
-    # A file, as of a pipe the end is not reached before all that a migration has left running has ended.
+    # A file, as a pipe ends only when every process that a migration has left running has ended.
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         with subprocess.Popen(
             called,

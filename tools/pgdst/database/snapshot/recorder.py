@@ -1,7 +1,10 @@
-"""Noting what a migration run reads, by Python's audit events: for a process of its own, as a hook never goes away.
+"""Recording what a migration run reads, by Python's audit events. A hook cannot be removed: use a process of its own.
 
-Every file is hashed just before it is opened. Should it be edited meanwhile, the noted hash is the older one and the
-manifest does not hold: whatever happens, a manifest that holds names the files that were read.
+Every file is hashed just before it is opened. If it is edited in between, the hash is that of the older file, and the
+manifest is not current. So a current manifest always has the files that were read.
+
+Not recorded: files that are probed but absent; variables read through a copy of os.environ; the clock; the network;
+what a subprocess reads.
 """
 
 import importlib.util
@@ -26,7 +29,7 @@ SYSTEM = ("/proc", "/dev/fd", "/sys")
 
 
 class Recorder:
-    """What was looked at so far. Packages and Python itself are not noted: their versions are part of the key."""
+    """What was read so far. Packages and Python itself are not recorded: their versions are part of the key."""
 
     def __init__(self, server: Server, given: Iterable[str]) -> None:
         self.files: dict[str, str] = {}
@@ -38,7 +41,7 @@ class Recorder:
         self._noting = threading.local()  # hashing opens a file, and asks for variables; other threads go on
 
     def manifest(self, head: str) -> Manifest:
-        """Return what was noted."""
+        """Return the manifest of what was recorded."""
         return Manifest(head, self.files, self.folders, self.variables)
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -57,7 +60,7 @@ class Recorder:
 
     @contextmanager
     def noting(self) -> Iterator[bool]:
-        """Yield whether what this thread has just done is to be noted: not what noting itself does."""
+        """Yield whether this thread's last access is to be recorded: not the recorder's own."""
         wanted = self.is_on and not getattr(self._noting, "busy", False)
         if wanted:
             self._noting.busy = True
@@ -79,7 +82,7 @@ class Recorder:
             noted[name] = state(name)
 
     def note_variable(self, name: str, frame: FrameType | None) -> None:
-        """Note a variable that the backend's own code asks for by name."""
+        """Record a variable that the backend's own code asks for by name."""
         while frame is not None and _is_of_environment(frame.f_code.co_filename):
             frame = frame.f_back
         if frame is None or name in self.given or name in self.variables:
@@ -102,9 +105,9 @@ def recorded_upgrade(project: Project, server: Server) -> Manifest:
 
 @contextmanager
 def recorded(server: Server, given: Iterable[str] = ()) -> Iterator[Recorder]:
-    """Note what is read in the block, but for variables that the kit gives.
+    """Record what is read in the block, except the variables that the kit sets.
 
-    Names of variables that only a copy of the environment shows are not noted.
+    Variables that are read from a copy of the environment are not recorded.
     """
     recorder = Recorder(server, given)
     sys.addaudithook(recorder.hook)
@@ -118,7 +121,7 @@ def recorded(server: Server, given: Iterable[str] = ()) -> Iterator[Recorder]:
 
 
 def _watch_environment(recorder: Recorder) -> Callable[[], None]:
-    """Have `os.environ` tell the recorder which names it is asked for; return what ends that."""
+    """Have `os.environ` tell the recorder which names it is asked for; return a function that ends that."""
     kind = type(os.environ)
     get, iterate = kind.__getitem__, kind.__iter__
     yielded: deque[str] = deque()  # by the last iteration: whoever reads them in this order copies, and asks nothing
@@ -164,7 +167,7 @@ def _reads(arguments: tuple[Any, ...]) -> bool:
 
 
 def _source(compiled: str) -> str:
-    """Return the source that a compiled module was made from; one without a source stands for itself."""
+    """Return the source of a compiled module, or the module itself where it has none."""
     try:
         source = importlib.util.source_from_cache(compiled)
     except ValueError:

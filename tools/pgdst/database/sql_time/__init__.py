@@ -1,1 +1,1 @@
-"""The time and the chance of SQL, as the simulation says."""
+"""The sql clock: time and random values of SQL, set by the simulation."""

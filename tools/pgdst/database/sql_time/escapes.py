@@ -1,8 +1,8 @@
-"""What in a schema a simulation does not drive: see sql_chance.py for what that is.
+"""Escapes: places in a schema whose value a simulation does not control; sql_chance.py lists their causes.
 
-Defaults, constraints, views and whatever else Postgres keeps parsed are judged by the oids of the functions in them: by
-what they call, not by how it is spelled. A function's body is text until it is run, and is read token by token. What an
-extension or another language does is not looked into, and what the application sends is not in the schema.
+Defaults, constraints, views and other parsed expressions are judged by the oids of the functions that they call, not by
+spelling. A function's body is text until it runs, so it is read token by token. Not examined: extensions, functions in
+other languages, and the statements of the application.
 """
 
 import re
@@ -80,7 +80,7 @@ FUNCTIONS = """
 
 @dataclass(frozen=True)
 class Escape:
-    """Something that a simulation does not drive: in which object, what it is, where it stands, and what to do."""
+    """One escape: the object it is in, what it is, where it stands, and what to do."""
 
     object: str
     what: str
@@ -93,9 +93,9 @@ class Escape:
 
 
 def escapes(connection: psycopg.Connection) -> list[Escape]:
-    """Return what escapes in a database's own schema, in the order of the objects' names.
+    """Return the escapes in a database's own schema, in the order of the objects' names.
 
-    Where the database can be told the time and what to draw, now(), random() and their like are no escapes.
+    Where the sql clock is installed, now(), random() and their like are no escapes.
     """
     simulated = is_installed(connection)
     return [

@@ -1,7 +1,7 @@
-"""What in SQL takes its value from the machine's clock, from chance or from the server's own state; what to do instead.
+"""SQL whose value depends on the machine's clock, on chance or on the server's own state, and what to write instead.
 
-A text is read token by token, so a name in a comment or a string is none; but the strings that PL/pgSQL's EXECUTE is
-given are SQL too.
+A text is read token by token, so names in comments and strings do not count, except in the strings that PL/pgSQL's
+EXECUTE gets.
 """
 
 from collections.abc import Iterator, Mapping
@@ -81,7 +81,7 @@ NO_CALL_AFTER = {"into", "table", "references", "function", "procedure"}
 
 @dataclass(frozen=True)
 class Chance:
-    """Something that is not determined: its name, where it stands in the text, and what to do."""
+    """One such place: its name, its offset in the text, and what to do."""
 
     what: str
     start: int
@@ -89,17 +89,17 @@ class Chance:
 
 
 def functions(*, simulated: bool) -> dict[str, str]:
-    """Return the functions, by name, with what to do; without those that are `simulated` in the database."""
+    """Return the functions, name → what to do; where the database is `simulated`, without those that it replaces."""
     return {**BUILT_IN, **OF_EXTENSIONS, **({} if simulated else SIMULATED)}
 
 
 def scan(sql: str, *, simulated: bool) -> Iterator[Chance]:
-    """Yield what is not determined in the text of statements or of a function's body."""
+    """Yield the places in the text of statements or of a function's body whose value is not determined."""
     yield from _scan(sql, 0, functions(simulated=simulated))
 
 
 def literals(sql: str) -> Iterator[Chance]:
-    """Yield only what no function or keyword stands for: `'now'::timestamptz` and its like, and samples of tables."""
+    """Yield only the places without a function or keyword: `'now'::timestamptz` and its like, and samples of tables."""
     found = list(tokens(sql))
     for place, token in enumerate(found):
         if token.kind == "string" and token.text.strip().lower() in WORDS_FOR_NOW and _is_time(found, place):

@@ -1,4 +1,4 @@
-"""Installing what makes SQL's own time and chance follow a simulation (sql_determinism.sql)."""
+"""Installing functions by which SQL's own time and random values follow a simulation (sql_determinism.sql)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +18,14 @@ MIGRATED = "SELECT pgdst.set_clock('2026-01-01 00:00:00+00'), pgdst.set_seed(0)"
 
 
 def is_installed(connection: psycopg.Connection) -> bool:
-    """Tell whether the database's time and chance can be set."""
+    """Tell whether the database's time and random values can be set."""
     return _version(connection) is not None
 
 
 def install(connection: psycopg.Connection) -> bool:
-    """Install it, or this version of it, in the database of an autocommit connection; return whether it was not there.
+    """Install this version in the database of an autocommit connection; return whether it was not there before.
 
-    Raises: ConfigurationError where tables would be made in the kit's schema from then on.
+    Raises: ConfigurationError where new tables would be made in the kit's schema from then on.
     """
     text = SQL.read_bytes()
     version = digest(text)
@@ -40,7 +40,7 @@ def install(connection: psycopg.Connection) -> bool:
 
 @contextmanager
 def fixed(connection: psycopg.Connection) -> Iterator[None]:
-    """Let time stand still and all that is drawn be the same each time, for the block."""
+    """Let time stand still during the block, and random values be the same each time."""
     connection.execute(MIGRATED)
     try:
         yield

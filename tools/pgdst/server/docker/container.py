@@ -1,4 +1,4 @@
-"""What a container of ours is created with: its first process, its lifetime, its labels and where its data is."""
+"""Creating a container: its first process, its lifetime, its labels and where its data is."""
 
 import json
 import time
@@ -51,7 +51,7 @@ STAY = 'status=$?; [ "$status" -ne 0 ] || wait; exit "$status"'
 
 @dataclass(frozen=True)
 class Source:
-    """What a container is created from: an image and its volumes; a snapshot has the rest, `user` being uid:gid."""
+    """The image that a container is created from, and its volumes; `user` (uid:gid) and the others are a snapshot's."""
 
     reference: str
     volumes: tuple[str, ...]
@@ -70,7 +70,7 @@ class Source:
 
 
 def name_of(spec: ServerSpec) -> str:
-    """Return the container's name; where only one may be started at a time, the same for all."""
+    """Return the container's name; it is fixed for a kind of which only one may be started at a time."""
     names = {"run": f"pgdst-run-{spec.run_id}", "dev": f"pgdst-{spec.run_id}"}
     return names.get(spec.kind) or f"pgdst-snapshot-{spec.checkout}"
 

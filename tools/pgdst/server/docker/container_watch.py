@@ -1,4 +1,4 @@
-"""Listening to a container that removes itself: afterwards its log and exit code could no longer be asked for."""
+"""Watching a container that removes itself: afterwards Docker has neither its log nor its exit code."""
 
 import socket
 import ssl
@@ -19,7 +19,7 @@ EVENT_SECONDS = 1.0  # Docker announces a death a few milliseconds after the end
 def attached(api: docker.APIClient, container: str, **streams: int) -> Iterator[socket.socket]:
     """Yield a socket attached to these standard streams of the container; closed at the end.
 
-    docker-py's `attach_socket` does the same, and waits for ever for a daemon that does not answer.
+    docker-py's `attach_socket` does the same without a timeout.
     """
     response = api.request(
         "POST",
@@ -43,7 +43,7 @@ def watch(api: docker.APIClient, container: str) -> Iterator["Watcher"]:
 
 
 class Watcher:
-    """What a container has said so far, and whether it has ended."""
+    """The log of a container so far, and whether it has ended."""
 
     def __init__(self, api: docker.APIClient, container: str, stream: socket.socket) -> None:
         self.api = api
@@ -54,7 +54,7 @@ class Watcher:
         self._text = b""
 
     def cause_of_death(self) -> str | None:
-        """Return why the container is no more, with its last log lines, or None while it lives."""
+        """Return why the container has ended, with its last log lines, or None while it runs."""
         while (data := self._received()) is not None:
             if not data:
                 code = self._exit_code()
@@ -65,7 +65,7 @@ class Watcher:
         return None
 
     def _received(self) -> bytes | None:
-        """Return what has arrived, nothing at the end of the stream, None where nothing has arrived."""
+        """Return the bytes that have arrived: None where there are none yet, no bytes at the end of the stream."""
         try:
             return self.stream.recv(65536)
         except (BlockingIOError, ssl.SSLWantReadError):

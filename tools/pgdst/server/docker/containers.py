@@ -85,7 +85,9 @@ class Containers:
                 return name
             except APIError:  # "removal is already in progress": its own auto-removal; ask again until it is gone
                 time.sleep(POLL_SECONDS)
-        raise ServerNotReadyError(f"Docker did not remove the container {name} within {REMOVAL_SECONDS} s.")
+        raise ServerNotReadyError(
+            f"Docker did not remove the container {name} within {REMOVAL_SECONDS} s. Run: docker rm -fv {name}"
+        )
 
 
 def _is_ours(labels: Mapping[str, str]) -> bool:

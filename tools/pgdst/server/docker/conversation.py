@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from docker.utils.socket import SocketError, next_frame_header, read_exactly
-
 from pgdst.errors import ServerUnreachableError
 from pgdst.server.address import Server
-from pgdst.server.docker import endpoint, streams
+from pgdst.server.docker import streams
+from pgdst.server.docker.daemon import connect
+from pgdst.server.docker.endpoint import choose
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def conversation(server: Server, program: str) -> Iterator[Callable[[bytes], byt
 
     Raises: ServerUnreachableError where there is no container; what is yielded raises OSError once it has gone.
     """
-    with closing(endpoint.connect(endpoint.choose())) as client:
+    with closing(connect(choose())) as client:
         found = client.api.containers(filters={"label": f"pgdst.run={server.run_id}"})
         if not found:
             raise ServerUnreachableError(
@@ -26,14 +26,14 @@ def conversation(server: Server, program: str) -> Iterator[Callable[[bytes], byt
             )
         made = client.api.exec_create(found[0]["Id"], ["sh", "-c", program], stdin=True, user="postgres")
         with streams.opened(client.api.exec_start(made["Id"], socket=True)) as stream:
+            stream.settimeout(None)
 
             def ask(request: bytes) -> bytes:
                 stream.sendall(request)
-                try:
-                    _kind, size = next_frame_header(stream)
-                    answer: bytes = read_exactly(stream, size) if size > 0 else b""
-                except SocketError as error:
-                    raise OSError(str(error)) from error
+                received = answer = b""
+                while not answer.endswith(b"\n") and (data := stream.recv(4096)):
+                    received += data
+                    answer, _ = streams.frames(received)
                 return answer
 
             yield ask

@@ -22,7 +22,7 @@ Sent = TypeVar("Sent")
 
 
 class SilenceError(ImageError):
-    """The daemon sent nothing for as long as we were willing to wait."""
+    """The daemon sent nothing within the time limit."""
 
 
 def pull(client: docker.DockerClient, name: str, silence_seconds: float) -> Iterator[Event]:

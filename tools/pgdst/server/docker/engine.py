@@ -15,7 +15,6 @@ from requests.exceptions import RequestException
 
 from pgdst.errors import (
     AlreadyStartingError,
-    ConfigurationError,
     DockerNotRunningError,
     ServerNotReadyError,
     SilentDaemonError,
@@ -24,12 +23,13 @@ from pgdst.project import call_of
 from pgdst.server import extensions
 from pgdst.server.address import Server
 from pgdst.server.deadline import Deadline
-from pgdst.server.docker import image, network, podman, psql, snapshot_image
+from pgdst.server.docker import image, network, podman, snapshot_image
 from pgdst.server.docker.container import FULL_DISK, KEEP, Source, create, name_of
 from pgdst.server.docker.container_watch import attached, watch
 from pgdst.server.docker.containers import KEPT_NAME, Containers
 from pgdst.server.docker.conversation import conversation
-from pgdst.server.docker.endpoint import REQUEST_SECONDS, Endpoint, choose, connect, is_silence
+from pgdst.server.docker.daemon import REQUEST_SECONDS, connect, is_silence
+from pgdst.server.docker.endpoint import Endpoint, choose
 from pgdst.server.docker.streams import execute
 from pgdst.server.engine import RETRY_SECONDS, log_shown, migrated
 from pgdst.server.lifetime.lease import Lease, hold
@@ -49,7 +49,7 @@ M = TypeVar("M", bound=Callable[..., Any])
 
 
 def _named_failure(method: M) -> M:
-    """Turn what docker-py raises when the daemon refuses or goes away into one error that names the endpoint."""
+    """Turn docker-py's errors, when the daemon refuses or goes away, into one that names the endpoint."""
 
     @functools.wraps(method)
     def named(self: "DockerEngine", *arguments: Any, **options: Any) -> Any:
@@ -137,7 +137,7 @@ class DockerEngine:
 
     @_named_failure
     def keep_run(self, lease: Lease, checkout: str, seconds: int) -> str:  # noqa: ARG002  it is on its label
-        """Tell the run's container to wait after its lease has ended, and rename it, so that it is known for kept."""
+        """Tell the run's container to wait after its lease has ended, and rename it, which marks it as kept."""
         name = f"{KEPT_NAME}{lease.run_id}"
         for one in self.containers.find(run=lease.run_id):
             code, talk = execute(self.api, one["Id"], ["sh", "-c", f"echo {seconds} >{KEEP}"], Deadline(KEEP_SECONDS))
@@ -146,17 +146,6 @@ class DockerEngine:
             self.api.rename(one["Id"], name)
             return name
         raise ServerNotReadyError("The server could not be kept: it has ended.")
-
-    @_named_failure
-    def shell(self, server: Server, arguments: list[str]) -> int:
-        """Run psql inside the container that serves `server`."""
-        found = self.containers.find(run=server.run_id)
-        if not found:
-            raise ConfigurationError(f"No container serves the run {server.run_id}. Is it another ENGINE's?")
-        container = found[0]["Id"]
-        return psql.run_in_container(
-            self.api, container, ["psql", "-U", server.user, "-d", server.database, *arguments]
-        )
 
     @staticmethod
     def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:
@@ -232,7 +221,7 @@ class DockerEngine:
             self._say(extensions.differences())
 
     def _say(self, line: str) -> None:
-        """Print a line of talk, once: what others are starting is asked for again and again."""
+        """Print a line of talk once: a start may be attempted again and again."""
         if line not in self._said:
             self._said.add(line)
             click.echo(line, err=True)
@@ -269,14 +258,14 @@ class DockerEngine:
         return log_shown(lambda lines: self.containers.log(container, lines))
 
     def silence(self, what: str) -> SilentDaemonError:
-        """Return the error of a daemon that does not answer any more; from now on it is not waited for long."""
+        """Return the error of a daemon that no longer answers; from now on requests to it have a short timeout."""
         self._is_silent = True
         self.api.timeout = LAST_WORD_SECONDS
         return SilentDaemonError(f"Docker at {self.endpoint.url} did not answer {what}. See: {call_of('doctor')}")
 
     @contextmanager
     def _within(self, spec: ServerSpec, what: str) -> Iterator[None]:
-        """Time a stage of a start, none of whose requests may wait beyond its deadline. Raises: SilentDaemonError."""
+        """Time a stage of a start; no request in it may wait beyond the deadline. Raises: SilentDaemonError."""
         deadline = spec.end
         self.api.timeout = max(ceil(deadline.left()), LAST_WORD_SECONDS)
         with stage(what):
@@ -354,7 +343,7 @@ class DockerEngine:
 
 @contextmanager
 def _marked(spec: ServerSpec) -> Iterator[None]:
-    """Leave a mark while Docker is asked: it finishes creating even when the one who asked was killed meanwhile."""
+    """Leave a mark while Docker creates a container: it does so even if this process is killed meanwhile."""
     if not isinstance(spec.lifetime, Lease):
         yield
         return
@@ -369,7 +358,7 @@ def _marked(spec: ServerSpec) -> Iterator[None]:
 
 
 def _import_driver() -> None:
-    """Import what is needed once the server answers, while Docker is busy: that takes as long as a quarter of it."""
+    """Import the driver while Docker creates the container, which takes four times as long."""
     import psycopg  # noqa: F401  # for whoever imports it next
 
 

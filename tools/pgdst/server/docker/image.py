@@ -109,7 +109,7 @@ def examine(client: docker.DockerClient, wanted: str, offline: str) -> str:
 def pullable(client: docker.DockerClient, wanted: str) -> tuple[bool, str]:
     """Return whether the registry has the image for the daemon's platform, and one line that says why or why not.
 
-    A daemon that cannot ask counts as one that was told so. Answers within a few times ANSWER_SECONDS.
+    For a daemon that cannot ask registries (Podman) the answer is yes. Returns within a few times ANSWER_SECONDS.
     """
     try:
         platforms = _in_registry(client, wanted, ANSWER_SECONDS)
@@ -128,7 +128,7 @@ def pullable(client: docker.DockerClient, wanted: str) -> tuple[bool, str]:
 def remove_unused(client: docker.DockerClient) -> list[str]:
     """Remove the images this kit made which no container uses, and return their names (an id where there is none).
 
-    Whatever is built from one of them inherits its label, so an image with a name outside `pgdst/` is somebody else's.
+    An image that somebody built from one of them has inherited its label, so one with a name outside `pgdst/` stays.
     Podman puts a registry before the name.
     """
     in_use = {container["ImageID"] for container in client.api.containers(all=True)}

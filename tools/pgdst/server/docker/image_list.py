@@ -1,4 +1,4 @@
-"""What images the daemon has, while other runs add and remove theirs."""
+"""Listing the daemon's images while other runs add and remove theirs."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from docker.models.images import Image
 
 
 def images(client: docker.DockerClient, **filters: Any) -> list[Image]:
-    """Return the images that pass the daemon's filters, such as label="pgdst.image", but those that go meanwhile.
+    """Return the images that pass the daemon's filters, such as label="pgdst.image", except those removed meanwhile.
 
-    Also those that have lost their name while others are made from them, which the daemon lists only among all.
-    docker-py's own list asks for each image again, and raises when one of them has gone since. One that is just going
-    is answered by 500 ("layer does not exist"), so whether it has gone is for another list to say.
+    Images without a name from which others were made are included; the daemon lists them only with all=True.
+    docker-py's own list inspects each image and raises when one has been removed since. For one that is just being
+    removed the daemon answers 500 ("layer does not exist"), so a second list tells whether it has gone.
     """
     found = []
     for image in _ids(client, filters):

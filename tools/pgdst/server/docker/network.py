@@ -37,7 +37,7 @@ def is_shared(endpoint: Endpoint, info: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """Yield a free port of loopback that nobody else is given during the block, but where Postgres may listen.
+    """Yield a free port of loopback: Postgres may listen there, and nobody else is given it during the block.
 
     Linux lets two sockets bind the same address if both have SO_REUSEADDR, as Postgres's has, and only one listens.
     """

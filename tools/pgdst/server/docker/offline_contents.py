@@ -1,4 +1,4 @@
-"""What goes into the offline image: Postgres 16 from an installed wheel, the little else it needs from this machine."""
+"""The files of the offline image: Postgres 16 from an installed wheel, and what else it needs from this machine."""
 
 import hashlib
 import re
@@ -21,8 +21,6 @@ _PROGRAMS = "createdb dropdb initdb pg_ctl pg_dump pg_isready pg_restore pgbench
 _COMMANDS = "cat chmod chown find id ls mkdir rm setpriv sh sleep tar"  # for the entrypoint and our container's command
 _CONVENIENCES = "cp env grep head kill mv tail"  # for somebody inside; left out where this machine has none
 _COMMAND_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"  # never PATH: a virtual environment's or conda's would come first
-_TERMINALS = "l/linux s/screen-256color t/tmux-256color v/vt100 x/xterm x/xterm-256color"
-_TERMINFO = "/usr/share/terminfo /lib/terminfo /usr/lib/terminfo /etc/terminfo"
 _LDD_LINE = re.compile(r"^\s+(?P<name>\S+)(?: => (?P<path>/\S+|not found))?(?: \(0x[0-9a-f]+\))?$", re.MULTILINE)
 _LDD_SECONDS = 60.0
 _POSTGRES_UID = 70  # and gid, as in the official Alpine image
@@ -44,7 +42,7 @@ Entries = dict[Path, Entry]  # by path in the archive
 
 
 def recipe() -> str:
-    """Return a hash of the wheel's version and of what this module and the entrypoint do with it.
+    """Return a hash of the wheel's version, this module and the entrypoint.
 
     Raises: importlib.metadata.PackageNotFoundError without the wheel.
     """
@@ -55,8 +53,8 @@ def recipe() -> str:
 
 
 def contents() -> Entries:
-    """Return everything that goes into the image. Raises: ImageError for what this machine has not got."""
-    files = _fixed() | _postgres() | _commands() | _locale_and_terminals()
+    """Return all files of the image. Raises: ImageError where this machine lacks one."""
+    files = _fixed() | _postgres() | _commands() | _locale()
     files |= _libraries([entry.source for entry in files.values() if entry.source and entry.mode == 0o755])
     return {parent: Entry(0o755) for path in files for parent in path.parents if parent != Path("/")} | files
 
@@ -65,7 +63,6 @@ def _fixed() -> Entries:
     postgres = f"postgres:x:{_POSTGRES_UID}:{_POSTGRES_UID}:Postgres:/var/lib/postgresql:/bin/sh"
     return {
         Path("/bin"): Entry(0o777, link="usr/bin"),
-        Path("/docker-entrypoint-initdb.d"): Entry(0o755),
         Path("/etc/group"): Entry(0o644, content=f"root:x:0:\npostgres:x:{_POSTGRES_UID}:\n".encode()),
         Path("/etc/nsswitch.conf"): Entry(0o644, content=b"passwd: files\ngroup: files\nhosts: files dns\n"),
         Path("/etc/passwd"): Entry(0o644, content=f"root:x:0:0:root:/root:/bin/sh\n{postgres}\n".encode()),
@@ -114,15 +111,10 @@ def _commands() -> Entries:
     return entries
 
 
-def _locale_and_terminals() -> Entries:
-    """Return the C.UTF-8 locale and the terminals that psql is likely to be typed at, where this machine has them."""
-    locale = [path for path in Path("/usr/lib/locale").glob("C.[uU]*8/**/*") if path.is_file()]
-    entries = {path: Entry(0o644, path) for path in locale}
-    for terminal in _TERMINALS.split():
-        known = (Path(directory) / terminal for directory in _TERMINFO.split())
-        if found := next((path for path in known if path.is_file()), None):
-            entries[Path("/usr/share/terminfo") / terminal] = Entry(0o644, found)
-    return entries
+def _locale() -> Entries:
+    """Return the C.UTF-8 locale, where this machine has it."""
+    found = [path for path in Path("/usr/lib/locale").glob("C.[uU]*8/**/*") if path.is_file()]
+    return {path: Entry(0o644, path) for path in found}
 
 
 def _libraries(executables: list[Path]) -> Entries:

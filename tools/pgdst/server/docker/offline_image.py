@@ -1,7 +1,8 @@
-"""The image for a machine that no registry answers: Postgres 16 from an installed wheel, the rest from this machine.
+"""The offline image, for use without a registry: Postgres 16 from the installed wheel, the rest from this machine.
 
-It keeps the contract of the official image (POSTGRES_*, PGDATA, docker-entrypoint.sh, uid 70), so nothing else needs to
-know which of the two runs. What it lacks: every extension but plpgsql and vector, SSL, ICU, and other locales than C.
+It keeps that part of the official image's contract that the kit uses (POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB,
+POSTGRES_INITDB_ARGS, PGDATA, docker-entrypoint.sh, uid 70), so nothing else needs to know which of the two runs. It
+lacks every extension but plpgsql and vector, SSL, ICU, other locales than C, and /docker-entrypoint-initdb.d.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ _SUPERSEDED_AFTER = timedelta(days=1)
 
 
 def present(client: docker.DockerClient) -> Image | None:
-    """Return the image that this very recipe made before, if the daemon has it."""
+    """Return the image that this recipe made before, if the daemon has it."""
     try:
         found = images(client, label=f"{LABEL}={key()}")
     except PackageNotFoundError:
@@ -66,7 +67,7 @@ def ensure(client: docker.DockerClient, daemon_platform: str) -> tuple[Image, st
 
 
 def key() -> str:
-    """Return the label's value: another wheel, another recipe, another image."""
+    """Return the label's value, which another wheel or another recipe changes."""
     own = hashlib.sha256(Path(__file__).read_bytes() + recipe().encode())
     return f"offline-{own.hexdigest()[:16]}"
 

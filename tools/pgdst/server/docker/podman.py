@@ -1,8 +1,8 @@
-"""Podman, whose socket speaks Docker's API: how it is told from Docker, and what it says or wants to be told otherwise.
+"""Podman, whose socket speaks Docker's API: how to recognise it, and where it differs.
 
-A tmpfs takes no owner there but `U`, the container's user. A commit heeds instructions, and not the configuration. A
-name that is taken is an internal error. And a container's standard input ends when any stream that is attached to it is
-closed, one that only reads included. All seen with Podman 4.3.1.
+A tmpfs has no owner but `U`, the container's user. A commit heeds instructions, and not the configuration. A name that
+is taken is an internal error. A container's standard input ends when any attached stream is closed, even one that only
+reads. All seen with Podman 4.3.1.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def answers(info: Mapping[str, Any]) -> bool:
 
 
 def instructions(labels: Mapping[str, str], environment: list[str]) -> list[str]:
-    """Return what a committed image is to have, in a Dockerfile's words; values are taken as they are."""
+    """Return labels and environment as instructions of a Dockerfile, for a commit; values are taken literally."""
     return [*(f"LABEL {name}={value}" for name, value in labels.items()), *(f"ENV {entry}" for entry in environment)]
 
 

@@ -42,11 +42,11 @@ tar -cf {ARCHIVE} -C "$PGDATA" .
 set -- $(ls -ldn "$PGDATA")
 echo "$3:$4"
 """
-# What a container of a snapshot starts instead of the image's entrypoint, which for a data directory that is there
-# comes to the same. It runs as the directory's owner, so nothing has to change hands. Postgres refuses a directory that
-# others may look into, and neither the tmpfs's mode nor the archive's is sure to be its: where the mount point exists,
-# runc before 1.1.8 takes its mode instead, 1777 in the official image, and BusyBox's tar heeds -p for root only.
-# Sources: runc issue 3911.
+# A snapshot's container starts this instead of the image's entrypoint, which would do no more for an existing data
+# directory. It runs as the directory's owner, so no file has to change its owner. Postgres refuses a directory that
+# others may read, and neither the tmpfs nor the archive sets the mode reliably: where the mount point exists, runc
+# before 1.1.8 takes its mode instead, 1777 in the official image, and BusyBox's tar heeds -p for root only.
+# Source: runc issue 3911.
 UNPACK = (
     'chmod 0700 "$PGDATA" && '
     f'{{ tar -xpf {ARCHIVE} -C "$PGDATA" 2>/dev/null || '
@@ -56,7 +56,7 @@ UNPACK = (
 
 @dataclass(frozen=True)
 class Content:
-    """What is in a snapshot: its role's password, what the database was migrated from, and the image's volumes."""
+    """The content of a snapshot: its role's password, the manifest of its migrations, and the image's volumes."""
 
     password: str
     manifest: Manifest
@@ -74,10 +74,10 @@ class Found(Content):
 
 
 def find(client: docker.DockerClient, recipe: Recipe, wanted: str, offline: str) -> Found | None:
-    """Return the newest snapshot that was made from this very image, recipe and backend.
+    """Return the newest snapshot that was made from this image, recipe and backend.
 
-    Where the wanted image is not on the daemon, one that was made from it still is what it was; so is, unless that is
-    forbidden, one made from the offline image that stood in for it. The registry is asked when a new one is content.
+    If the wanted image is not on the daemon, a snapshot that was made from it is used all the same, or one made from
+    the offline image, unless that is forbidden. The registry is asked when the next snapshot is made.
     """
     candidates = _list(client, f"{LABEL}={recipe.key_on(wanted)}")
     base = _id(client, wanted) if candidates else None
@@ -105,10 +105,9 @@ def commit(
     *,
     podman: bool,
 ) -> Found:
-    """Pack the data directory of a running container, make an image of it and return that; old ones are removed.
+    """Pack the data directory of a running container, make an image of it and return that; remove old ones.
 
-    What the image would inherit of the container is overwritten: its labels, which say that it is a run's, and its
-    password.
+    The image would inherit the container's labels, by which it is a run's, and its password: both are overwritten.
     """
     code, talk = execute(client.api, container, ["sh", "-c", PACK], deadline)
     if code != 0:

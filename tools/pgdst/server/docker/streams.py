@@ -1,4 +1,4 @@
-"""Streams of containers: of one that is attached to, and of a command that is executed in one."""
+"""Streams of containers: attached ones, and those of executed commands."""
 
 import socket
 import struct
@@ -29,7 +29,10 @@ def opened(stream: Any) -> Iterator[socket.socket]:
 
 
 def frames(received: bytes) -> tuple[bytes, bytes]:
-    """Return what complete frames hold, and the rest."""
+    """Return the content of complete frames, and the rest: for all streams here, some of which must not block.
+
+    docker-py's own demultiplexing (docker.utils.socket) waits for each frame without a deadline.
+    """
     content = b""
     while len(received) >= HEADER_BYTES:
         (length,) = struct.unpack(">4xL", received[:HEADER_BYTES])
@@ -41,9 +44,9 @@ def frames(received: bytes) -> tuple[bytes, bytes]:
 
 
 def execute(api: docker.APIClient, container: str, command: list[str], deadline: Deadline) -> tuple[int, str]:
-    """Run a command in a container; return its exit status and what it said.
+    """Run a command in a container; return its exit status and its output.
 
-    Raises: requests' ReadTimeout, where the daemon says nothing until the deadline.
+    Raises: requests' ReadTimeout, where the daemon sends nothing until the deadline.
     """
     made = api.exec_create(container, command)["Id"]
     received = b""

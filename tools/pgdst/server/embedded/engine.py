@@ -41,7 +41,7 @@ from pgdst.server.snapshot import filled, maker
 from pgdst.server.spec import Recipe, ServerSpec, TimeToLive
 from pgdst.timings import stage
 
-SUPERVISOR = Path(__file__).with_name("supervisor.py")
+SUPERVISOR = "pgdst.server.embedded.supervisor"
 PORT = 5432  # the number in the socket's name
 LOOPBACK = "127.0.0.1"
 PORTS = range(20000, 32768)  # below those that Linux gives to whoever connects
@@ -113,7 +113,7 @@ class EmbeddedEngine:
     def _start_at(self, spec: ServerSpec, snapshot: snapshot_folder.Found | None, port: int | None) -> _Running:
         folder = _folder_for(spec)
         with folder.made() as charge:
-            # What initdb is told can be read by whatever runs as its user, so it is given up before it matters.
+            # Every process of initdb's user can read the password that initdb gets, so the server gets another at once.
             first = snapshot.password if snapshot else new_password()
             server = Server(
                 spec.run_id,
@@ -178,7 +178,7 @@ class EmbeddedEngine:
         return [*removed, str(folder.path)]
 
     def keep_run(self, lease: Lease, checkout: str, seconds: int) -> str:
-        """Leave word for the run's supervisor, which looks when the lease has ended."""
+        """Write down that the run is kept; its supervisor reads that when the lease has ended."""
         if not ServerFolder(lease.directory / "server").has_charge():
             raise ServerNotReadyError("The server could not be kept: it has ended.")
         keep(lease, seconds, checkout)
@@ -190,11 +190,6 @@ class EmbeddedEngine:
         lines = folder.last_lines(log_lines)
         folder.remove()
         return lines
-
-    def shell(self, server: Server, arguments: list[str]) -> int:
-        """Run the wheel's psql on the server's socket."""
-        with server.as_environment():
-            return subprocess.run([str(wheel.program("psql")), *arguments], check=False).returncode
 
     @staticmethod
     def conversation(server: Server, program: str) -> AbstractContextManager[Callable[[bytes], bytes]]:
@@ -215,13 +210,13 @@ def sweep() -> list[str]:
 
 
 def version() -> str:
-    """Return what the wheel's server calls itself, such as `postgres (PostgreSQL) 16.14`."""
+    """Return the version of the wheel's server, such as `postgres (PostgreSQL) 16.14`."""
     command = [str(wheel.program("postgres")), "--version"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _folder_for(spec: ServerSpec) -> ServerFolder:
-    """Return where the server's folder is to be: in the run's, or where this checkout finds it again."""
+    """Return the folder of the server: in the run's directory, or at a place that depends on the checkout."""
     if not isinstance(spec.lifetime, Lease):
         return _dev_folder(spec.checkout)
     if unprivileged.identity() is not None:

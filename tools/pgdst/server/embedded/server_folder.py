@@ -118,7 +118,7 @@ class ServerFolder:
         )
 
     def is_own(self) -> bool:
-        """Tell whether it is there and this user's, so that what has to be so in it was made by this user."""
+        """Tell whether it exists and is this user's: nobody else can have made the files beside data/ and socket/."""
         try:
             found = self.path.lstat()
         except OSError:
@@ -126,7 +126,7 @@ class ServerFolder:
         return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file, which appears whole and is nobody else's to read."""
+        """Write a file at once (by renaming) that only this user can read."""
         new = self.path / f"{name}.new"
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
@@ -135,7 +135,7 @@ class ServerFolder:
         return self.path / name
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """Return what was written under that name, or None where nothing was."""
+        """Return the content of a JSON file, or None where there is none."""
         try:
             found: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -143,7 +143,7 @@ class ServerFolder:
         return found
 
     def last_lines(self, count: int) -> list[str]:
-        """Return the last lines of the log; what a terminal might obey is not in them, as anybody may have sent it."""
+        """Return the last lines of the log, without control characters: any client may have sent them."""
         try:
             with (self.path / "log").open("rb") as log:
                 log.seek(max(0, os.fstat(log.fileno()).st_size - LOG_BYTES))
@@ -167,7 +167,7 @@ class ServerFolder:
         return False
 
     def remove(self) -> None:
-        """Have the supervisor stop the server, then remove the folder; that it is gone already is success.
+        """Have the supervisor stop the server, then remove the folder; a folder that is gone already is no error.
 
         Raises: ServerNotReadyError where that takes longer than 10 s.
         """
@@ -175,7 +175,9 @@ class ServerFolder:
         while self.has_charge():
             self._end_supervisor()
             if time.monotonic() > deadline:
-                raise ServerNotReadyError(f"The process in charge of {self.path} does not end.")
+                raise ServerNotReadyError(
+                    f"The process in charge of {self.path} does not end. Kill it: {self._charge} has its pid."
+                )
             time.sleep(POLL_SECONDS)
         # A server that has lost its supervisor ends at this moment, and may still make a file.
         while os.path.lexists(self.path):

@@ -47,7 +47,7 @@ def folder() -> Path:
 
 
 def find(key: str) -> Found | None:
-    """Return the newest snapshot with this key whose manifest still holds."""
+    """Return the newest snapshot with this key whose manifest is current."""
     for candidate in _list():
         content = _content(candidate)
         if content.get("key") == key:
@@ -58,7 +58,7 @@ def find(key: str) -> Found | None:
 
 
 def store(key: str, archive: Path, checkout: str, password: str, manifest: Manifest) -> Found:
-    """Move the archive into a snapshot of its own, which appears at once and whole, and return it; old ones go.
+    """Move the archive into a new snapshot, which appears whole (by renaming); remove old ones.
 
     Raises: EmbeddedError where the cache cannot be written, or is not this user's alone.
     """
@@ -83,7 +83,7 @@ def store(key: str, archive: Path, checkout: str, password: str, manifest: Manif
 
 
 def prune(checkout: str) -> None:
-    """Remove all but the last few. A start that is unpacking one has it open, and finds another at the next attempt."""
+    """Remove all but the last few; a start that is unpacking one has it open already."""
     found = [(str(one), str(_content(one).get("checkout", ""))) for one in _list()]
     for path in superseded(found, checkout):
         shutil.rmtree(path, ignore_errors=True)

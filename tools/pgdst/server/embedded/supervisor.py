@@ -1,4 +1,4 @@
-"""The parent of an embedded Postgres: `python -I -S supervisor.py DIRECTORY END CHARGE`, started by embedded.py.
+"""The parent of an embedded Postgres, a process of the engine's: `main()` with the arguments DIRECTORY END CHARGE.
 
 Runs the commands of DIRECTORY/plan.json one after the other (initdb, then postgres, then tar where the data are to be
 packed), as the plan's user. END is `lease:DESCRIPTOR`, which reads end of file when the last process of the run has
@@ -7,9 +7,9 @@ SIGUSR1 it has Postgres shut down cleanly, and goes on to the next command. A co
 DIRECTORY/exit; the folders then stay until the end, so that the log can be read. The descriptor CHARGE has
 DIRECTORY/supervisor locked for as long as this process lives, which writes its pid there.
 
-DIRECTORY and the files that are read and written here belong to this process's user. That the plan's user, who may be
-a less privileged one, writes to DIRECTORY/data is none of this process's concern: it reads nothing there.
-Only the standard library: it must not depend on what it outlives.
+DIRECTORY and the files that are read and written here belong to this process's user. The plan's user, who may be a
+less privileged one, writes to DIRECTORY/data, where this process reads nothing.
+It imports the standard library alone: it must not depend on what it outlives.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-# Postgres itself kills after 5 s what does not end, as it was stopped. Killed before, it would leave its shared memory.
+# Postgres kills its own processes 5 s after SIGQUIT, stopped ones too. Killed before, it would leave its shared memory.
 STOP_SECONDS = 8
 PR_SET_PDEATHSIG = 1
 
@@ -131,4 +131,6 @@ class Supervisor:
             child.wait()
 
 
-Supervisor(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])).run()
+def main() -> None:
+    """Run the supervisor."""
+    Supervisor(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])).run()

@@ -1,7 +1,7 @@
 """The user that Postgres runs as: ourselves, or `nobody` where we are root, as Postgres refuses to run as root.
 
-What that user can write, root neither reads, follows, runs nor signals. So whatever works on it is a process of that
-user's, started with `options()`: it gets nothing of root's environment, and no terminal.
+Root does not read, follow, run or signal anything that this user can write. A process of that user's does it instead,
+started with `options()`: it gets nothing of root's environment, and no terminal.
 """
 
 import os
@@ -35,7 +35,7 @@ def identity() -> tuple[int, int] | None:
 
 
 def options() -> dict[str, Any]:
-    """Return what subprocess is to be told for a process of that user."""
+    """Return the arguments of subprocess for a process of that user."""
     alone: dict[str, Any] = {
         "env": ENVIRONMENT,
         "cwd": "/",
@@ -48,7 +48,7 @@ def options() -> dict[str, Any]:
 
 
 def give(path: Path) -> None:
-    """Make that user the owner of what was made just now, in a folder that only we can change."""
+    """Make that user the owner of a path that was just made in a folder that only we can change."""
     if (found := identity()) is not None:
         os.chown(path, *found, follow_symlinks=False)
 
@@ -66,7 +66,7 @@ def require_reachable(folder: Path) -> None:
 def require_safe(path: Path, cure: str) -> None:
     """Raise EmbeddedError where somebody else could put something in the place of `path`, which need not exist.
 
-    Only root has to fear that: others lose no more than what they could lose to the same people anyway.
+    Only root is checked: other users could be attacked by the same people anyway.
     """
     if os.geteuid() != 0:
         return

@@ -1,10 +1,10 @@
 """Processes of a run that outlive the one that starts them: the holder of a container, the embedded supervisor."""
 
 import subprocess
-import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Final
+
+from pgdst.installation import alone
 
 RELEASE_SECONDS: Final = 10
 _STARTED: Final[defaultdict[str, list["subprocess.Popen[bytes]"]]] = defaultdict(list)  # by the run's id
@@ -18,14 +18,15 @@ class _Detached(subprocess.Popen[bytes]):
 
 
 def start_detached(
-    script: Path, *arguments: str, run_id: str, descriptors: tuple[int, ...] = ()
+    module: str, *arguments: str, run_id: str, descriptors: tuple[int, ...] = ()
 ) -> "subprocess.Popen[bytes]":
-    """Start one of our scripts for a run, in a session of its own, out of the terminal's reach.
+    """Start `main()` of one of our modules for a run, in a session of its own, out of the terminal's reach.
 
-    It inherits these descriptors only, so not the run's end of a lease.
+    It inherits these descriptors only, so not the run's end of a lease. It can import the standard library and the kit
+    alone.
     """
     process = _Detached(
-        [sys.executable, "-I", "-S", str(script), *arguments],
+        [*alone(module), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,13 +1,12 @@
-"""The holder of a lease: `python -I -S holder.py LEASE STREAM DIRECTORY`, started by lease.hold().
+"""The holder of a lease, a process that lease.hold() starts: `main()` with the arguments LEASE STREAM DIRECTORY.
 
-Keeps the descriptor STREAM (a container's attached standard input) open until LEASE reads end of file, which is when
-the last process of the run has ended. Then it removes the run's DIRECTORY and exits, by which STREAM is closed and the
-container stops itself. Only the standard library, and little of it: it starts within milliseconds and needs no room.
+It keeps the descriptor STREAM (a container's attached standard input) open until LEASE reads end of file, which is
+when the last process of the run has ended. Then it removes the run's DIRECTORY and exits, by which STREAM is closed
+and the container stops itself. It imports little, so that it starts within milliseconds and needs no room.
 """
 
 import os
 import select
-import shutil
 import sys
 
 POLL_SECONDS = 0.5
@@ -28,7 +27,20 @@ def main() -> None:
                 ended = True
             if ended:
                 waiting.remove(ready)
-    shutil.rmtree(directory, ignore_errors=True)
+    _remove(directory)
 
 
-main()
+def _remove(directory: str) -> None:
+    """Remove a folder of files, as a run of Docker's has one; the run's shell may do so at this moment, too."""
+    for remove, path in [*((os.remove, file) for file in _files(directory)), (os.rmdir, directory)]:
+        try:
+            remove(path)
+        except OSError:
+            continue
+
+
+def _files(directory: str) -> list[str]:
+    try:
+        return [f"{directory}/{name}" for name in os.listdir(directory)]  # noqa: PTH208  # as above
+    except OSError:
+        return []

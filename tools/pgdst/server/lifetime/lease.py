@@ -19,7 +19,7 @@ from pgdst.server.lifetime.signals import uninterrupted as uninterrupted  # pyte
 
 FIFO: Final = "lease"  # files in a run's directory
 OWNER: Final = "owner"
-HOLDER: Final = Path(__file__).with_name("holder.py")
+HOLDER: Final = "pgdst.server.lifetime.holder"
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
 """The offline image: really assembled, really started, and asked in SQL through its published port."""
 
-import io
 import secrets
 import shlex
-import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,17 +85,6 @@ def inside(container: Container, command: list[str]) -> str:
     return done.output.decode()
 
 
-def put(container: Container, directory: str, files: dict[str, tuple[int, str]]) -> None:
-    """Put files, as mode and content by name, into a directory of the container."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name, (mode, content) in files.items():
-            member = tarfile.TarInfo(name)
-            member.mode, member.size = mode, len(content)
-            tar.addfile(member, io.BytesIO(content.encode()))
-    container.put_archive(directory, archive.getvalue())
-
-
 def last_words(container: Container) -> tuple[int, str]:
     """Return the exit code and the log of a container that ends by itself."""
     code = container.wait(timeout=DEADLINE_SECONDS)["StatusCode"]
@@ -146,58 +133,6 @@ def test_it_refuses_to_start_without_a_password(started: Callable[..., Container
 def test_trust_needs_no_password(started: Callable[..., Container]) -> None:
     container = started(environment={"POSTGRES_HOST_AUTH_METHOD": "trust"})
     assert answer(container, "SELECT 1", password="") == 1
-
-
-@pytest.mark.long
-def test_the_password_can_come_from_a_file(created: Callable[..., Container]) -> None:
-    container = created(environment={"POSTGRES_PASSWORD_FILE": "/root/password"})
-    put(container, "/root", {"password": (0o600, "from a file\n")})
-    container.start()
-    assert answer(container, "SELECT 1", password="from a file") == 1
-
-
-@pytest.mark.long
-def test_a_password_given_twice_is_refused(started: Callable[..., Container]) -> None:
-    code, log = last_words(started(environment={"POSTGRES_PASSWORD": "a", "POSTGRES_PASSWORD_FILE": "/b"}))
-    assert (code, "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set" in log) == (1, True)
-
-
-def test_init_scripts_run_in_order_before_anybody_outside_can_connect(created: Callable[..., Container]) -> None:
-    """A connection made as soon as the port answers sees the end of a script that takes its time."""
-    container = created(environment={"POSTGRES_PASSWORD": "secret", "POSTGRES_DB": "app"})
-    scripts = {
-        "1.sql": (0o644, "CREATE TABLE seen (by text);\n"),
-        "2.sh": (
-            0o755,
-            '#!/bin/sh\npsql -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "INSERT INTO seen VALUES (\'run\')"\n',
-        ),
-        "3.sh": (0o644, "sleep 1; docker_process_sql -c \"INSERT INTO seen VALUES ('sourced $POSTGRES_DB')\"\n"),
-        "README": (0o644, "not a script"),
-    }
-    put(container, "/docker-entrypoint-initdb.d", scripts)
-    container.start()
-    assert answer(container, "SELECT array_agg(by) FROM seen", dbname="app") == ["run", "sourced app"]
-    assert "ignoring /docker-entrypoint-initdb.d/README" in container.logs().decode()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("1.sql", "SELECT nonsense;", 'column "nonsense" does not exist'),
-        ("1.sh", "exit 7", "running /docker-entrypoint-initdb.d/1.sh"),
-        ("1.sql.gz", "", "cannot unpack"),
-    ],
-)
-@pytest.mark.long
-def test_an_init_script_that_fails_ends_the_container(
-    created: Callable[..., Container], name: str, content: str, said: str
-) -> None:
-    container = created(environment={"POSTGRES_PASSWORD": "secret"})
-    put(container, "/docker-entrypoint-initdb.d", {name: (0o644, content)})
-    container.start()
-    code, log = last_words(container)
-    assert code != 0
-    assert said in log
 
 
 @pytest.mark.long

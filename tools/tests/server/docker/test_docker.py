@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ import docker
 import psutil
 import psycopg
 import pytest
-from conftest import KIT, PYTHON, Sandbox
-from machine import REACHED_SECONDS, eventually
+from conftest import Sandbox
+from machine import eventually
 from pgdst import project
 from pgdst.errors import DockerNotRunningError, ServerNotReadyError
 from pgdst.server import settings
@@ -116,53 +115,6 @@ def test_many_who_ask_for_a_checkouts_database_at_once_get_the_same(sandbox: San
         assert [False] * (ASKERS - 1) + [True] == sorted(new for _, new in answers)
 
 
-def named(sandbox: Sandbox, *programs: str) -> list[psutil.Process]:
-    """Return the run's processes of these programs."""
-    found = []
-    for process in sandbox.machine.processes():
-        with suppress(psutil.NoSuchProcess):
-            found += [process] * (process.name() in programs)
-    return found
-
-
-def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) -> None:
-    """A grandchild that outlives the shell keeps the database; when it is killed, everything is gone in two seconds."""
-    process = sandbox.start(KIT / "tools" / "with_postgres.sh", "--", "sh", "-c", "sleep 300 & wait")
-    sleeper = eventually(lambda: named(sandbox, "sleep"), REACHED_SECONDS, "the command")[0]
-    for other in named(sandbox, "bash", "sh"):
-        other.kill()
-    process.wait(10)
-    time.sleep(1)
-    assert sandbox.machine.containers(), "the database was gone while a process of its run lived"
-    sleeper.kill()
-    process.communicate()
-    assert {} == sandbox.machine.left_after(2)
-
-
-@pytest.mark.long
-def test_pytest_by_hand_starts_a_leased_server_of_its_own(sandbox: Sandbox) -> None:
-    """Without make: the fixture starts one, DATABASE_URL leads to it, and SIGKILL to pytest removes it."""
-    (sandbox.root / "tests" / "test_hand.py").write_text(
-        "import os, time\n"
-        "def test_hand(migrated_server, database):\n"
-        "    assert os.environ['DATABASE_URL'] == migrated_server.url != database\n"
-        "    open('reached', 'w').close()\n"
-        "    time.sleep(float(os.environ['HAND_SECONDS']))\n"
-    )
-    command = (PYTHON, "-m", "pytest", "-q", "tests/test_hand.py")
-    elsewhere = {"DATABASE_URL": "postgresql://127.0.0.1:9/production", "PYTHONPATH": str(KIT / "tools")}
-    done = sandbox.run(*command, HAND_SECONDS="0", **elsewhere)
-    assert 0 == done.returncode, done.stdout
-    assert "ResourceWarning" not in done.stderr
-    assert {} == sandbox.machine.left_after()
-    (sandbox.root / "reached").unlink()
-    killed = sandbox.start(*command, HAND_SECONDS="60", **elsewhere)
-    eventually((sandbox.root / "reached").exists, REACHED_SECONDS, "the test")
-    killed.kill()
-    killed.communicate()
-    assert {} == sandbox.machine.left_after()
-
-
 def test_a_daemon_over_tcp_works_and_its_loss_ends_the_container(
     sandbox: Sandbox, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,41 +206,6 @@ def test_db_down_removes_what_a_dead_maker_of_a_snapshot_left(
         for maker in makers:
             with suppress(docker.errors.NotFound):
                 docker_client.api.remove_container(maker, force=True, v=True)
-
-
-@pytest.mark.alone
-def test_a_left_run_directory_is_swept_and_a_live_one_is_not(sandbox: Sandbox) -> None:
-    """A directory whose maker is dead and whose fifo nobody holds is removed; one without our mark stays."""
-    left, strange = sandbox.scratch / "pgdst-AAAAAAAAAA", sandbox.scratch / "pgdst-not-ours"
-    left.mkdir()
-    strange.mkdir()
-    os.mkfifo(left / "lease")
-    (left / "owner").write_text(dead_owner())
-    assert f"Removed {left}." in sandbox.script("sweep.py").stderr
-    assert not left.exists()
-    assert strange.exists()
-    strange.rmdir()
-
-
-@pytest.mark.alone
-def test_a_directory_is_known_from_its_making_to_the_last_of_its_removal(sandbox: Sandbox) -> None:
-    """By its name: doctor names it at once, and a start removes it, but not one of a maker that lives or is unknown."""
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    new, half, living, strange = (
-        sandbox.scratch / f"pgdst-{name}" for name in (f"{dead.pid}-a1", f"{dead.pid}-b2", f"{os.getpid()}-c3", "x-d4")
-    )
-    for path in (new, half, living, strange):
-        path.mkdir()
-    (half / "server").mkdir()  # of what a removal that was killed has left
-    time.sleep(1)
-    said = sandbox.script("doctor.py", "--engine", "embedded").stdout
-    assert f"leftover run directories: {new}, {half} -> {PYTHON} {KIT}/tools/sweep.py" in said
-    done = sandbox.with_postgres("--engine", "embedded", "--", "true")
-    assert 0 == done.returncode, done.stderr
-    assert {living, strange} == set(sandbox.scratch.glob("pgdst-*"))
-    for path in (living, strange):
-        path.rmdir()
 
 
 def dead_owner() -> str:

@@ -1,0 +1,56 @@
+"""The lease: a server lives as long as the last process of its run, and no longer."""
+
+import time
+from contextlib import suppress
+
+import psutil
+import pytest
+from conftest import KIT, PYTHON, Sandbox
+from machine import REACHED_SECONDS, eventually
+
+
+def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) -> None:
+    """A grandchild that outlives the shell keeps the database; when it is killed, everything is gone in two seconds."""
+    process = sandbox.start(KIT / "tools" / "with_postgres.sh", "--", "sh", "-c", "sleep 300 & wait")
+    sleeper = eventually(lambda: named(sandbox, "sleep"), REACHED_SECONDS, "the command")[0]
+    for other in named(sandbox, "bash", "sh"):
+        other.kill()
+    process.wait(10)
+    time.sleep(1)
+    assert sandbox.machine.containers(), "the database was gone while a process of its run lived"
+    sleeper.kill()
+    process.communicate()
+    assert {} == sandbox.machine.left_after(2)
+
+
+@pytest.mark.long
+def test_pytest_by_hand_starts_a_leased_server_of_its_own(sandbox: Sandbox) -> None:
+    """Without make: the fixture starts one, DATABASE_URL leads to it, and SIGKILL to pytest removes it."""
+    (sandbox.root / "tests" / "test_hand.py").write_text(
+        "import os, time\n"
+        "def test_hand(migrated_server, database):\n"
+        "    assert os.environ['DATABASE_URL'] == migrated_server.url != database\n"
+        "    open('reached', 'w').close()\n"
+        "    time.sleep(float(os.environ['HAND_SECONDS']))\n"
+    )
+    command = (PYTHON, "-m", "pytest", "-q", "tests/test_hand.py")
+    elsewhere = {"DATABASE_URL": "postgresql://127.0.0.1:9/production", "PYTHONPATH": str(KIT / "tools")}
+    done = sandbox.run(*command, HAND_SECONDS="0", **elsewhere)
+    assert 0 == done.returncode, done.stdout
+    assert "ResourceWarning" not in done.stderr
+    assert {} == sandbox.machine.left_after()
+    (sandbox.root / "reached").unlink()
+    killed = sandbox.start(*command, HAND_SECONDS="60", **elsewhere)
+    eventually((sandbox.root / "reached").exists, REACHED_SECONDS, "the test")
+    killed.kill()
+    killed.communicate()
+    assert {} == sandbox.machine.left_after()
+
+
+def named(sandbox: Sandbox, *programs: str) -> list[psutil.Process]:
+    """Return the run's processes of these programs."""
+    found = []
+    for process in sandbox.machine.processes():
+        with suppress(psutil.NoSuchProcess):
+            found += [process] * (process.name() in programs)
+    return found
