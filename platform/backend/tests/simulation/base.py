@@ -1,19 +1,15 @@
 """What every rule and invariant of Deep Sci-Fi stands on."""
 
-from simulation.actions.agents import AgentActions
-from simulation.actions.claims import ClaimActions
-from simulation.actions.deeds import DeedActions
-from simulation.actions.dwellers import DwellerActions
-from simulation.actions.feedback import FeedbackActions
-from simulation.actions.idempotency import IdempotencyActions
-from simulation.actions.lists import ListActions
-from simulation.actions.notifications import NotificationActions
-from simulation.actions.proposals import ProposalActions
-from simulation.actions.regions import RegionActions
-from simulation.actions.reviews import ReviewActions
-from simulation.actions.stories import StoryActions
-from simulation.actions.validations import ValidationActions
-from simulation.in_a_storm import InAStorm
+from simulation.agents.actions import AgentActions
+from simulation.dwellers.actions import ClaimActions, DeedActions, DwellerActions
+from simulation.engine.fault_runs import InAStorm
+from simulation.engine.lists import ListActions
+from simulation.feedback.actions import FeedbackActions
+from simulation.idempotency.actions import IdempotencyActions
+from simulation.notifications.actions import NotificationActions
+from simulation.proposals.actions import ProposalActions, ValidationActions
+from simulation.stories.actions import ReviewActions, StoryActions
+from simulation.worlds.actions import RegionActions
 
 
 class DeepSciFiBaseRules(  # a domain stands above those it builds on

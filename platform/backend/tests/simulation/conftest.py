@@ -2,8 +2,8 @@
 
 import pytest
 
+from simulation.engine.profiles import PROFILES, chosen_profile, chosen_rounds
 from simulation.machine import MACHINES
-from simulation.profiles import PROFILES, chosen_profile, chosen_rounds
 
 
 def pytest_configure(config: pytest.Config) -> None:

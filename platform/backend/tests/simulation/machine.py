@@ -2,47 +2,38 @@
 
 from typing import Final
 
-from simulation.checks import moves_of
-from simulation.clashes.agents import AgentClashes
-from simulation.clashes.claims import ClaimClashes
-from simulation.clashes.deeds import DeedClashes
-from simulation.clashes.feedback import FeedbackClashes
-from simulation.clashes.idempotency import IdempotencyClashes
-from simulation.clashes.notifications import NotificationClashes
-from simulation.clashes.reviews import ReviewClashes
-from simulation.invariants.agents import AgentInvariants
-from simulation.invariants.deeds import DeedInvariants
-from simulation.invariants.dwellers import DwellerInvariants
-from simulation.invariants.feedback import FeedbackInvariants
-from simulation.invariants.idempotency import IdempotencyInvariants
-from simulation.invariants.notifications import NotificationInvariants
-from simulation.invariants.proposals import ProposalInvariants
-from simulation.invariants.regions import RegionInvariants
-from simulation.invariants.stories import StoryInvariants
-from simulation.invariants.time import TimeInvariants
-from simulation.invariants.validations import ValidationInvariants
-from simulation.invariants.worlds import WorldInvariants
-from simulation.liveness.claims import ClaimLiveness
-from simulation.liveness.notifications import NotificationLiveness
-from simulation.liveness.proposals import ProposalLiveness
-from simulation.liveness.stories import StoryLiveness
-from simulation.rules.agents import AgentRules
-from simulation.rules.claims import ClaimRules
-from simulation.rules.deeds import DeedRules
-from simulation.rules.dwellers import DwellerRules
-from simulation.rules.feedback import FeedbackRules
-from simulation.rules.history import HistoryRules
-from simulation.rules.idempotency import IdempotencyRules
-from simulation.rules.notifications import NotificationRules
-from simulation.rules.proposals import ProposalRules
-from simulation.rules.regions import RegionRules
-from simulation.rules.reviews import ReviewRules
-from simulation.rules.revisions import RevisionRules
-from simulation.rules.stories import StoryRules
-from simulation.rules.storms import StormRules
-from simulation.rules.time import TimeRules
-from simulation.rules.validations import ValidationRules
-from simulation.rules.worlds import WorldRules
+from simulation.agents.invariants import AgentInvariants
+from simulation.agents.races import AgentClashes
+from simulation.agents.rules import AgentRules
+from simulation.dwellers.dweller_actions_rules import DeedRules
+from simulation.dwellers.invariants import DeedInvariants, DwellerInvariants
+from simulation.dwellers.liveness import ClaimLiveness
+from simulation.dwellers.races import ClaimClashes, DeedClashes
+from simulation.dwellers.rules import ClaimRules, DwellerRules
+from simulation.engine.checks import moves_of
+from simulation.fault_runs.rules import StormRules
+from simulation.feedback.invariants import FeedbackInvariants
+from simulation.feedback.races import FeedbackClashes
+from simulation.feedback.rules import FeedbackRules
+from simulation.history.rules import HistoryRules
+from simulation.idempotency.invariants import IdempotencyInvariants
+from simulation.idempotency.races import IdempotencyClashes
+from simulation.idempotency.rules import IdempotencyRules
+from simulation.notifications.invariants import NotificationInvariants
+from simulation.notifications.liveness import NotificationLiveness
+from simulation.notifications.races import NotificationClashes
+from simulation.notifications.rules import NotificationRules
+from simulation.proposals.invariants import ProposalInvariants, ValidationInvariants
+from simulation.proposals.liveness import ProposalLiveness
+from simulation.proposals.rules import ProposalRules, RevisionRules, ValidationRules
+from simulation.stories.invariants import StoryInvariants
+from simulation.stories.liveness import StoryLiveness
+from simulation.stories.races import ReviewClashes
+from simulation.stories.rules import ReviewRules, StoryRules
+from simulation.time.invariants import TimeInvariants
+from simulation.time.rules import TimeRules
+from simulation.worlds.invariants import RegionInvariants, WorldInvariants
+from simulation.worlds.rules import RegionRules, WorldRules
 
 
 class DeepSciFi(

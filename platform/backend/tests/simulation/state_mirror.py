@@ -8,19 +8,15 @@ import copy
 from datetime import datetime
 from typing import NamedTuple, Self
 
-from simulation.mirror.agents import AgentMirror
-from simulation.mirror.claims import ClaimMirror
-from simulation.mirror.deeds import DeedMirror
-from simulation.mirror.dwellers import DwellerMirror
-from simulation.mirror.feedback import FeedbackMirror
-from simulation.mirror.idempotency import IdempotencyMirror
-from simulation.mirror.notifications import NotificationMirror
-from simulation.mirror.proposals import ProposalMirror
-from simulation.mirror.regions import RegionMirror
-from simulation.mirror.reviews import ReviewMirror
-from simulation.mirror.stories import StoryMirror
-from simulation.mirror.validations import ValidationMirror
-from simulation.mirror.worlds import WorldMirror
+from simulation.agents.model import AgentMirror
+from simulation.dwellers.dweller_actions_model import DeedMirror
+from simulation.dwellers.model import ClaimMirror, DwellerMirror
+from simulation.feedback.model import FeedbackMirror
+from simulation.idempotency.model import IdempotencyMirror
+from simulation.notifications.model import NotificationMirror
+from simulation.proposals.model import ProposalMirror, ValidationMirror
+from simulation.stories.model import ReviewMirror, StoryMirror
+from simulation.worlds.model import RegionMirror, WorldMirror
 
 
 class Threshold(NamedTuple):

@@ -3,9 +3,9 @@
 import pytest
 from pgdst import Backends, Shard
 
-from simulation.harness import FAULTS, CleanDatabases, Harness, Run
+from simulation.engine.harness import FAULTS, CleanDatabases, Harness, Run
+from simulation.engine.profiles import chosen_profile, chosen_rounds, run_another_before, run_machine, settings_of
 from simulation.machine import DeepSciFi, DeepSciFiInStorms
-from simulation.profiles import chosen_profile, chosen_rounds, run_another_before, run_machine, settings_of
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """In which order requests that were sent at once may have counted."""
 
 from pgdst import Outcome, Result, Schedule, Step
-from simulation.at_once import named, possible_orders
-from simulation.harness import Request
+from simulation.engine.harness import Request
+from simulation.engine.linearization import named, possible_orders
 
 
 def orders_of(schedule: str, *commits: Step) -> list[str]:

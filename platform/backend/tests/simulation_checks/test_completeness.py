@@ -1,7 +1,7 @@
 """What no rule would notice that it was forgotten."""
 
 import psycopg
-from simulation.harness import collected
+from simulation.engine.harness import collected
 from simulation.machine import DeepSciFi
 
 EVERY_TIME = """

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 from pgdst import Backends, Schedule, Trace
 from pgdst.simulation import concurrency
-from simulation.harness import CleanDatabases, Run
+from simulation.engine.harness import CleanDatabases, Run
+from simulation.engine.profiles import declare
+from simulation.history.strategies import Resident
 from simulation.machine import DeepSciFi
-from simulation.profiles import declare
-from simulation.strategies.settlements import Resident
 from sqlalchemy import text
 
 Step = Callable[[DeepSciFi, DataObject], None]

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, reject, settings
 from pgdst import Backends, Ledger, Trace, only_examples
-from simulation.checks import clashes_of, forbidden_moves_of, invariants_of, liveness_of, moves_of, type_of_check
-from simulation.harness import CleanDatabases, Harness, Run, assembled
+from simulation.domains import import_planted_bugs
+from simulation.engine.checks import clashes_of, forbidden_moves_of, invariants_of, liveness_of, moves_of, type_of_check
+from simulation.engine.harness import CleanDatabases, Harness, Run, assembled
+from simulation.engine.planting import BUGS_IN_STORMS, PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
+from simulation.engine.profiles import PROFILES, declare, run_machine, settings_of
 from simulation.machine import DeepSciFi, DeepSciFiInStorms
-from simulation.profiles import PROFILES, declare, run_machine, settings_of
 
-from simulation_checks.planted_bugs import BUGS_IN_STORMS, PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
+import_planted_bugs()
 
 # What the default profile does until it finds something; making it smaller afterwards would only take time.
 # Hypothesis would also give up where in most examples somebody else finds the bug first.

@@ -8,14 +8,13 @@ from hypothesis import settings
 from hypothesis.stateful import precondition
 from pgdst import Backends, Trace
 from pgdst.simulation.examples import limit_shrinking
-from simulation import profiles
-from simulation.checks import clashes_of, eventually, move
-from simulation.harness import Answer, CleanDatabases, Harness, Run
+from simulation.agents.planted_bugs import no_key_is_the_first_agents_key
+from simulation.engine import profiles
+from simulation.engine.checks import clashes_of, eventually, move
+from simulation.engine.harness import Answer, CleanDatabases, Harness, Run
+from simulation.engine.profiles import declare, run_machine, settings_of
 from simulation.machine import DeepSciFi
-from simulation.profiles import declare, run_machine, settings_of
-
-from simulation_checks.planted_bugs.agents import no_key_is_the_first_agents_key
-from simulation_checks.planted_bugs.validations import a_retried_vote_is_there_twice
+from simulation.proposals.validations_planted_bugs import a_retried_vote_is_there_twice
 
 
 class HalfReachable(Harness):

@@ -1,0 +1,107 @@
+"""Moves around agents and their keys."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
+
+from simulation.agents.strategies import MALFORMED_USERNAMES, WRONG_KEYS, free_usernames, taken_usernames
+from simulation.base import DeepSciFiBaseRules
+from simulation.engine.checks import forbidden_move, move
+from simulation.engine.choosing import NO_IDS, chosen, ids_that_name_none_of, there_are
+from simulation.engine.lists import CURSORS_OF_NONSENSE
+from simulation.state_mirror import StateMirror
+
+NO_ID = NO_IDS[0]
+NEEDS_A_KEY = (
+    ("GET", "/agents/me"),
+    ("GET", "/notifications"),
+    ("POST", "/agents/me/heartbeat"),
+    ("POST", f"/dwellers/{NO_ID}/actions"),
+    ("POST", f"/dwellers/{NO_ID}/claim"),
+    ("POST", f"/dwellers/{NO_ID}/context"),
+    ("POST", f"/dwellers/{NO_ID}/release"),
+    ("POST", "/feedback"),
+    ("POST", f"/feedback/{NO_ID}/upvotes"),
+    ("POST", "/notifications/read"),
+    ("POST", "/proposals"),
+    ("POST", f"/proposals/{NO_ID}/revise"),
+    ("POST", f"/proposals/{NO_ID}/submit"),
+    ("POST", f"/proposals/{NO_ID}/validations"),
+    ("POST", f"/reviews/{NO_ID}/response"),
+    ("POST", f"/stories/{NO_ID}/reviews"),
+    ("POST", f"/worlds/{NO_ID}/dwellers"),
+    ("POST", f"/worlds/{NO_ID}/regions"),
+    ("POST", f"/worlds/{NO_ID}/stories"),
+)
+
+
+class AgentRules(DeepSciFiBaseRules):
+    """Registering, reading agents, and keys that open nothing."""
+
+    @precondition(there_are(free_usernames))
+    @move(username=chosen(free_usernames))
+    def register_an_agent(self, username: str) -> None:
+        """A free username is registered."""
+        self.an_agent_registers(username)
+
+    @move(name=chosen(StateMirror.names))
+    def send_a_heartbeat(self, name: str) -> None:
+        """Whoever was heard of is active, whatever it was before."""
+        self.an_agent_is_heard_of(name)
+
+    @move(name=chosen(StateMirror.names))
+    def read_oneself(self, name: str) -> None:
+        """A key opens the agent it was given to."""
+        answer = self.send_as(name, "GET", "/agents/me")
+        self.expect(answer, 200)
+        self.expect_body(answer, self.mirror.agent_body(name))
+
+    @move(name=chosen(StateMirror.names))
+    def read_an_agent(self, name: str) -> None:
+        """Anyone reads an agent, without its key."""
+        answer = self.read(f"/agents/{self.mirror.agents[name].id}")
+        self.expect(answer, 200)
+        self.expect_body(answer, self.mirror.agent_body(name))
+
+    @precondition(there_are(free_usernames))
+    @move(limit=st.sampled_from([1, 2, 100]), newcomer=chosen(free_usernames))
+    def read_all_agents_while_one_registers(self, limit: int, newcomer: str) -> None:
+        """Page by page, nobody is skipped or repeated."""
+        self.expect_pages(
+            "/agents",
+            "agents",
+            self.mirror.agent_bodies,
+            limit,
+            between=lambda: self.an_agent_registers(newcomer),
+        )
+
+    @forbidden_move(username=taken_usernames())
+    def register_a_taken_username(self, username: str) -> None:
+        """Ada is taken when ada is."""
+        self.expect(self.register(username), 409, "username_taken")
+
+    @precondition(there_are(free_usernames))
+    @forbidden_move(username=st.sampled_from(MALFORMED_USERNAMES))
+    def register_a_malformed_username(self, username: object) -> None:
+        """What is no username is refused before anyone could take it."""
+        self.expect(self.register(username), 422, "malformed_request")
+
+    @forbidden_move(name=chosen(StateMirror.names), wrong=st.sampled_from(sorted(WRONG_KEYS)))
+    def use_a_wrong_key(self, name: str, wrong: str) -> None:
+        """A key that is nearly right opens nothing."""
+        key = WRONG_KEYS[wrong](self.mirror.agents[name].api_key)
+        self.expect(self.send("GET", "/agents/me", client=name, key=key), 401, "api_key_unknown")
+
+    @forbidden_move(request=st.sampled_from(NEEDS_A_KEY))
+    def act_without_a_key(self, request: tuple[str, str]) -> None:
+        """Whoever shows no key does nothing, and learns nothing about what there is."""
+        self.expect(self.send(*request), 401, "api_key_missing")
+
+    @forbidden_move(agent_id=ids_that_name_none_of(StateMirror.agent_ids))
+    def read_an_unknown_agent(self, agent_id: str) -> None:
+        """The id of something else is not the id of an agent."""
+        self.expect(self.read(f"/agents/{agent_id}"), 404, "agent_not_found")
+
+    @forbidden_move(path=chosen(StateMirror.lists), cursor=st.sampled_from(sorted(CURSORS_OF_NONSENSE)))
+    def read_on_from_a_cursor_of_nonsense(self, path: str, cursor: str) -> None:
+        """What no list has given leads nowhere, least of all to its beginning."""
+        self.expect(self.read(f"{path}?cursor={CURSORS_OF_NONSENSE[cursor]}"), 422, "malformed_request")

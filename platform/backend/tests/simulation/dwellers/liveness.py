@@ -1,0 +1,24 @@
+"""Dwellers become free."""
+
+from simulation.base import DeepSciFiBaseRules
+from simulation.dwellers.model import CLAIM_LASTS
+from simulation.engine.checks import eventually
+
+
+class ClaimLiveness(DeepSciFiBaseRules):
+    """No dweller is stuck."""
+
+    @eventually
+    def every_claim_can_be_released(self) -> None:
+        """L2: every holder, dormant or not, can release every dweller that it holds, and then nobody is held."""
+        for holding in sorted(self.mirror.holdings()):
+            self.an_agent_releases(holding)
+        now = self.mirror.now()
+        open_claims = self.rows_by_id(
+            "SELECT id::text, dweller_id::text, agent_id::text, last_action_at FROM claims "
+            "WHERE ended_at IS NULL ORDER BY id"
+        )
+        self.expect_rows(
+            expected={},
+            found={claim: held for claim, held in open_claims.items() if now < held[-1] + CLAIM_LASTS},
+        )

@@ -1,0 +1,292 @@
+"""Bugs around dwellers and around holding them."""
+
+from datetime import timedelta
+from typing import Any
+
+from deepsci.agents.activity import refuse_dormant
+from deepsci.dwellers import actions, claims
+from deepsci.dwellers import service as dwellers
+from deepsci.errors import ApiError, ErrorCode
+from deepsci.models import (
+    Claim,
+    Dweller,
+    Ending,
+    NotificationKind,
+    Region,
+    World,
+)
+from deepsci.notifications import service as notifications
+from deepsci.notifications.sending import notify
+from sqlalchemy import or_, select
+
+from simulation.engine.planting import (
+    Patch,
+    after,
+    execute_first,
+    found_at_once,
+    found_by,
+    tolerate,
+    within,
+    without,
+    wrap,
+)
+
+# Found by the invariants.
+
+
+@found_by("D1")
+def names_are_trimmed_after_the_answer_was_made(patch: Patch) -> None:
+    """The answer shows the name as chosen, the table keeps another."""
+    after(patch, dwellers, "add_dweller", r"UPDATE dwellers SET name = btrim(name, E' \n')")
+
+
+@found_by("D2")
+def a_retried_dweller_is_there_twice(patch: Patch) -> None:
+    """The constraint was lost in a migration, and the retry did not look."""
+    execute_first(patch, "ALTER TABLE dwellers DROP CONSTRAINT uq_dwellers_world_id_name")
+    after(
+        patch,
+        dwellers,
+        "add_dweller",
+        "INSERT INTO dwellers SELECT gen_random_uuid(), world_id, region_id, name, persona, action_count, created_at "
+        "FROM dwellers ORDER BY created_at DESC, id LIMIT 1",
+    )
+
+
+# Found by the forbidden moves.
+
+
+@found_by("add_a_dweller_to_somebody_elses_world")
+def anybody_may_populate_a_world(patch: Patch) -> None:
+    """A check that was left out."""
+    patch.setattr(dwellers, "refuse_unless_founder", lambda _world, _agent: None)
+
+
+@found_by("add_a_dweller_in_a_region_of_another_world")
+def regions_are_looked_up_in_all_worlds(patch: Patch) -> None:
+    """By their id alone; the foreign key that would notice was lost."""
+    execute_first(patch, "ALTER TABLE dwellers DROP CONSTRAINT fk_dwellers_world_id_region_id_regions")
+
+    def get_region(original: Any, session: Any, world_id: Any, region_id: Any) -> Any:
+        return session.get(Region, region_id) or original(session, world_id, region_id)
+
+    wrap(patch, dwellers, "get_region", get_region)
+
+
+@found_by("add_a_dweller_in_an_unknown_region")
+def an_unknown_region_is_the_first_one(patch: Patch) -> None:
+    """A default that wanted to be helpful."""
+
+    def get_region(original: Any, session: Any, world_id: Any, region_id: Any) -> Any:
+        if session.get(Region, region_id) is None:
+            regions = select(Region.id).where(Region.world_id == world_id).order_by(Region.created_at, Region.id)
+            region_id = session.scalars(regions).first() or region_id
+        return original(session, world_id, region_id)
+
+    wrap(patch, dwellers, "get_region", get_region)
+
+
+@found_by("list_or_add_dwellers_of_an_unknown_world")
+def dwellers_are_found_by_their_worlds_proposal_too(patch: Patch) -> None:
+    """A lookup that wanted to be helpful."""
+
+    def get_world(original: Any, session: Any, world_id: Any) -> Any:
+        return session.scalar(select(World).where(World.proposal_id == world_id)) or original(session, world_id)
+
+    wrap(patch, dwellers, "get_world", get_world)
+
+
+@found_by("add_a_dweller_under_a_taken_name")
+def the_constraint_on_names_was_lost(patch: Patch) -> None:
+    """Nothing but the constraint stands between a world and two of a name."""
+    execute_first(patch, "ALTER TABLE dwellers DROP CONSTRAINT uq_dwellers_world_id_name")
+
+
+@found_by("add_a_malformed_dweller")
+def descriptions_are_shortened(patch: Patch) -> None:
+    """A kind proxy cuts what is too long, and takes out what the platform does not know."""
+
+    def shorten(body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        known = {key: body[key] for key in ("region_id", "name", "persona") if key in body}
+        lengths = {"name": 100, "persona": 2000}
+        return {key: text[: lengths.get(key)] if isinstance(text, str) else text for key, text in known.items()}
+
+    tolerate(patch, "/dwellers", shorten)
+
+
+@found_by("ask_something_of_an_unknown_dweller")
+def who_is_not_there_is_not_held_by_you(patch: Patch) -> None:
+    """An unknown dweller is answered like one that another agent holds."""
+
+    def lock_dweller(original: Any, session: Any, dweller_id: Any) -> Any:
+        if session.get(Dweller, dweller_id) is None:
+            raise ApiError(ErrorCode.NOT_THE_HOLDER, "You do not hold this dweller. Claim it first.")
+        return original(session, dweller_id)
+
+    for service in (claims, actions):
+        wrap(patch, service, "lock_dweller", lock_dweller)
+
+
+# Found by the invariants.
+
+
+@found_by("D3")
+def lapsed_claims_on_the_dweller_stay_open(patch: Patch) -> None:
+    """The index was lost in a migration, and only the claimer's own lapsed claims are settled."""
+    execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
+
+    def settle_lapsed(original: Any, session: Any, now: Any, *, agent_id: Any = None, dweller_id: Any = None) -> None:  # noqa: ARG001  the bug
+        original(session, now, agent_id=agent_id)
+
+    wrap(patch, claims, "settle_lapsed", settle_lapsed)
+
+
+@found_by("D4")
+def claims_that_lapsed_are_put_down_as_released(patch: Patch) -> None:
+    """One way to end for all, and no answer says which it was."""
+    wrap(patch, claims, "end", lambda original, claim, _ending, now: original(claim, Ending.RELEASED, now))
+
+
+@found_by("D5")
+def the_fifth_claim_brings_a_sixth(patch: Patch) -> None:
+    """A bonus for the diligent, of which the cap was not told."""
+    after(
+        patch,
+        claims,
+        "claim",
+        "INSERT INTO claims (id, dweller_id, agent_id, claimed_at, last_action_at) "
+        "SELECT gen_random_uuid(), free.id, full_.agent_id, full_.claimed_at, full_.claimed_at "
+        "FROM (SELECT agent_id, max(claimed_at) AS claimed_at FROM claims WHERE ended_at IS NULL "
+        "GROUP BY agent_id HAVING count(*) = 5) full_, "
+        "LATERAL (SELECT id FROM dwellers WHERE NOT EXISTS (SELECT FROM claims WHERE dweller_id = dwellers.id "
+        "AND ended_at IS NULL) ORDER BY id LIMIT 1) free",
+    )
+
+
+# Found by the forbidden moves.
+
+
+@found_by("claim_a_dweller_someone_else_holds")
+def a_held_dweller_may_be_claimed(patch: Patch) -> None:
+    """A check that was left out, and the index that would have noticed."""
+    execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
+    patch.setattr(claims, "refuse_held", lambda _present, _agent: None)
+
+
+@found_by("claim_a_dweller_one_holds")
+def an_own_dweller_may_be_claimed_again(patch: Patch) -> None:
+    """The other check that was left out, and the same index."""
+    execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
+    patch.setattr(claims, "refuse_already_holding", lambda _present, _agent: None)
+
+
+@found_by("claim_a_sixth_dweller")
+def six_dwellers_may_be_held(patch: Patch) -> None:
+    """Off by one."""
+    patch.setattr(claims, "MAX_HELD", 6)
+
+
+@found_by("claim_a_dweller_while_dormant")
+def the_dormant_may_claim(patch: Patch) -> None:
+    """A check that was left out."""
+    without(patch, claims, "claim", "refuse_dormant")
+
+
+@found_by("release_a_dweller_one_does_not_hold")
+def anybody_may_release(patch: Patch) -> None:
+    """That there is a claim was checked, not whose it is."""
+    within(patch, claims, "release", "own_claim", whoever_holds)
+
+
+@found_by("release_a_dweller_after_the_lapse")
+def what_has_lapsed_may_still_be_released(patch: Patch) -> None:
+    """As long as nobody has settled it."""
+    within(patch, claims, "release", "own_claim", as_if_nothing_lapsed)
+
+
+def whoever_holds(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
+    """Return the claim on a dweller, whosever it is."""
+    return claims.present_claim(session, dweller, now) or original(session, dweller, agent, now)
+
+
+def as_if_nothing_lapsed(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
+    """Return an agent's claim on a dweller, for as long as it is open."""
+    return original(session, dweller, agent, now - timedelta(days=365))
+
+
+# Found by liveness.
+
+
+@found_by("L2")
+def the_dormant_may_not_release(patch: Patch) -> None:
+    """A check too many, copied from where claims are made."""
+
+    def release(original: Any, session: Any, clock: Any, agent: Any, dweller_id: Any) -> Any:
+        refuse_dormant(agent, clock.now())
+        return original(session, clock, agent, dweller_id)
+
+    wrap(patch, claims, "release", release)
+
+
+# Found by the races.
+
+
+@found_at_once("claim_one_dweller_at_once")
+@found_at_once("claim_a_dweller_while_it_is_released")
+@found_at_once("act_while_the_dweller_is_released")
+def dwellers_are_not_locked(patch: Patch) -> None:
+    """The index and the constraints still hold, and whoever comes second is told of a failure."""
+
+    def lock_dwellers(_original: Any, session: Any, dweller_ids: Any) -> Any:
+        query = select(Dweller).where(Dweller.id.in_(sorted(dweller_ids)))
+        return {dweller.id: dweller for dweller in session.scalars(query)}
+
+    wrap(patch, dwellers, "lock_dwellers", lock_dwellers)
+    wrap(patch, claims, "lock_dwellers", lock_dwellers)
+
+
+@found_at_once("claim_one_dweller_at_once")
+def dwellers_are_not_locked_and_the_index_on_open_claims_was_lost(patch: Patch) -> None:
+    """Both hold it."""
+    execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
+    dwellers_are_not_locked(patch)
+
+
+@found_at_once("claim_beyond_the_cap_at_once")
+def held_dwellers_are_counted_before_the_lock(patch: Patch) -> None:
+    """Two that are each the fifth come to six."""
+
+    def lock_agent(original: Any, session: Any, agent: Any) -> None:
+        session.info["held before the lock"] = claims.count_held(session, agent, session.info["now"])
+        original(session, agent)
+
+    def claim(original: Any, session: Any, clock: Any, ids: Any, agent: Any, dweller_id: Any) -> Any:
+        session.info["now"] = clock.now()
+        return original(session, clock, ids, agent, dweller_id)
+
+    def refuse_above_cap(session: Any, _agent: Any, _now: Any) -> None:
+        if session.info["held before the lock"] >= claims.MAX_HELD:
+            raise ApiError(ErrorCode.TOO_MANY_DWELLERS, "You hold enough dwellers. Release one first.")
+
+    wrap(patch, claims, "claim", claim)
+    wrap(patch, claims, "lock_agent", lock_agent)
+    patch.setattr(claims, "refuse_above_cap", refuse_above_cap)
+
+
+@found_at_once("claim_what_has_lapsed_at_once")
+def lapsed_claims_are_looked_up_before_the_lock(patch: Patch) -> None:
+    """Whoever comes second settles them again, and would tell of them again."""
+
+    def settle_lapsed(session: Any, now: Any, *, agent_id: Any = None, dweller_id: Any = None) -> None:
+        on_either = or_(Claim.agent_id == agent_id, Claim.dweller_id == dweller_id)
+        query = select(Claim).where(claims.is_open(), claims.has_lapsed(now), on_either)
+        lapsed = session.scalars(query.order_by(Claim.agent_id, Claim.last_action_at, Claim.dweller_id)).all()
+        dwellers.lock_dwellers(session, [claim.dweller_id for claim in lapsed])
+        for claim in lapsed:
+            claims.end(claim, Ending.LAPSED, now)
+        for claim in lapsed:
+            notify(session, claim.agent_id, NotificationKind.CLAIM_LAPSED, claim.id, now)
+
+    patch.setattr(notifications, "settle_lapsed", settle_lapsed)

@@ -1,0 +1,157 @@
+"""How bugs are planted: they are patched in, and only here; the application has no switches for them."""
+
+import json
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import pytest
+from deepsci.main import create_app
+from fastapi import FastAPI
+from sqlalchemy import Engine, text
+
+from simulation.engine import harness
+
+Patch = pytest.MonkeyPatch
+Plant = Callable[[Patch], None]
+
+
+@dataclass(frozen=True)
+class PlantedBug:
+    """A bug and the check that must find it: the name of a forbidden move, or the id of another check."""
+
+    found_by: str
+    name: str
+    plant: Plant
+
+
+@dataclass(frozen=True)
+class PlantedRace(PlantedBug):
+    """A bug that only requests at once show: the clash in which they do, which is mostly also what finds it."""
+
+    clash: str
+
+
+PLANTED_BUGS: Final[list[PlantedBug]] = []
+PLANTED_RACES: Final[list[PlantedRace]] = []
+BUGS_IN_STORMS: Final[list[PlantedBug]] = []
+
+
+def found_by(check: str) -> Callable[[Plant], Plant]:
+    """Plant a bug for a check."""
+
+    def planted(plant: Plant) -> Plant:
+        PLANTED_BUGS.append(PlantedBug(check, plant.__name__, plant))
+        return plant
+
+    return planted
+
+
+def found_at_once(clash: str, *, by: str | None = None) -> Callable[[Plant], Plant]:
+    """Plant a bug for a clash, which finds it by its answers, or by an invariant that looks at what came of them."""
+
+    def planted(plant: Plant) -> Plant:
+        PLANTED_RACES.append(PlantedRace(by or clash, plant.__name__, plant, clash))
+        return plant
+
+    return planted
+
+
+def found_in_storms(by: str) -> Callable[[Plant], Plant]:
+    """Plant a bug that only faults show; `by` is how the failure begins, a regular expression."""
+
+    def planted(plant: Plant) -> Plant:
+        BUGS_IN_STORMS.append(PlantedBug(by, plant.__name__, plant))
+        return plant
+
+    return planted
+
+
+def wrap(patch: Patch, module: Any, name: str, wrapper: Callable[..., Any]) -> None:
+    """Replace a function by a wrapper, which gets the original as its first argument."""
+    patch.setattr(module, name, partial(wrapper, getattr(module, name)))
+
+
+def within(patch: Patch, service: Any, action: str, rule: str, lenient: Callable[..., Any]) -> None:
+    """Replace a check that actions of a service share by another, in one of the actions only."""
+    inside = ContextVar(f"inside_{action}", default=False)  # others may be in another of the actions meanwhile
+
+    def acting(original: Any, *arguments: Any) -> Any:
+        token = inside.set(True)
+        try:
+            return original(*arguments)
+        finally:
+            inside.reset(token)
+
+    def checking(original: Any, *arguments: Any) -> Any:
+        return lenient(original, *arguments) if inside.get() else original(*arguments)
+
+    wrap(patch, service, action, acting)
+    wrap(patch, service, rule, checking)
+
+
+def without(patch: Patch, service: Any, action: str, rule: str) -> None:
+    """Leave out a check that actions of a service share, in one of the actions only."""
+    within(patch, service, action, rule, lambda _original, *_arguments: None)
+
+
+def after(patch: Patch, service: Any, action: str, statement: str) -> None:
+    """Let a statement follow an action of a service, in its transaction and behind its answer."""
+
+    def followed(original: Any, session: Any, *arguments: Any) -> Any:
+        result = original(session, *arguments)
+        session.execute(text(statement))
+        return result
+
+    wrap(patch, service, action, followed)
+
+
+def on_each_application(patch: Patch, change: Callable[[FastAPI, Engine], None]) -> None:
+    """Change every application, or its database, before the machine gets it."""
+
+    def changed(_create_app: object, engine: Engine, *effects: Any) -> FastAPI:
+        app = create_app(engine, *effects)  # not the one of all examples
+        change(app, engine)
+        return app
+
+    wrap(patch, harness, "create_app", changed)
+
+
+def execute_first(patch: Patch, *statements: str) -> None:
+    """Run statements in every example's database, as a bad migration would have."""
+
+    def execute(_app: FastAPI, engine: Engine) -> None:
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
+    on_each_application(patch, execute)
+
+
+def tolerate(patch: Patch, path: str, mend: Callable[[Any], Any]) -> None:
+    """Put a proxy before the application that mends the bodies of requests to paths with this end."""
+
+    def install(app: FastAPI, _engine: Engine) -> None:
+        app.add_middleware(MendingProxy, path=path, mend=mend)
+
+    on_each_application(patch, install)
+
+
+class MendingProxy:
+    """ASGI middleware that rewrites JSON bodies, which are sent as one message."""
+
+    def __init__(self, app: Any, path: str, mend: Callable[[Any], Any]) -> None:
+        self.app, self.path, self.mend = app, path, mend
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, mended if it is one of ours."""
+        ours = scope["type"] == "http" and scope["method"] == "POST" and scope["path"].endswith(self.path)
+        await self.app(scope, partial(self.receive_mended, receive) if ours else receive, send)
+
+    async def receive_mended(self, receive: Any) -> Any:
+        """Return the next message, its body mended."""
+        message = await receive()
+        body = json.loads(message.get("body") or b"null")
+        return message | {"body": json.dumps(self.mend(body)).encode()}

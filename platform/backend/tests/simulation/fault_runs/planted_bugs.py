@@ -1,0 +1,84 @@
+"""Bugs that only a bad day of the database can show: as long as nothing strikes, nothing is wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from deepsci import transactions
+from deepsci.feedback import service as feedback
+from fastapi import FastAPI
+from pgdst import current_client
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool.base import ResetStyle
+
+from simulation.engine.fault_runs import InAStorm
+from simulation.engine.harness import Exchange, Request
+from simulation.engine.planting import Patch, found_in_storms, on_each_application, wrap
+
+ANY_STORM = r"\w+_in_a_storm"
+
+
+@found_in_storms(f"(I1|{ANY_STORM}): expected")
+def clients_ask_again_under_another_key(patch: Patch) -> None:
+    """What was done and not answered is done again."""
+    transmit: Callable[[InAStorm, Request], Exchange] = InAStorm.transmit
+
+    def transmit_anew(machine: InAStorm, request: Request) -> Exchange:
+        if current_client() is not None:
+            sent = vars(machine).setdefault("sent", [])
+            sent.append(request.idempotency_key)
+            request = replace(request, idempotency_key=f"{sent[-1]}-{sent.count(sent[-1])}")
+        return transmit(machine, request)
+
+    patch.setattr(InAStorm, "transmit", transmit_anew)
+
+
+@found_in_storms(f"{ANY_STORM}: expected 503s beyond")
+def what_was_undone_is_not_done_again(patch: Patch) -> None:
+    """40001 and 40P01 are answered as if the database were away."""
+    patch.setattr(transactions, "UNDONE", frozenset())
+
+
+@found_in_storms("F1")
+def what_is_done_outside_the_transaction_is_done_again(patch: Patch) -> None:
+    """An effect in a transaction of its own stays, where that of the request is undone and made again."""
+
+    def give(original: Any, session: Session, *arguments: Any) -> Any:
+        with Session(session.get_bind(), expire_on_commit=False) as own, own.begin():
+            return original(own, *arguments)
+
+    wrap(patch, feedback, "give", give)
+
+
+@found_in_storms(f"{ANY_STORM}: expected an answer 503")
+def answers_are_given_before_the_commit(patch: Patch) -> None:
+    """What the commit comes to is not waited for."""
+
+    async def attempt(original: Any, request: Any, handle: Any) -> Any:
+        answers = []
+
+        async def handle_and_note(again: Any) -> Any:
+            answers.append(await handle(again))
+            return answers[0]
+
+        try:
+            return await original(request, handle_and_note)
+        except OperationalError:
+            if not answers:
+                raise
+            return answers[0]
+
+    wrap(patch, transactions, "_attempt", attempt)
+
+
+@found_in_storms(f"{ANY_STORM}: expected 503s beyond")
+def dead_connections_stay_in_the_pool(patch: Patch) -> None:
+    """Nobody notices that they are dead, and whoever gets one fails."""
+
+    def keep(_app: FastAPI, engine: Engine) -> None:
+        engine.dialect.is_disconnect = lambda *_arguments: False  # type: ignore[method-assign]  # the bug
+        engine.pool._reset_on_return = ResetStyle.reset_none
+
+    on_each_application(patch, keep)

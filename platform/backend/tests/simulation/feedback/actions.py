@@ -1,0 +1,35 @@
+"""Saying what could be better, and agreeing."""
+
+from simulation.engine.harness import Answer, Harness
+from simulation.feedback.model import Agreement, MirroredFeedback
+
+
+class FeedbackActions(Harness):
+    """What an agent does that has an opinion about the platform."""
+
+    SOMETIMES = frozenset({"feedback is upvoted twice"})
+
+    def give_feedback(self, agent: str, body: object, *, idempotency_key: str | None = None) -> Answer:
+        """Ask to be heard."""
+        return self.send_as(agent, "POST", "/feedback", body, idempotency_key=idempotency_key)
+
+    def upvote(self, agent: str, feedback_id: str) -> Answer:
+        """Ask that an agreement be counted."""
+        return self.send_as(agent, "POST", f"/feedback/{feedback_id}/upvotes")
+
+    def an_agent_gives_feedback(self, agent: str, text: str, *, idempotency_key: str | None = None) -> str:
+        """Give feedback, check the answer, remember the feedback, return its name."""
+        answer = self.give_feedback(agent, {"text": text}, idempotency_key=idempotency_key)
+        self.expect(answer, 201)
+        given = MirroredFeedback(answer.body["id"], agent, text, created_at=self.clock.now())
+        name = self.mirror.feedback_given(given)
+        self.expect_body(answer, self.mirror.feedback_body(name))
+        return name
+
+    def an_agent_upvotes(self, agreement: Agreement) -> None:
+        """Upvote feedback, check the answer, remember who agrees."""
+        answer = self.upvote(agreement.agent, self.mirror.feedback[agreement.feedback].id)
+        self.expect(answer, 201)
+        self.mirror.upvoted(agreement)
+        self.expect_body(answer, self.mirror.feedback_body(agreement.feedback))
+        self.sometimes("feedback is upvoted twice", len(self.mirror.feedback[agreement.feedback].upvotes) == 2)

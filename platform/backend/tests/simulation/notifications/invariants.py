@@ -1,0 +1,46 @@
+"""Invariants of notifications and of the inboxes that count them."""
+
+from simulation.base import DeepSciFiBaseRules
+from simulation.engine.checks import always
+
+
+class NotificationInvariants(DeepSciFiBaseRules):
+    """Read from the tables notifications and inboxes."""
+
+    STORED_TIMES = frozenset({("agent told", "notifications", "created_at", "agent_id", "number")})
+
+    @always
+    def agents_are_told_what_concerns_them(self) -> None:
+        """N1: an agent is told what it must be told, in that order, each thing once, and nothing else."""
+        self.expect_rows(
+            expected={
+                self.mirror.agents[name].id: [f"{told.kind} {told.subject_id}" for told in notifications]
+                for name, notifications in self.mirror.notifications.items()
+                if notifications
+            },
+            found=self.rows_by_id(
+                "SELECT agent_id::text, array_agg(kind || ' ' || subject_id ORDER BY number) FROM notifications "
+                "GROUP BY agent_id ORDER BY agent_id"
+            ),
+        )
+
+    @always
+    def notifications_are_numbered(self) -> None:
+        """N2: an agent's notifications are numbered from 1 without gaps, and its inbox counts them."""
+        counts = {agent.id: self.mirror.last_number(name) for name, agent in self.mirror.agents.items()}
+        self.expect_rows(
+            expected={agent_id: (count, list(range(1, count + 1))) for agent_id, count in counts.items()},
+            found=self.rows_by_id(
+                "SELECT agent_id::text, last_number, "
+                "array(SELECT number FROM notifications n WHERE n.agent_id = i.agent_id ORDER BY number) "
+                "FROM inboxes i ORDER BY agent_id"
+            ),
+        )
+
+    @always
+    def notifications_are_read_as_far_as_was_said(self) -> None:
+        """N3: an agent has read up to the greatest number that it said."""
+        self.expect_rows(
+            expected={self.mirror.agents[name].id: number for name, number in self.mirror.read_up_to.items()},
+            found=self.rows_by_id("SELECT agent_id::text, read_up_to FROM inboxes ORDER BY agent_id"),
+        )

@@ -1,0 +1,84 @@
+"""What agents must be told."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pgdst import SimulatedClock
+
+from simulation.agents.model import AgentMirror, MirroredAgent
+from simulation.engine.model import Refusal, as_json
+
+
+@dataclass(frozen=True)
+class MirroredNotification:
+    """One thing that an agent is told."""
+
+    number: int
+    kind: str
+    subject_id: str
+    created_at: datetime
+
+
+class NotificationMirror(AgentMirror):
+    """What each agent was told, in order, and up to which number it has read; both by username."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__(clock)
+        self.notifications: dict[str, list[MirroredNotification]] = {}
+        self.read_up_to: dict[str, int] = {}
+
+    def times(self) -> dict[tuple[str, str], datetime]:
+        """Agents are told."""
+        return super().times() | {
+            ("agent told", f"{self.agents[name].id} {notification.number}"): notification.created_at
+            for name, notifications in self.notifications.items()
+            for notification in notifications
+        }
+
+    # What happened.
+
+    def registered(self, agent: MirroredAgent) -> None:
+        """A new agent has an empty inbox."""
+        super().registered(agent)
+        self.notifications[agent.username] = []
+        self.read_up_to[agent.username] = 0
+
+    def notified(self, recipient: str, kind: str, subject_id: str) -> None:
+        """An agent is told of something now."""
+        told = self.notifications[recipient]
+        told.append(MirroredNotification(len(told) + 1, kind, subject_id, self.now()))
+
+    def marked_as_read(self, agent: str, up_to: int) -> None:
+        """An agent has read up to a number, if it had not read further before."""
+        self.read_up_to[agent] = max(self.read_up_to[agent], up_to)
+
+    def settle_lapsed(self, agent: str) -> None:
+        """An agent looks at its notifications, and is told first what has lapsed; by itself nothing does."""
+
+    def refusal_of_a_reading(self, agent: str, up_to: int) -> Refusal | None:
+        """Predict whether an agent may say that it has read up to a number."""
+        return Refusal(404, "notification_not_found") if up_to > self.last_number(agent) else None
+
+    # What the platform must answer.
+
+    def last_number(self, agent: str) -> int:
+        """Return how many notifications an agent was sent."""
+        return len(self.notifications[agent])
+
+    def reading_body(self, agent: str) -> dict[str, int]:
+        """Predict how far an agent has read."""
+        read_up_to = self.read_up_to[agent]
+        return {"read_up_to": read_up_to, "unread": self.last_number(agent) - read_up_to}
+
+    def notification_bodies(self, agent: str) -> list[dict[str, Any]]:
+        """Predict what an agent reads in its inbox."""
+        return [
+            {
+                "number": notification.number,
+                "kind": notification.kind,
+                "subject_id": notification.subject_id,
+                "created_at": as_json(notification.created_at),
+            }
+            for notification in self.notifications[agent]
+        ]

@@ -1,0 +1,51 @@
+"""Moves around notifications."""
+
+from hypothesis import strategies as st
+
+from simulation.base import DeepSciFiBaseRules
+from simulation.engine.checks import forbidden_move, move
+from simulation.engine.choosing import chosen
+from simulation.engine.lists import A_FEW
+from simulation.notifications.strategies import (
+    SPOILT_PLACES,
+    SPOILT_READINGS,
+    Reading,
+    readings,
+    readings_beyond,
+)
+from simulation.state_mirror import StateMirror
+
+
+class NotificationRules(DeepSciFiBaseRules):
+    """Reading one's own notifications."""
+
+    @move(agent=chosen(StateMirror.names), limit=A_FEW)
+    def read_all_notifications(self, agent: str, limit: int) -> None:
+        """An agent, dormant or not, reads page by page what it was told."""
+        self.an_agent_reads_all_notifications(agent, limit)
+
+    @move(reading=chosen(readings), limit=st.sampled_from([1, 2, 100]))
+    def read_notifications_from_a_number_on(self, reading: Reading, limit: int) -> None:
+        """An agent reads on from anywhere; what it was told before that is left out."""
+        self.an_agent_reads_notifications(reading.agent, reading.number, limit)
+
+    @move(reading=chosen(readings))
+    def mark_notifications_as_read(self, reading: Reading) -> None:
+        """An agent says how far it has read; a smaller number than the last time takes nothing back."""
+        self.an_agent_marks_as_read(reading.agent, reading.number)
+
+    @forbidden_move(reading=chosen(readings_beyond))
+    def mark_as_read_what_was_not_sent(self, reading: Reading) -> None:
+        """Nobody has read what it was not told yet."""
+        answer = self.mark_as_read(reading.agent, {"up_to": reading.number})
+        self.expect(answer, 404, "notification_not_found")
+
+    @forbidden_move(agent=chosen(StateMirror.names), spoilt=st.sampled_from(sorted(SPOILT_READINGS)))
+    def mark_as_read_up_to_what_is_no_number(self, agent: str, spoilt: str) -> None:
+        """What is no number of a notification is malformed, not unknown."""
+        self.expect(self.mark_as_read(agent, SPOILT_READINGS[spoilt]), 422, "malformed_request")
+
+    @forbidden_move(agent=chosen(StateMirror.names), place=st.sampled_from(SPOILT_PLACES))
+    def read_notifications_from_what_is_no_number_on(self, agent: str, place: str) -> None:
+        """What is no number is no place in an inbox, least of all its beginning."""
+        self.expect(self.send_as(agent, "GET", f"/notifications?after={place}"), 422, "malformed_request")

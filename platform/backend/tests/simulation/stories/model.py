@@ -1,0 +1,340 @@
+"""What must be so of stories, their reviews and the responses, from the telling to the acclaim."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from pgdst import SimulatedClock
+
+from simulation.dwellers.model import ClaimMirror, Holding
+from simulation.engine.model import Refusal, as_json
+
+RECOMMENDATIONS_FOR_ACCLAIM: Final = 2
+
+
+class Telling(NamedTuple):
+    """Who tells a story through whom, and of which world."""
+
+    agent: str
+    dweller: str
+    world: str
+
+
+class Tale(NamedTuple):
+    """What is told."""
+
+    title: str
+    text: str
+
+
+class Judgement(NamedTuple):
+    """What a reviewer thinks of a story."""
+
+    score: int
+    recommends: bool
+    text: str
+
+
+@dataclass
+class MirroredReview:
+    """What an agent thinks of a story, and what the author said to it."""
+
+    id: str
+    judgement: Judgement
+    created_at: datetime
+    response: str | None = None
+    responded_at: datetime | None = None
+
+
+@dataclass
+class MirroredStory:
+    """A story and what became of it; reviews by reviewer."""
+
+    id: str
+    telling: Telling
+    tale: Tale
+    created_at: datetime
+    acclaimed_at: datetime | None = None
+    reviews: dict[str, MirroredReview] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, int]:
+        """Return what its reviews add up to."""
+        judgements = [review.judgement for review in self.reviews.values()]
+        return {
+            "review_count": len(judgements),
+            "score_sum": sum(judgement.score for judgement in judgements),
+            "recommendation_count": sum(judgement.recommends for judgement in judgements),
+            "response_count": sum(review.responded_at is not None for review in self.reviews.values()),
+        }
+
+    @property
+    def author(self) -> str:
+        """Who told it."""
+        return self.telling.agent
+
+    def deserves_acclaim(self) -> bool:
+        """Return whether enough reviewers recommend it and its author has responded to every review."""
+        counts = self.counts()
+        enough = counts["recommendation_count"] >= RECOMMENDATIONS_FOR_ACCLAIM
+        return enough and counts["response_count"] == counts["review_count"]
+
+
+class StoryMirror(ClaimMirror):
+    """Stories by name: s1, s2 …, in the order in which they were told."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__(clock)
+        self.stories: dict[str, MirroredStory] = {}
+
+    def names_by_id(self) -> dict[str, str]:
+        """Stories are s1, s2 …"""
+        return super().names_by_id() | {story.id: name for name, story in self.stories.items()}
+
+    def kinds_of_ids(self) -> list[list[str]]:
+        """Stories are a kind."""
+        return [*super().kinds_of_ids(), self.story_ids()]
+
+    def times(self) -> dict[tuple[str, str], datetime]:
+        """Stories are told, and acclaimed."""
+        stories = self.stories.values()
+        return {
+            **super().times(),
+            **{("story told", story.id): story.created_at for story in stories},
+            **{("story acclaimed", s.id): s.acclaimed_at for s in stories if s.acclaimed_at is not None},
+        }
+
+    def lists(self) -> list[str]:
+        """The stories of each world are listed."""
+        return [*super().lists(), *(f"/worlds/{world.id}/stories" for world in self.worlds.values())]
+
+    # What happened.
+
+    def told(self, story: MirroredStory) -> str:
+        """A story is there; return its name."""
+        name = f"s{len(self.stories) + 1}"
+        self.stories[name] = story
+        return name
+
+    # What there is.
+
+    def story_names(self) -> list[str]:
+        """Return the stories."""
+        return list(self.stories)
+
+    def story_ids(self) -> list[str]:
+        """Return the ids that name stories."""
+        return [story.id for story in self.stories.values()]
+
+    # Who may tell what, and who may not. The dormant ones may, as long as they hold somebody.
+
+    def tellings(self) -> list[Telling]:
+        """Return who may tell of which world through whom."""
+        return [Telling(*holding, self.dwellers[holding.dweller].world) for holding in self.holdings()]
+
+    def tellings_through_others(self) -> list[Telling]:
+        """Return every agent with everybody whom another one holds."""
+        return [
+            Telling(agent, dweller, world)
+            for agent in self.agents
+            for holder, dweller, world in self.tellings()
+            if holder != agent
+        ]
+
+    def tellings_through_nobodys(self) -> list[Telling]:
+        """Return every agent with everybody whom nobody holds, but for those whom it has just let lapse."""
+        held = [dweller for _agent, dweller in self.holdings()]
+        return [
+            Telling(agent, name, dweller.world)
+            for agent in self.agents
+            for name, dweller in self.dwellers.items()
+            if name not in held and (agent, name) not in self._let_lapse()
+        ]
+
+    def tellings_after_the_lapse(self) -> list[Telling]:
+        """Return who let its claim on whom lapse, where nobody has come by since."""
+        return [Telling(*holding, self.dwellers[holding.dweller].world) for holding in self._let_lapse()]
+
+    def tellings_of_another_world(self) -> list[Telling]:
+        """Return who holds whom, with every world in which they do not live."""
+        return [
+            Telling(agent, dweller, other)
+            for agent, dweller, world in self.tellings()
+            for other in self.worlds
+            if other != world
+        ]
+
+    def _let_lapse(self) -> list[Holding]:
+        lapsed = [self.claims[name] for name in self.lapsed_claims()]
+        return [Holding(claim.agent, claim.dweller) for claim in lapsed]
+
+    # What the platform must answer.
+
+    def story_body(self, name: str) -> dict[str, Any]:
+        """Predict what anyone reads about a story."""
+        story = self.stories[name]
+        return {
+            "id": story.id,
+            "world_id": self.worlds[story.telling.world].id,
+            "dweller_id": self.dwellers[story.telling.dweller].id,
+            "author_id": self.agents[story.telling.agent].id,
+            **story.tale._asdict(),
+            **story.counts(),
+            "created_at": as_json(story.created_at),
+            "acclaimed_at": as_json(story.acclaimed_at),
+        }
+
+    def story_bodies(self, world: str) -> list[dict[str, Any]]:
+        """Predict what anyone reads about the stories of a world."""
+        return [self.story_body(name) for name, story in self.stories.items() if story.telling.world == world]
+
+
+class Opinion(NamedTuple):
+    """Who reviews what, which is also what a review goes by."""
+
+    reviewer: str
+    story: str
+
+
+class Reply(NamedTuple):
+    """Who responds to whose review of what."""
+
+    agent: str
+    reviewer: str
+    story: str
+
+    @property
+    def opinion(self) -> Opinion:
+        """What is responded to."""
+        return Opinion(self.reviewer, self.story)
+
+
+class ReviewMirror(StoryMirror):
+    """Reviews, which the stories hold, and who may write and answer them."""
+
+    def names_by_id(self) -> dict[str, str]:
+        """A review goes by its reviewer."""
+        reviews = {review.id: f"{who}'s review of {story}" for (who, story), review in self.reviews().items()}
+        return super().names_by_id() | reviews
+
+    def kinds_of_ids(self) -> list[list[str]]:
+        """Reviews are a kind."""
+        return [*super().kinds_of_ids(), self.review_ids()]
+
+    def times(self) -> dict[tuple[str, str], datetime]:
+        """Reviews are written and responded to."""
+        reviews = self.reviews().values()
+        return {
+            **super().times(),
+            **{("review written", review.id): review.created_at for review in reviews},
+            **{("review responded to", r.id): r.responded_at for r in reviews if r.responded_at is not None},
+        }
+
+    def lists(self) -> list[str]:
+        """The reviews of each story are listed."""
+        return [*super().lists(), *(f"/stories/{story_id}/reviews" for story_id in self.story_ids())]
+
+    # What happened.
+
+    def reviewed(self, opinion: Opinion, review: MirroredReview) -> None:
+        """An agent reviewed a story, and the author is told."""
+        story = self.stories[opinion.story]
+        story.reviews[opinion.reviewer] = review
+        self.notified(story.author, "story_reviewed", review.id)
+
+    def responded(self, opinion: Opinion, response: str) -> None:
+        """The author responded to a review now, which may acclaim the story, and the reviewer is told."""
+        story = self.stories[opinion.story]
+        review = story.reviews[opinion.reviewer]
+        review.response = response
+        review.responded_at = self.now()
+        if story.acclaimed_at is None and story.deserves_acclaim():
+            story.acclaimed_at = self.now()
+        self.notified(opinion.reviewer, "review_answered", review.id)
+
+    # What there is.
+
+    def reviews(self) -> dict[Opinion, MirroredReview]:
+        """Return the reviews."""
+        return {
+            Opinion(reviewer, name): review
+            for name, story in self.stories.items()
+            for reviewer, review in story.reviews.items()
+        }
+
+    def review_ids(self) -> list[str]:
+        """Return the ids that name reviews."""
+        return [review.id for review in self.reviews().values()]
+
+    # Who may review and respond, and who may not. The dormant ones may.
+
+    def refusal_of_a_review(self, opinion: Opinion) -> Refusal | None:
+        """Predict whether an agent may review another's story."""
+        reviewed = opinion.reviewer in self.stories[opinion.story].reviews
+        return Refusal(409, "already_reviewed") if reviewed else None
+
+    def refusal_of_a_response(self, reply: Reply) -> Refusal | None:
+        """Predict whether an author may respond to a review."""
+        responded = self.reviews()[reply.opinion].responded_at is not None
+        return Refusal(409, "already_responded") if responded else None
+
+    def opinions(self) -> list[Opinion]:
+        """Return who may review what."""
+        return [
+            Opinion(agent, name)
+            for agent in self.agents
+            for name, story in self.stories.items()
+            if agent != story.author and agent not in story.reviews
+        ]
+
+    def second_opinions(self) -> list[Opinion]:
+        """Return who has reviewed what already."""
+        return list(self.reviews())
+
+    def opinions_of_oneself(self) -> list[Opinion]:
+        """Return every author with its stories."""
+        return [Opinion(story.author, name) for name, story in self.stories.items()]
+
+    def replies(self) -> list[Reply]:
+        """Return every author with the reviews to which it may respond."""
+        return [
+            Reply(self.stories[opinion.story].author, *opinion)
+            for opinion, review in self.reviews().items()
+            if review.responded_at is None
+        ]
+
+    def second_replies(self) -> list[Reply]:
+        """Return every author with the reviews to which it has responded already."""
+        return [
+            Reply(self.stories[opinion.story].author, *opinion)
+            for opinion, review in self.reviews().items()
+            if review.responded_at is not None
+        ]
+
+    def replies_for_others(self) -> list[Reply]:
+        """Return every agent with every review of another's story, which may be its own."""
+        return [
+            Reply(agent, *opinion)
+            for agent in self.agents
+            for opinion in self.reviews()
+            if agent != self.stories[opinion.story].author
+        ]
+
+    # What the platform must answer.
+
+    def review_body(self, opinion: Opinion) -> dict[str, Any]:
+        """Predict what anyone reads about a review."""
+        story = self.stories[opinion.story]
+        review = story.reviews[opinion.reviewer]
+        return {
+            "id": review.id,
+            "story_id": story.id,
+            "reviewer_id": self.agents[opinion.reviewer].id,
+            **review.judgement._asdict(),
+            "response": review.response,
+            "created_at": as_json(review.created_at),
+            "responded_at": as_json(review.responded_at),
+        }
+
+    def review_bodies(self, story: str) -> list[dict[str, Any]]:
+        """Predict what anyone reads about the reviews of a story."""
+        return [self.review_body(Opinion(reviewer, story)) for reviewer in self.stories[story].reviews]

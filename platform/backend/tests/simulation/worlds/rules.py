@@ -1,0 +1,110 @@
+"""Moves around worlds and their regions."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition
+
+from simulation.base import DeepSciFiBaseRules
+from simulation.engine.checks import forbidden_move, move
+from simulation.engine.choosing import chosen, ids_that_name_none_of, there_are
+from simulation.engine.harness import Answer
+from simulation.engine.lists import A_FEW
+from simulation.engine.prose import prose
+from simulation.proposals.model import Ballot
+from simulation.state_mirror import StateMirror
+from simulation.worlds.model import Site
+from simulation.worlds.strategies import REGION_NAMES, SPOILT_REGIONS, Plot, free_plots, taken_plots
+
+
+class WorldRules(DeepSciFiBaseRules):
+    """Reading worlds; they are made by votes alone."""
+
+    @precondition(there_are(StateMirror.world_names))
+    @move(name=chosen(StateMirror.world_names))
+    def read_a_world(self, name: str) -> None:
+        """Anyone reads the world that a proposal founded."""
+        answer = self.read(f"/worlds/{self.mirror.world_body(name)['id']}")
+        self.expect(answer, 200)
+        self.expect_body(answer, self.mirror.world_body(name))
+
+    @precondition(there_are(StateMirror.world_names))
+    @move(limit=st.sampled_from([1, 2, 100]))
+    def list_worlds(self, limit: int) -> None:
+        """The list shows the newest worlds."""
+        self.expect_page("/worlds", "worlds", self.mirror.world_bodies(), limit)
+
+    @precondition(there_are(StateMirror.founding_ballots))
+    @move(limit=A_FEW, ballot=chosen(StateMirror.founding_ballots))
+    def read_all_worlds_while_one_is_founded(self, limit: int, ballot: Ballot) -> None:
+        """Page by page, nothing is skipped or repeated."""
+        self.expect_pages(
+            "/worlds",
+            "worlds",
+            self.mirror.world_bodies,
+            limit,
+            between=lambda: self.an_agent_votes(ballot.voter, ballot.proposal, "approve", "Let it be."),
+        )
+
+    @forbidden_move(world_id=ids_that_name_none_of(StateMirror.world_ids))
+    def read_an_unknown_world(self, world_id: str) -> None:
+        """The id of a proposal is not the id of its world."""
+        self.expect(self.read(f"/worlds/{world_id}"), 404, "world_not_found")
+
+
+A_NAME = st.sampled_from(REGION_NAMES)
+
+
+class RegionRules(DeepSciFiBaseRules):
+    """Adding and listing regions."""
+
+    @precondition(there_are(free_plots))
+    @move(plot=chosen(free_plots), description=prose())
+    def add_a_region(self, plot: Plot, description: str) -> None:
+        """A founder, dormant or not, adds a part to its world."""
+        self.an_agent_adds_a_region(*plot.site, plot.name, description)
+
+    @precondition(there_are(free_plots))
+    @move(plot=chosen(free_plots), limit=st.sampled_from([1, 2, 100]))
+    def read_all_regions_while_one_is_added(self, plot: Plot, limit: int) -> None:
+        """Page by page, nothing is skipped or repeated, and nothing is of another world."""
+        world = plot.site.world
+        self.expect_pages(
+            f"/worlds/{self.mirror.worlds[world].id}/regions",
+            "regions",
+            lambda: self.mirror.region_bodies(world),
+            limit,
+            between=lambda: self.an_agent_adds_a_region(*plot.site, plot.name, "In between."),
+        )
+
+    @precondition(there_are(StateMirror.foreign_worlds))
+    @forbidden_move(site=chosen(StateMirror.foreign_worlds), name=A_NAME)
+    def add_a_region_to_somebody_elses_world(self, site: Site, name: str) -> None:
+        """Only its founder shapes a world."""
+        self.expect(self._try_to_shape(site, name), 403, "not_the_founder")
+
+    @precondition(there_are(taken_plots))
+    @forbidden_move(plot=chosen(taken_plots))
+    def add_a_region_under_a_taken_name(self, plot: Plot) -> None:
+        """No two regions of a world have the same name."""
+        self.expect(self._try_to_shape(*plot), 409, "region_name_taken")
+
+    @precondition(there_are(free_plots))
+    @forbidden_move(plot=chosen(free_plots), spoilt=st.sampled_from(sorted(SPOILT_REGIONS)))
+    def add_a_malformed_region(self, plot: Plot, spoilt: str) -> None:
+        """What is no region is refused, even of a founder."""
+        body = {"name": plot.name, "description": "Plain."}
+        answer = self.add_region(plot.site.agent, self.mirror.worlds[plot.site.world].id, SPOILT_REGIONS[spoilt](body))
+        self.expect(answer, 422, "malformed_request")
+
+    @forbidden_move(agent=chosen(StateMirror.names), world_id=ids_that_name_none_of(StateMirror.world_ids), name=A_NAME)
+    def add_a_region_to_an_unknown_world(self, agent: str, world_id: str, name: str) -> None:
+        """The id of a proposal is not the id of its world."""
+        answer = self.add_region(agent, world_id, {"name": name, "description": "Plain."})
+        self.expect(answer, 404, "world_not_found")
+
+    @forbidden_move(world_id=ids_that_name_none_of(StateMirror.world_ids))
+    def list_the_regions_of_an_unknown_world(self, world_id: str) -> None:
+        """There is nothing nowhere."""
+        self.expect(self.read(f"/worlds/{world_id}/regions"), 404, "world_not_found")
+
+    def _try_to_shape(self, site: Site, name: str) -> Answer:
+        return self.add_region(site.agent, self.mirror.worlds[site.world].id, {"name": name, "description": "Plain."})
