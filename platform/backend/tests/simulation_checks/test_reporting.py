@@ -10,10 +10,10 @@ from pgdst import Backends, Trace
 from pgdst.simulation.examples import limit_shrinking
 from simulation.agents.planted_bugs import no_key_is_the_first_agents_key
 from simulation.engine import profiles
-from simulation.engine.checks import clashes_of, eventually, move
+from simulation.engine.checks import eventually, move
 from simulation.engine.harness import Answer, CleanDatabases, Harness, Run
 from simulation.engine.profiles import declare, run_machine, settings_of
-from simulation.machine import DeepSciFi
+from simulation.machine import KINDS, DeepSciFi, machine_of
 from simulation.proposals.validations_planted_bugs import a_retried_vote_is_there_twice
 
 
@@ -35,8 +35,8 @@ class HalfReachable(Harness):
 
 
 UNREACHED = ["do_the_impossible", "it is night"]
-# Without clashes, which take long to be made smaller.
-ONE_AFTER_THE_OTHER = type("DeepSciFi", (DeepSciFi,), dict.fromkeys(clashes_of(DeepSciFi)))
+# Without races, which take long to be made smaller.
+ONE_AFTER_THE_OTHER = machine_of("DeepSciFi", *KINDS - {"race"})
 SHORT = settings(settings_of(), max_examples=2, stateful_step_count=2)
 
 
@@ -51,12 +51,12 @@ def test_what_was_never_reached_is_named(clean_databases: CleanDatabases, pgdst_
 def test_a_run_may_go_on_for_what_chance_left_out_but_not_without_end() -> None:
     """The profile's budget in shards, and three extensions; as many examples as were asked for have none."""
     default = profiles.PROFILES["default"]
-    whole, *extensions = profiles.examples_of_shards(default, None, in_storms=False)
+    whole, *extensions = profiles.examples_of_shards(default, None, under_faults=False)
     assert [profiles.EXAMPLES_A_SHARD] * 20 == whole
     assert [profiles.EXAMPLES_AN_EXTENSION] * profiles.MOST_EXTENSIONS == [sum(counts) for counts in extensions]
-    assert [[4, 4, 2]] == profiles.examples_of_shards(default, 10, in_storms=False)
-    assert [[4, 1]] == profiles.examples_of_shards(default, 10, in_storms=True)
-    assert [[4, 4, 4]] == profiles.examples_of_shards(profiles.PROFILES["quick"], None, in_storms=False)
+    assert [[4, 4, 2]] == profiles.examples_of_shards(default, 10, under_faults=False)
+    assert [[4, 1]] == profiles.examples_of_shards(default, 10, under_faults=True)
+    assert [[4, 4, 4]] == profiles.examples_of_shards(profiles.PROFILES["quick"], None, under_faults=False)
 
 
 def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(

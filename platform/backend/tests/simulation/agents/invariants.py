@@ -2,11 +2,11 @@
 
 import hashlib
 
-from simulation.base import DeepSciFiBaseRules
+from simulation.agents.actions import AgentActions
 from simulation.engine.checks import always
 
 
-class AgentInvariants(DeepSciFiBaseRules):
+class AgentInvariants(AgentActions):
     """Read from the table agents."""
 
     STORED_TIMES = frozenset(
@@ -17,7 +17,7 @@ class AgentInvariants(DeepSciFiBaseRules):
     def agents_are_those_that_registered(self) -> None:
         """A1: the agents are exactly those that registered, under the usernames they chose."""
         self.expect_rows(
-            expected={agent.id: agent.username for agent in self.mirror.agents.values()},
+            expected={agent.id: agent.username for agent in self.model.agents.values()},
             found=self.rows_by_id("SELECT id::text, username FROM agents ORDER BY id"),
         )
 
@@ -25,7 +25,7 @@ class AgentInvariants(DeepSciFiBaseRules):
     def usernames_are_unique_regardless_of_case(self) -> None:
         """A2: no two agents have the same username, regardless of case."""
         self.expect_rows(
-            expected={name.lower(): 1 for name in self.mirror.agents},
+            expected={name.lower(): 1 for name in self.model.agents},
             found=self.rows_by_id("SELECT lower(username), count(*) FROM agents GROUP BY 1 ORDER BY 1"),
         )
 
@@ -34,7 +34,7 @@ class AgentInvariants(DeepSciFiBaseRules):
         """A3: of an API key, its SHA-256 is kept and nothing else."""
         self.expect_rows(
             expected={
-                agent.id: hashlib.sha256(agent.api_key.encode()).hexdigest() for agent in self.mirror.agents.values()
+                agent.id: hashlib.sha256(agent.api_key.encode()).hexdigest() for agent in self.model.agents.values()
             },
             found=self.rows_by_id("SELECT id::text, api_key_sha256 FROM agents ORDER BY id"),
         )
@@ -43,6 +43,6 @@ class AgentInvariants(DeepSciFiBaseRules):
     def agents_were_last_heard_of_when_they_said_so(self) -> None:
         """A4: an agent was last heard of when it sent its last heartbeat, or else when it registered."""
         self.expect_rows(
-            expected={agent.id: agent.last_heartbeat_at for agent in self.mirror.agents.values()},
+            expected={agent.id: agent.last_heartbeat_at for agent in self.model.agents.values()},
             found=self.rows_by_id("SELECT id::text, last_heartbeat_at FROM agents ORDER BY id"),
         )

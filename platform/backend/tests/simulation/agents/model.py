@@ -6,15 +6,15 @@ from typing import Any, Final
 
 from pgdst import SimulatedClock
 
-from simulation.engine.model import MirrorPart, Refusal, as_json
+from simulation.engine.model import Model, Refusal, as_json
 
 ACTIVE_FOR: Final = timedelta(hours=24)
 DORMANT_AFTER: Final = timedelta(days=7)
 
 
 @dataclass
-class MirroredAgent:
-    """An agent, with the key only it and the mirror know. Registering is its first heartbeat."""
+class Agent:
+    """An agent, with the key only it and the model know. Registering is its first heartbeat."""
 
     id: str
     username: str
@@ -23,12 +23,12 @@ class MirroredAgent:
     last_heartbeat_at: datetime
 
 
-class AgentMirror(MirrorPart):
+class AgentModel(Model):
     """Agents, by username."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.agents: dict[str, MirroredAgent] = {}
+        self.agents: dict[str, Agent] = {}
 
     def names_by_id(self) -> dict[str, str]:
         """Agents go by their usernames."""
@@ -66,7 +66,7 @@ class AgentMirror(MirrorPart):
 
     # What happened.
 
-    def registered(self, agent: MirroredAgent) -> None:
+    def registered(self, agent: Agent) -> None:
         """An agent is there."""
         self.agents[agent.username] = agent
 

@@ -22,8 +22,8 @@ from simulation.engine.planting import (
     Patch,
     after,
     execute_first,
-    found_at_once,
     found_by,
+    found_by_race,
     on_each_application,
     tolerate,
     wrap,
@@ -138,7 +138,7 @@ def what_is_no_cursor_leads_to_the_beginning(patch: Patch) -> None:
 # Found by the races.
 
 
-@found_at_once("register_one_username_at_once")
+@found_by_race("register_one_username_at_once")
 def usernames_are_looked_up_and_then_taken(patch: Patch) -> None:
     """Two that look at once both find it free."""
     execute_first(patch, "DROP INDEX uq_agents_username_lower")

@@ -3,12 +3,12 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
+from simulation.agents.actions import AgentActions
+from simulation.agents.model import AgentModel
 from simulation.agents.strategies import MALFORMED_USERNAMES, WRONG_KEYS, free_usernames, taken_usernames
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import forbidden_move, move
 from simulation.engine.choosing import NO_IDS, chosen, ids_that_name_none_of, there_are
 from simulation.engine.lists import CURSORS_OF_NONSENSE
-from simulation.state_mirror import StateMirror
 
 NO_ID = NO_IDS[0]
 NEEDS_A_KEY = (
@@ -34,7 +34,7 @@ NEEDS_A_KEY = (
 )
 
 
-class AgentRules(DeepSciFiBaseRules):
+class AgentRules(AgentActions):
     """Registering, reading agents, and keys that open nothing."""
 
     @precondition(there_are(free_usernames))
@@ -43,24 +43,19 @@ class AgentRules(DeepSciFiBaseRules):
         """A free username is registered."""
         self.an_agent_registers(username)
 
-    @move(name=chosen(StateMirror.names))
-    def send_a_heartbeat(self, name: str) -> None:
-        """Whoever was heard of is active, whatever it was before."""
-        self.an_agent_is_heard_of(name)
-
-    @move(name=chosen(StateMirror.names))
+    @move(name=chosen(AgentModel.names))
     def read_oneself(self, name: str) -> None:
         """A key opens the agent it was given to."""
         answer = self.send_as(name, "GET", "/agents/me")
         self.expect(answer, 200)
-        self.expect_body(answer, self.mirror.agent_body(name))
+        self.expect_body(answer, self.model.agent_body(name))
 
-    @move(name=chosen(StateMirror.names))
+    @move(name=chosen(AgentModel.names))
     def read_an_agent(self, name: str) -> None:
         """Anyone reads an agent, without its key."""
-        answer = self.read(f"/agents/{self.mirror.agents[name].id}")
+        answer = self.read(f"/agents/{self.model.agents[name].id}")
         self.expect(answer, 200)
-        self.expect_body(answer, self.mirror.agent_body(name))
+        self.expect_body(answer, self.model.agent_body(name))
 
     @precondition(there_are(free_usernames))
     @move(limit=st.sampled_from([1, 2, 100]), newcomer=chosen(free_usernames))
@@ -69,7 +64,7 @@ class AgentRules(DeepSciFiBaseRules):
         self.expect_pages(
             "/agents",
             "agents",
-            self.mirror.agent_bodies,
+            self.model.agent_bodies,
             limit,
             between=lambda: self.an_agent_registers(newcomer),
         )
@@ -85,10 +80,10 @@ class AgentRules(DeepSciFiBaseRules):
         """What is no username is refused before anyone could take it."""
         self.expect(self.register(username), 422, "malformed_request")
 
-    @forbidden_move(name=chosen(StateMirror.names), wrong=st.sampled_from(sorted(WRONG_KEYS)))
+    @forbidden_move(name=chosen(AgentModel.names), wrong=st.sampled_from(sorted(WRONG_KEYS)))
     def use_a_wrong_key(self, name: str, wrong: str) -> None:
         """A key that is nearly right opens nothing."""
-        key = WRONG_KEYS[wrong](self.mirror.agents[name].api_key)
+        key = WRONG_KEYS[wrong](self.model.agents[name].api_key)
         self.expect(self.send("GET", "/agents/me", client=name, key=key), 401, "api_key_unknown")
 
     @forbidden_move(request=st.sampled_from(NEEDS_A_KEY))
@@ -96,12 +91,21 @@ class AgentRules(DeepSciFiBaseRules):
         """Whoever shows no key does nothing, and learns nothing about what there is."""
         self.expect(self.send(*request), 401, "api_key_missing")
 
-    @forbidden_move(agent_id=ids_that_name_none_of(StateMirror.agent_ids))
+    @forbidden_move(agent_id=ids_that_name_none_of(AgentModel.agent_ids))
     def read_an_unknown_agent(self, agent_id: str) -> None:
         """The id of something else is not the id of an agent."""
         self.expect(self.read(f"/agents/{agent_id}"), 404, "agent_not_found")
 
-    @forbidden_move(path=chosen(StateMirror.lists), cursor=st.sampled_from(sorted(CURSORS_OF_NONSENSE)))
+    @forbidden_move(path=chosen(lambda model: model.lists()), cursor=st.sampled_from(sorted(CURSORS_OF_NONSENSE)))
     def read_on_from_a_cursor_of_nonsense(self, path: str, cursor: str) -> None:
         """What no list has given leads nowhere, least of all to its beginning."""
         self.expect(self.read(f"{path}?cursor={CURSORS_OF_NONSENSE[cursor]}"), 422, "malformed_request")
+
+
+class HeartbeatRules(AgentActions):
+    """Being heard of, which goes on between fault runs, too."""
+
+    @move(also_under_faults=True, name=chosen(AgentModel.names))
+    def send_a_heartbeat(self, name: str) -> None:
+        """Whoever was heard of is active, whatever it was before."""
+        self.an_agent_sends_a_heartbeat(name)

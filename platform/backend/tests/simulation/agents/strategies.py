@@ -6,8 +6,8 @@ from typing import Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from simulation.agents.model import AgentModel
 from simulation.engine.choosing import chosen
-from simulation.state_mirror import StateMirror
 
 # More than decide a proposal, so that there are bystanders; few enough that they keep meeting.
 USERNAMES: Final = ("ada", "Bob", "cyd-3", "Dee_Dee", "eve")
@@ -40,19 +40,19 @@ WRONG_KEYS: Final[dict[str, Callable[[str], str]]] = {
 }
 
 
-def free_usernames(mirror: StateMirror) -> list[str]:
+def free_usernames(model: AgentModel) -> list[str]:
     """Return the usernames nobody has registered."""
-    return [name for name in USERNAMES if mirror.refusal_of_a_registration(name) is None]
+    return [name for name in USERNAMES if model.refusal_of_a_registration(name) is None]
 
 
 def silent_agents() -> SearchStrategy[list[str]]:
     """Draw the agents that are not heard of, most often none."""
-    return st.one_of(st.just([]), chosen(StateMirror.names).map(lambda name: [name]), st.just(list(USERNAMES)))
+    return st.one_of(st.just([]), chosen(AgentModel.names).map(lambda name: [name]), st.just(list(USERNAMES)))
 
 
 def taken_usernames() -> SearchStrategy[str]:
     """Draw the username of an agent, as it is or in another case."""
-    return chosen(StateMirror.names).flatmap(spellings_of)
+    return chosen(AgentModel.names).flatmap(spellings_of)
 
 
 def spellings_of(name: str) -> SearchStrategy[str]:

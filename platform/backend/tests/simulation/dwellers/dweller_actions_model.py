@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from pgdst import SimulatedClock
 
-from simulation.dwellers.model import ClaimMirror
+from simulation.dwellers.model import ClaimModel
 from simulation.engine.model import Refusal, as_json
 
 TOKEN_LASTS: Final = timedelta(minutes=10)
@@ -22,8 +22,8 @@ class Attempt(NamedTuple):
 
 
 @dataclass
-class MirroredToken:
-    """A context token, and whether something was done with it. Only its holder and the mirror know the secret."""
+class Token:
+    """A context token, and whether something was done with it. Only its holder and the model know the secret."""
 
     id: str
     secret: str
@@ -38,7 +38,7 @@ class MirroredToken:
 
 
 @dataclass(frozen=True)
-class MirroredAction:
+class Action:
     """What a dweller did, through whom, and with which token."""
 
     id: str
@@ -50,13 +50,13 @@ class MirroredAction:
     created_at: datetime
 
 
-class DeedMirror(ClaimMirror):
+class DwellerActionModel(ClaimModel):
     """Tokens: t1, t2 …, in the order in which they were given; actions in order, by dweller."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.tokens: dict[str, MirroredToken] = {}
-        self.actions: list[MirroredAction] = []
+        self.tokens: dict[str, Token] = {}
+        self.actions: list[Action] = []
 
     def names_by_id(self) -> dict[str, str]:
         """Tokens are t1, t2 …, and the actions of a dweller are numbered."""
@@ -94,14 +94,14 @@ class DeedMirror(ClaimMirror):
     def saw_the_context(self, dweller: str, token_id: str, secret: str) -> str:
         """The holder of a dweller was given a token now; return its name."""
         name = f"t{len(self.tokens) + 1}"
-        self.tokens[name] = MirroredToken(token_id, secret, self.present_claims()[dweller], issued_at=self.now())
+        self.tokens[name] = Token(token_id, secret, self.present_claims()[dweller], issued_at=self.now())
         return name
 
-    def acted(self, attempt: Attempt, action_id: str, deed: str) -> MirroredAction:
+    def acted(self, attempt: Attempt, action_id: str, deed: str) -> Action:
         """A dweller did something now, which spends the token and prolongs the claim."""
         token = self.tokens[attempt.token]
         number = len(self.actions_of(attempt.dweller)) + 1
-        action = MirroredAction(action_id, *attempt, number, deed, self.now())
+        action = Action(action_id, *attempt, number, deed, self.now())
         self.actions.append(action)
         token.spent_at = self.now()
         self.claims[token.claim].last_action_at = self.now()
@@ -109,7 +109,7 @@ class DeedMirror(ClaimMirror):
 
     # What there is.
 
-    def actions_of(self, dweller: str) -> list[MirroredAction]:
+    def actions_of(self, dweller: str) -> list[Action]:
         """Return what a dweller did, in order."""
         return [action for action in self.actions if action.dweller == dweller]
 
@@ -210,7 +210,7 @@ class DeedMirror(ClaimMirror):
             "recent_actions": [self.action_body(action) for action in self.actions_of(dweller)[-RECENT_ACTIONS:]],
         }
 
-    def action_body(self, action: MirroredAction) -> dict[str, Any]:
+    def action_body(self, action: Action) -> dict[str, Any]:
         """Predict what anyone reads about an action."""
         return {
             "id": action.id,

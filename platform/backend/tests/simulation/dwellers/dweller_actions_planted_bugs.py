@@ -17,8 +17,8 @@ from simulation.engine.planting import (
     Patch,
     after,
     execute_first,
-    found_at_once,
     found_by,
+    found_by_race,
     tolerate,
     within,
     without,
@@ -177,7 +177,7 @@ def deeds_are_mended(patch: Patch) -> None:
 # Found by the races.
 
 
-@found_at_once("spend_one_token_at_once")
+@found_by_race("spend_one_token_at_once")
 def tokens_are_looked_at_before_the_lock(patch: Patch) -> None:
     """Two find it unspent, and spend it one after the other; the constraint that would have noticed was lost."""
     execute_first(patch, "ALTER TABLE actions DROP CONSTRAINT uq_actions_context_token_id")

@@ -3,12 +3,12 @@
 import hashlib
 from collections import Counter
 
-from simulation.base import DeepSciFiBaseRules
+from simulation.dwellers.actions import ActingActions, ClaimActions
 from simulation.dwellers.model import CLAIM_LASTS, MAX_HELD
 from simulation.engine.checks import always
 
 
-class DwellerInvariants(DeepSciFiBaseRules):
+class DwellerInvariants(ClaimActions):
     """Read from the tables dwellers and claims."""
 
     STORED_TIMES = frozenset(
@@ -26,12 +26,12 @@ class DwellerInvariants(DeepSciFiBaseRules):
         self.expect_rows(
             expected={
                 dweller.id: (
-                    self.mirror.worlds[dweller.world].id,
-                    self.mirror.regions[dweller.region].id,
+                    self.model.worlds[dweller.world].id,
+                    self.model.regions[dweller.region].id,
                     dweller.name,
                     dweller.persona,
                 )
-                for dweller in self.mirror.dwellers.values()
+                for dweller in self.model.dwellers.values()
             },
             found=self.rows_by_id(
                 "SELECT id::text, world_id::text, region_id::text, name, persona FROM dwellers ORDER BY id"
@@ -43,7 +43,7 @@ class DwellerInvariants(DeepSciFiBaseRules):
         """D2: no two dwellers of a world have the same name."""
         self.expect_rows(
             expected={
-                (self.mirror.worlds[dweller.world].id, dweller.name): 1 for dweller in self.mirror.dwellers.values()
+                (self.model.worlds[dweller.world].id, dweller.name): 1 for dweller in self.model.dwellers.values()
             },
             found={
                 (world_id, name): count
@@ -57,7 +57,7 @@ class DwellerInvariants(DeepSciFiBaseRules):
     def a_dweller_has_at_most_one_open_claim(self) -> None:
         """D3: a dweller has at most one claim that has not ended."""
         self.expect_rows(
-            expected={self.mirror.dwellers[claim.dweller].id: 1 for claim in self.mirror.open_claims().values()},
+            expected={self.model.dwellers[claim.dweller].id: 1 for claim in self.model.open_claims().values()},
             found=self.rows_by_id(
                 "SELECT dweller_id::text, count(*) FROM claims WHERE ended_at IS NULL GROUP BY 1 ORDER BY 1"
             ),
@@ -69,12 +69,12 @@ class DwellerInvariants(DeepSciFiBaseRules):
         self.expect_rows(
             expected={
                 claim.id: (
-                    self.mirror.dwellers[claim.dweller].id,
-                    self.mirror.agents[claim.agent].id,
+                    self.model.dwellers[claim.dweller].id,
+                    self.model.agents[claim.agent].id,
                     claim.last_action_at,
                     claim.ending,
                 )
-                for claim in self.mirror.claims.values()
+                for claim in self.model.claims.values()
             },
             found=self.rows_by_id(
                 "SELECT id::text, dweller_id::text, agent_id::text, last_action_at, ending FROM claims ORDER BY id"
@@ -84,17 +84,17 @@ class DwellerInvariants(DeepSciFiBaseRules):
     @always
     def nobody_holds_more_dwellers_than_the_cap(self) -> None:
         """D5: an agent holds the dwellers that it claimed, and never more than five whose claims have not lapsed."""
-        now = self.mirror.now()
+        now = self.model.now()
         open_claims = self.rows(
             "SELECT agent_id::text, last_action_at FROM claims WHERE ended_at IS NULL ORDER BY agent_id, id"
         )
         self.expect_rows(
-            expected={self.mirror.agents[agent].id: min(held, MAX_HELD) for agent, held in self.mirror.held().items()},
+            expected={self.model.agents[agent].id: min(held, MAX_HELD) for agent, held in self.model.held().items()},
             found=Counter(agent_id for agent_id, last_action_at in open_claims if now < last_action_at + CLAIM_LASTS),
         )
 
 
-class DeedInvariants(DeepSciFiBaseRules):
+class DwellerActionInvariants(ActingActions):
     """Read from the tables context_tokens and actions, and from dwellers how many there are."""
 
     STORED_TIMES = frozenset(
@@ -111,8 +111,8 @@ class DeedInvariants(DeepSciFiBaseRules):
         self.expect_rows(
             expected={
                 dweller.id: (len(actions), list(range(1, len(actions) + 1)))
-                for name, dweller in self.mirror.dwellers.items()
-                for actions in [self.mirror.actions_of(name)]
+                for name, dweller in self.model.dwellers.items()
+                for actions in [self.model.actions_of(name)]
             },
             found=self.rows_by_id(
                 "SELECT d.id::text, d.action_count, "
@@ -126,8 +126,8 @@ class DeedInvariants(DeepSciFiBaseRules):
         """C2: the actions are exactly those that were done, through which dweller and by whom."""
         self.expect_rows(
             expected={
-                action.id: (self.mirror.dwellers[action.dweller].id, self.mirror.agents[action.agent].id, action.deed)
-                for action in self.mirror.actions
+                action.id: (self.model.dwellers[action.dweller].id, self.model.agents[action.agent].id, action.deed)
+                for action in self.model.actions
             },
             found=self.rows_by_id("SELECT id::text, dweller_id::text, agent_id::text, deed FROM actions ORDER BY id"),
         )
@@ -135,11 +135,11 @@ class DeedInvariants(DeepSciFiBaseRules):
     @always
     def an_action_spends_one_token_of_its_claim(self) -> None:
         """C3: an action spends the token that was shown for it, of the claim it was done under, and no other."""
-        done_with = {action.token: action.id for action in self.mirror.actions}
+        done_with = {action.token: action.id for action in self.model.actions}
         self.expect_rows(
             expected={
-                token.id: (self.mirror.claims[token.claim].id, token.spent_at is not None, done_with.get(name))
-                for name, token in self.mirror.tokens.items()
+                token.id: (self.model.claims[token.claim].id, token.spent_at is not None, done_with.get(name))
+                for name, token in self.model.tokens.items()
             },
             found=self.rows_by_id(
                 "SELECT t.id::text, t.claim_id::text, t.spent_at IS NOT NULL, "
@@ -153,7 +153,7 @@ class DeedInvariants(DeepSciFiBaseRules):
         """C4: of a context token, its SHA-256 is kept and nothing else."""
         self.expect_rows(
             expected={
-                token.id: hashlib.sha256(token.secret.encode()).hexdigest() for token in self.mirror.tokens.values()
+                token.id: hashlib.sha256(token.secret.encode()).hexdigest() for token in self.model.tokens.values()
             },
             found=self.rows_by_id("SELECT id::text, token_sha256 FROM context_tokens ORDER BY id"),
         )

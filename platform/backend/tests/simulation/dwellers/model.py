@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from pgdst import SimulatedClock
 
 from simulation.engine.model import Refusal, as_json
-from simulation.worlds.model import RegionMirror
+from simulation.worlds.model import RegionModel
 
 
 class Place(NamedTuple):
@@ -34,8 +34,8 @@ class Stray(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MirroredDweller:
-    """Somebody who lives in a region of a world; both are the mirror's names, the name is the dweller's own."""
+class Dweller:
+    """Somebody who lives in a region of a world; both are the model's names, the name is the dweller's own."""
 
     id: str
     world: str
@@ -45,12 +45,12 @@ class MirroredDweller:
     created_at: datetime
 
 
-class DwellerMirror(RegionMirror):
+class DwellerModel(RegionModel):
     """Dwellers: d1, d2 …, in the order in which they were added; their own names are free for others elsewhere."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.dwellers: dict[str, MirroredDweller] = {}
+        self.dwellers: dict[str, Dweller] = {}
 
     def names_by_id(self) -> dict[str, str]:
         """Dwellers are d1, d2 …"""
@@ -71,7 +71,7 @@ class DwellerMirror(RegionMirror):
 
     # What happened.
 
-    def dweller_added(self, dweller: MirroredDweller) -> str:
+    def dweller_added(self, dweller: Dweller) -> str:
         """A world has one more dweller; return what it is called here."""
         name = f"d{len(self.dwellers) + 1}"
         self.dwellers[name] = dweller
@@ -99,8 +99,8 @@ class DwellerMirror(RegionMirror):
         """Return the names that dwellers bear, with each region of their worlds."""
         return [
             Place(region, self.dwellers[dweller].name)
-            for region, mirrored in self.regions.items()
-            for dweller in self.dwellers_of(mirrored.world)
+            for region, known in self.regions.items()
+            for dweller in self.dwellers_of(known.world)
         ]
 
     def foreign_regions(self) -> list[Settler]:
@@ -146,7 +146,7 @@ class Holding(NamedTuple):
 
 
 @dataclass
-class MirroredClaim:
+class Claim:
     """A claim, and what became of it. One that has lapsed ends only when somebody comes by."""
 
     id: str
@@ -163,12 +163,12 @@ class MirroredClaim:
         return self.last_action_at + CLAIM_LASTS
 
 
-class ClaimMirror(DwellerMirror):
+class ClaimModel(DwellerModel):
     """Claims: c1, c2 …, in the order in which they were made."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.claims: dict[str, MirroredClaim] = {}
+        self.claims: dict[str, Claim] = {}
 
     def names_by_id(self) -> dict[str, str]:
         """Claims are c1, c2 …"""
@@ -194,7 +194,7 @@ class ClaimMirror(DwellerMirror):
         """An agent claimed a dweller now, which settles what is in its way."""
         self._settle(self.settled_by(holding))
         name = f"c{len(self.claims) + 1}"
-        self.claims[name] = MirroredClaim(claim_id, *holding, claimed_at=self.now(), last_action_at=self.now())
+        self.claims[name] = Claim(claim_id, *holding, claimed_at=self.now(), last_action_at=self.now())
 
     def settled_by(self, holding: Holding) -> list[str]:
         """Return what a claim settles: all that its agent let lapse, and what lapsed on its dweller."""
@@ -221,7 +221,7 @@ class ClaimMirror(DwellerMirror):
             self._end(claim, "lapsed")
             self.notified(claim.agent, "claim_lapsed", claim.id)
 
-    def _end(self, claim: MirroredClaim, ending: str) -> None:
+    def _end(self, claim: Claim, ending: str) -> None:
         claim.ended_at = self.now()
         claim.ending = ending
 
@@ -245,11 +245,11 @@ class ClaimMirror(DwellerMirror):
         """Return how many dwellers each agent holds now."""
         return Counter(agent for agent, _dweller in self.holdings())
 
-    def claims_on(self, dweller: str) -> list[MirroredClaim]:
+    def claims_on(self, dweller: str) -> list[Claim]:
         """Return all claims on a dweller, in the order in which they were made."""
         return [claim for claim in self.claims.values() if claim.dweller == dweller]
 
-    def open_claims(self) -> dict[str, MirroredClaim]:
+    def open_claims(self) -> dict[str, Claim]:
         """Return the claims that were neither released nor settled."""
         return {name: claim for name, claim in self.claims.items() if claim.ended_at is None}
 

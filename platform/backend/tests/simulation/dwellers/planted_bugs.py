@@ -23,8 +23,8 @@ from simulation.engine.planting import (
     Patch,
     after,
     execute_first,
-    found_at_once,
     found_by,
+    found_by_race,
     tolerate,
     within,
     without,
@@ -233,9 +233,9 @@ def the_dormant_may_not_release(patch: Patch) -> None:
 # Found by the races.
 
 
-@found_at_once("claim_one_dweller_at_once")
-@found_at_once("claim_a_dweller_while_it_is_released")
-@found_at_once("act_while_the_dweller_is_released")
+@found_by_race("claim_one_dweller_at_once")
+@found_by_race("claim_a_dweller_while_it_is_released")
+@found_by_race("act_while_the_dweller_is_released")
 def dwellers_are_not_locked(patch: Patch) -> None:
     """The index and the constraints still hold, and whoever comes second is told of a failure."""
 
@@ -247,14 +247,14 @@ def dwellers_are_not_locked(patch: Patch) -> None:
     wrap(patch, claims, "lock_dwellers", lock_dwellers)
 
 
-@found_at_once("claim_one_dweller_at_once")
+@found_by_race("claim_one_dweller_at_once")
 def dwellers_are_not_locked_and_the_index_on_open_claims_was_lost(patch: Patch) -> None:
     """Both hold it."""
     execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
     dwellers_are_not_locked(patch)
 
 
-@found_at_once("claim_beyond_the_cap_at_once")
+@found_by_race("claim_beyond_the_cap_at_once")
 def held_dwellers_are_counted_before_the_lock(patch: Patch) -> None:
     """Two that are each the fifth come to six."""
 
@@ -275,7 +275,7 @@ def held_dwellers_are_counted_before_the_lock(patch: Patch) -> None:
     patch.setattr(claims, "refuse_above_cap", refuse_above_cap)
 
 
-@found_at_once("claim_what_has_lapsed_at_once")
+@found_by_race("claim_what_has_lapsed_at_once")
 def lapsed_claims_are_looked_up_before_the_lock(patch: Patch) -> None:
     """Whoever comes second settles them again, and would tell of them again."""
 

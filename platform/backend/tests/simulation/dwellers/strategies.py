@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from simulation.dwellers.model import Place
-from simulation.state_mirror import StateMirror
+from simulation.dwellers.model import ClaimModel, Place
 
 # Few enough that they keep meeting, and more than one agent may hold; a letter in another case is another name.
 DWELLER_NAMES: Final = ("Ilse", "ilse", "Teo", "'; DROP TABLE claims; --", "e\u0301", " \u00e9\n", "I" * 100)
@@ -39,6 +38,6 @@ SPOILT_DEEDS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
 }
 
 
-def free_places(mirror: StateMirror) -> list[Place]:
+def free_places(model: ClaimModel) -> list[Place]:
     """Return the names that no dweller of the region's world bears."""
-    return mirror.places(*DWELLER_NAMES)
+    return model.places(*DWELLER_NAMES)

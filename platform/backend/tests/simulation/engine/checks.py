@@ -1,4 +1,4 @@
-"""The kinds of checks that a machine is made of: moves, forbidden ones, clashes, storms, invariants,
+"""The kinds of checks that a machine is made of: moves, forbidden ones, races, fault runs, invariants,
 demands of liveness.
 
 Each is known by a name that stands at the head of its failures: a move by the name of its method, the others by the id
@@ -20,9 +20,12 @@ type_of_check = "type_of_check"
 Check = Callable[..., None]
 
 
-def move(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
-    """Make a method a rule: something an agent may do. That it succeeded is counted in the run's ledger."""
-    return functools.partial(_counted_rule, "move", arguments)
+def move(*, also_under_faults: bool = False, **arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
+    """Make a method a rule: something an agent may do. That it succeeded is counted in the run's ledger.
+
+    Of the two machines, that of fault runs has it, too, if it is to go on between them.
+    """
+    return functools.partial(_counted_rule, "move of both machines" if also_under_faults else "move", arguments)
 
 
 def forbidden_move(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
@@ -30,14 +33,14 @@ def forbidden_move(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]
     return functools.partial(_counted_rule, "forbidden move", arguments)
 
 
-def clash(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
+def race(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
     """Make a method a rule: what two to four agents do at once. Who comes when is drawn from its argument `data`."""
-    return functools.partial(_counted_rule, "clash", {"data": st.data(), **arguments})
+    return functools.partial(_counted_rule, "race", {"data": st.data(), **arguments})
 
 
-def storm(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
+def fault_run(**arguments: SearchStrategy[Any]) -> Callable[[Check], Check]:
     """Make a method a rule: what one to three agents do under faults, which are drawn from its argument `data`, too."""
-    return functools.partial(_counted_rule, "storm", {"data": st.data(), **arguments})
+    return functools.partial(_counted_rule, "fault run", {"data": st.data(), **arguments})
 
 
 def always(check: Check) -> Check:
@@ -73,9 +76,16 @@ def eventually(check: Check) -> Check:
     return counted
 
 
+def kinds_of(part: type) -> set[str]:
+    """Return the kinds of the checks that a class has, those of its bases included."""
+    members = [member for base in part.__mro__ for member in vars(base).values()]
+    return {getattr(member, type_of_check)[0] for member in members if hasattr(member, type_of_check)}
+
+
 def moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
     """Return all rules of a machine but those that are no checks: the name of each and of its method, equal."""
-    return _checks_of(machine, "move") | forbidden_moves_of(machine) | clashes_of(machine) | storms_of(machine)
+    moves = _checks_of(machine, "move") | _checks_of(machine, "move of both machines")
+    return moves | forbidden_moves_of(machine) | races_of(machine) | fault_runs_of(machine)
 
 
 def forbidden_moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
@@ -83,14 +93,14 @@ def forbidden_moves_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
     return _checks_of(machine, "forbidden move")
 
 
-def clashes_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
-    """Return the clashes of a machine: the name of each and of its method, which are equal."""
-    return _checks_of(machine, "clash")
+def races_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
+    """Return the races of a machine: the name of each and of its method, which are equal."""
+    return _checks_of(machine, "race")
 
 
-def storms_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
-    """Return the storms of a machine: the name of each and of its method, which are equal."""
-    return _checks_of(machine, "storm")
+def fault_runs_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:
+    """Return the fault runs of a machine: the name of each and of its method, which are equal."""
+    return _checks_of(machine, "fault run")
 
 
 def invariants_of(machine: type[RuleBasedStateMachine]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Choosing from what the mirror offers at the moment, also what to do at once."""
+"""Choosing from what the model offers at the moment, also what to do at once."""
 
 import functools
 from collections.abc import Callable, Collection
@@ -9,27 +9,26 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from simulation.engine.linearization import MOST_AT_ONCE
-from simulation.state_mirror import StateMirror
 
 Choice = TypeVar("Choice")
-Choices = Callable[[StateMirror], Collection[Choice]]
+Choices = Callable[[Any], Collection[Choice]]
 
 NO_IDS: Final = [str(UUID(int=0)), str(UUID(int=2**128 - 1))]
 
 
 def chosen(choices: Choices[Choice]) -> SearchStrategy[Choice]:
-    """Draw one of what the mirror offers at this moment; the rule's precondition is `there_are(choices)`."""
-    return st.runner().flatmap(lambda machine: st.sampled_from(sorted(choices(machine.mirror))))  # type: ignore[type-var]  # names
+    """Draw one of what the model offers at this moment; the rule's precondition is `there_are(choices)`."""
+    return st.runner().flatmap(lambda machine: st.sampled_from(sorted(choices(machine.model))))  # type: ignore[type-var]  # names
 
 
 def there_are(choices: Choices[Any]) -> Callable[[Any], bool]:
-    """Return the precondition that the mirror offers something to choose from."""
-    return lambda machine: bool(choices(machine.mirror))
+    """Return the precondition that the model offers something to choose from."""
+    return lambda machine: bool(choices(machine.model))
 
 
 def ids_that_name_none_of(known: Choices[str]) -> SearchStrategy[str]:
     """Draw an id that names nothing, or something of another kind; the kind first, so that each is as likely."""
-    return chosen(lambda mirror: _kinds_of_ids(mirror, known)).flatmap(st.sampled_from)
+    return chosen(lambda model: _kinds_of_ids(model, known)).flatmap(st.sampled_from)
 
 
 def made(make: Callable[..., Choice], *parts: SearchStrategy[Any]) -> SearchStrategy[Choice]:
@@ -43,26 +42,26 @@ def in_this_year(strategy_of_the_year: Callable[[int], SearchStrategy[Choice]]) 
     return st.runner().flatmap(lambda machine: strategies(machine.clock.now().year))
 
 
-def _kinds_of_ids(mirror: StateMirror, known: Choices[str]) -> list[list[str]]:
-    return [NO_IDS, *(kind for kind in mirror.kinds_of_ids() if kind and not set(kind) & set(known(mirror)))]
+def _kinds_of_ids(model: Any, known: Choices[str]) -> list[list[str]]:
+    return [NO_IDS, *(kind for kind in model.kinds_of_ids() if kind and not set(kind) & set(known(model)))]
 
 
-Thing = Callable[[StateMirror, Any], str]
+Thing = Callable[[Any, Any], str]
 
 
 def some(choices: Choices[Choice], *, fewest: int = 2, most: int = MOST_AT_ONCE) -> SearchStrategy[list[Choice]]:
-    """Draw some of what the mirror offers, which may be the same one again."""
-    return st.runner().flatmap(lambda machine: _some_of(choices(machine.mirror), fewest, most))
+    """Draw some of what the model offers, which may be the same one again."""
+    return st.runner().flatmap(lambda machine: _some_of(choices(machine.model), fewest, most))
 
 
 def some_about_one(
     choices: Choices[Choice], about: Thing, *, fewest: int = 2, most: int = MOST_AT_ONCE
 ) -> SearchStrategy[list[Choice]]:
-    """Draw a thing, then some of what the mirror offers about it, which may be the same one again."""
+    """Draw a thing, then some of what the model offers about it, which may be the same one again."""
     return st.runner().flatmap(
         lambda machine: (
-            st.sampled_from(sorted({about(machine.mirror, choice) for choice in choices(machine.mirror)}))
-            .map(lambda thing: [one for one in choices(machine.mirror) if about(machine.mirror, one) == thing])
+            st.sampled_from(sorted({about(machine.model, choice) for choice in choices(machine.model)}))
+            .map(lambda thing: [one for one in choices(machine.model) if about(machine.model, one) == thing])
             .flatmap(lambda offered: _some_of(offered, fewest, most))
         )
     )

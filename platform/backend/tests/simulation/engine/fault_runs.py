@@ -1,7 +1,7 @@
 """Requests under faults: clients ask again with the same key until they are answered, or give up.
 
-When the storm is over, each request has happened once or not at all: who was answered must be told what some order of
-the requests explains, who has given up must find its effect there, with its key, or nothing. A key that is kept says
+When the faults are over, each request has happened once or not at all: who was answered must be told what some order
+of the requests explains, who has given up must find its effect there, with its key, or nothing. A key that is kept says
 that its request was done, and when: one transaction did both.
 """
 
@@ -17,18 +17,18 @@ from pgdst.simulation.client import BEGINS
 from pgdst.simulation.faults import ALL, FREEZE, JUMP
 
 from simulation.engine.harness import Exchange, Request
-from simulation.engine.linearization import AtOnce, Move, deadlocks_of, named
+from simulation.engine.keys import Keyed, sha256_of
+from simulation.engine.linearization import Move, Races, deadlocks_of, named
 from simulation.engine.watched_clock import Attempt
-from simulation.idempotency.model import Keyed, sha256_of
 
 MOST_FAULTS: Final = max(mood.most for mood in DrawnFaults.MOODS)
 # A fault can cost each client one answer, but no more, as all connections that it has cut are given up with the first.
 MOST_TRIES: Final = MOST_FAULTS + 1
 RETRY_AFTER: Final = timedelta(seconds=1)
 LONGEST_RETRY_AFTER: Final = timedelta(seconds=4)
-MOST_IN_A_STORM: Final = 3
-# What may pass in a storm, beside what the faults themselves let pass.
-PATIENCE: Final = MOST_IN_A_STORM * MOST_TRIES * LONGEST_RETRY_AFTER
+MOST_UNDER_FAULTS: Final = 3
+# What may pass in a fault run, beside what the faults themselves let pass.
+PATIENCE: Final = MOST_UNDER_FAULTS * MOST_TRIES * LONGEST_RETRY_AFTER
 LETS_PASS: Final = {Fault.CLOCK: JUMP, Fault.FROZEN: FREEZE}
 
 UNAVAILABLE: Final = 503
@@ -45,7 +45,7 @@ class Told:
     acted_at: datetime
 
 
-class InAStorm(AtOnce):
+class FaultRuns(Races):
     """What makes moves happen under faults."""
 
     SOMETIMES_STRUCK = frozenset(
@@ -62,9 +62,9 @@ class InAStorm(AtOnce):
         }
     )
 
-    unavailable = 0  # how often clients were told so in the present storm
+    unavailable = 0  # how often clients were told so in the present fault run
 
-    def in_a_storm(self, data: DataObject, patience: int, *moves: Move, kinds: Container[Fault] = ALL) -> None:
+    def under_faults(self, data: DataObject, patience: int, *moves: Move, kinds: Container[Fault] = ALL) -> None:
         """Make all moves under faults, and check that each was done once, or not at all if nobody was told of it.
 
         The moves are POSTs. Nothing may change by itself meanwhile; `patience` is how often a client asks, and of the
@@ -85,7 +85,7 @@ class InAStorm(AtOnce):
         self.expect_equal("failures", {}, result.errors)
         self.expect_equal("deadlocks", [], deadlocks_of(result))
         self.expect_equal("503s beyond the requests hit", 0, max(0, self.unavailable - most_unavailable(result)))
-        told = {name: self._after_the_storm(name, result.value(name), patience) for name in requests}
+        told = {name: self._after_the_faults(name, result.value(name), patience) for name in requests}
         done = {name: one for name, one in told.items() if one is not None}
         named_moves = dict(zip(requests, moves, strict=True))
         self._follow_an_order(
@@ -96,11 +96,11 @@ class InAStorm(AtOnce):
         self._count(result, faults)
 
     def nothing_changes_soon(self) -> bool:
-        """Return whether a storm can be over before anything changes by itself."""
+        """Return whether a fault run can be over before anything changes by itself."""
         return self._passes_before_a_threshold(PATIENCE)
 
     def _possible(self) -> list[Fault]:
-        """Return which kinds can strike without anything changing by itself before the storm is over."""
+        """Return which kinds can strike without anything changing by itself before the fault run is over."""
         reach: timedelta = PATIENCE
         kinds: list[Fault] = []
         for kind in self.run.faults:
@@ -110,7 +110,7 @@ class InAStorm(AtOnce):
         return kinds
 
     def _passes_before_a_threshold(self, duration: timedelta) -> bool:
-        ahead = self.mirror.thresholds_ahead()
+        ahead = self.model.thresholds_ahead()
         return not ahead or ahead[0].at > self.clock.now() + duration
 
     def _with_a_key(self, request: Request) -> Request:
@@ -132,7 +132,7 @@ class InAStorm(AtOnce):
             pause = min(2 * pause, LONGEST_RETRY_AFTER)
         raise AssertionError("nobody asks less than once")
 
-    def _after_the_storm(self, name: str, exchange: Exchange, patience: int) -> Told | None:
+    def _after_the_faults(self, name: str, exchange: Exchange, patience: int) -> Told | None:
         """Return what a client was told or would be told now, or None where it has given up and nothing was done."""
         __tracebackhide__ = True
         self.run.trace.append(str(exchange))
@@ -173,14 +173,14 @@ class InAStorm(AtOnce):
     def _as_it_was_done(self, move: Move, told: Told) -> None:
         """Make a move when it was done."""
         clock, then = self.clock, SimulatedClock(told.acted_at)
-        self.clock = self.mirror.clock = then
+        self.clock = self.model.clock = then
         try:
             move()
         finally:
-            self.clock = self.mirror.clock = clock
+            self.clock = self.model.clock = clock
         sent = told.exchange.request
         agent = sent.client if sent.api_key is not None else "nobody"
-        self.mirror.keys_taken_at[Keyed(agent, sent.idempotency_key or "")] = told.taken_at
+        self.model.keys_taken_at[Keyed(agent, sent.idempotency_key or "")] = told.taken_at
 
     def _count(self, result: Result, faults: set[Fault]) -> None:
         for kind in faults:

@@ -23,9 +23,9 @@ from sqlalchemy import URL, Engine
 
 from simulation.engine.checks import invariants_of, liveness_of
 from simulation.engine.in_process import InProcessClient, without_worker_threads
+from simulation.engine.keys import KeyedRequest
+from simulation.engine.model import Model, Refusal
 from simulation.engine.watched_clock import WatchedClock
-from simulation.idempotency.model import KeyedRequest
-from simulation.state_mirror import StateMirror
 
 # What FAULTS= stands for here. The platform's tables say that nothing ends, nor is used, before it began (such as
 # ck_claims_action_after_claim), so that with its clock set back it refuses what it should do: that is not asked of it.
@@ -98,6 +98,10 @@ class Answer:
         return self.body["error"]["code"] if self.status >= 400 else None
 
 
+class RefusedError(Exception):
+    """A request was refused as predicted, with which the action that sent it is over."""
+
+
 class Harness(RuleBasedStateMachine):
     """The platform on a database of its own.
 
@@ -109,20 +113,25 @@ class Harness(RuleBasedStateMachine):
     SOMETIMES: ClassVar[frozenset[str]] = frozenset()
     # More of them, with a kind of fault each, without which they cannot be.
     SOMETIMES_STRUCK: ClassVar[frozenset[tuple[str, Fault]]] = frozenset()
-    # Where times are stored: the event, as in the mirror's `times`, the table, the column, and the columns that name
-    # the row there if it is not its id; the mirror joins them with a space, and leaves out what is NULL.
+    # Where times are stored: the event, as in the model's `times`, the table, the column, and the columns that name
+    # the row there if it is not its id; the model joins them with a space, and leaves out what is NULL.
     STORED_TIMES: ClassVar[frozenset[tuple[str, ...]]] = frozenset()
+
+    # What it is compared with, of all domains (`machine.py`); a domain's classes know it as their own domain's.
+    MODEL: ClassVar[type[Model]] = Model
+    model: Model
 
     def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
         self.checking = "set-up"
         self.tables_were_checked = False
+        self.refusal: Refusal | None = None  # with which the next request must be answered
         self.agents_send_keys = False
         self.keys_sent = 0
         self.clock = SimulatedClock()
         self.watched_clock = WatchedClock(self.clock)
-        self.mirror = StateMirror(self.clock)
+        self.model = self.MODEL(self.clock)
         self.rows_read: dict[LiteralString, list[tuple[Any, ...]]] = {}  # by the invariants' queries
         self.rows_read_at: str | None = None  # the snapshot in which they were
         self.reads_ahead = False
@@ -186,13 +195,6 @@ class Harness(RuleBasedStateMachine):
         """Read something without a key."""
         return self.send("GET", path)
 
-    def send_as(
-        self, agent: str, method: str, path: str, body: object = None, *, idempotency_key: str | None = None
-    ) -> Answer:
-        """Send a request with an agent's key."""
-        key = self.mirror.agents[agent].api_key
-        return self.send(method, path, client=agent, key=key, body=body, idempotency_key=idempotency_key)
-
     def send(
         self,
         method: str,
@@ -211,7 +213,7 @@ class Harness(RuleBasedStateMachine):
         used = exchange.request.idempotency_key
         if used is not None:
             sent = KeyedRequest(client, key, method, path, body, used, answer.status, answer.text)
-            self.mirror.answered(sent, answer.code)
+            self.model.answered(sent, answer.code)
         return answer
 
     def exchange(self, request: Request) -> Exchange:
@@ -242,9 +244,13 @@ class Harness(RuleBasedStateMachine):
     # Expectations.
 
     def expect(self, answer: Answer, status: int, code: str | None = None) -> None:
-        """Assert the exact status and error code."""
+        """Assert the exact status and error code. Raises: RefusedError, where a refusal was to come, and came."""
         __tracebackhide__ = True
+        if self.refusal is not None:
+            status, code = self.refusal
         self.expect_equal("status and code", (status, code), (answer.status, answer.code), f"in {answer.body}")
+        if self.refusal is not None:
+            raise RefusedError
 
     def expect_body(self, answer: Answer, body: object) -> None:
         """Assert the exact body."""
@@ -252,19 +258,19 @@ class Harness(RuleBasedStateMachine):
         self.expect_equal("body", body, answer.body)
 
     def expect_equal(self, what: str, expected: object, found: object, where: str = "") -> None:
-        """Assert that the platform did as the mirror predicted; the failure begins with the check's name."""
+        """Assert that the platform did as the model predicted; the failure begins with the check's name."""
         __tracebackhide__ = True
         assert expected == found, f"{self.checking}: expected {what} {expected}, found {found} {where}"
 
     def expect_rows(self, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
-        """Assert that what the database holds is what the mirror predicts; both by id."""
+        """Assert that what the database holds is what the model predicts; both by id."""
         __tracebackhide__ = True
         if expected == found:
             return
         keys = [*expected, *(key for key in found if key not in expected)]
         absent = "nothing"
         wrong = [
-            f"{self.mirror.called(key)}: expected {expected.get(key, absent)!r}, found {found.get(key, absent)!r}"
+            f"{self.model.called(key)}: expected {expected.get(key, absent)!r}, found {found.get(key, absent)!r}"
             for key in keys
             if expected.get(key, absent) != found.get(key, absent)
         ]

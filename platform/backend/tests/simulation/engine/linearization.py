@@ -1,6 +1,6 @@
 """Requests at once: who comes when is drawn, and the answers must be those that some order of the moves would get.
 
-The mirror knows only of one move after another. So the moves are made twice: first only to see what each sends, then,
+The model knows only of one move after another. So the moves are made twice: first only to see what each sends, then,
 when the platform has answered all of them at once, one after another with these answers. Requests that do not overlap
 keep their order; of those that do, the one that committed first is tried first, as that usually is what counted. An
 order is right if it explains the answers, and all invariants agree with what it leaves in the tables.
@@ -13,22 +13,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import combinations, permutations
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hypothesis.strategies import DataObject
 from pgdst import Concurrently, Fault, Result, Simulation
 
-from simulation.engine.harness import Answer, Exchange, Harness, Request
+from simulation.engine.errands import about
+from simulation.engine.harness import Exchange, Harness, RefusedError, Request
 from simulation.engine.model import Refusal
 
 MOST_AT_ONCE: Final = 4
 DEADLOCK: Final = "40P01"
 
-# What one agent does, with one request: checks its answer and tells the mirror.
+# What one agent does, with one request: checks its answer and tells the model.
 Move = Callable[[], object]
 
 
-class AtOnce(Concurrently, Harness):
+class Races(Concurrently, Harness):
     """What makes moves happen at once."""
 
     SOMETIMES = frozenset(
@@ -54,7 +55,7 @@ class AtOnce(Concurrently, Harness):
         return simulation
 
     def at_once(self, data: DataObject, *moves: Move) -> None:
-        """Make all moves at once, and check that their answers are those of some order, which the mirror then knows.
+        """Make all moves at once, and check that their answers are those of some order, which the model then knows.
 
         No move may advance the clock, and what it sends must not depend on the others.
         """
@@ -77,13 +78,28 @@ class AtOnce(Concurrently, Harness):
         self.run.trace.append(f"{self.checking}: {result.schedule} with {result.preemptions} preemptions")
         self.run.trace.extend(result.trace)
 
-    def done_unless_refused(self, refusal: Refusal | None, act: Move, ask: Callable[[], Answer]) -> None:
-        """Act, where nothing speaks against it, else ask for the same and be refused."""
-        if refusal is None:
-            act()
-        else:
-            self.expect(ask(), *refusal)
+    def attempt(self, action: Callable[..., object], choice: Any, **details: Any) -> Move:
+        """Return a move: do an errand, or be refused, where the model predicts it when it is its turn."""
+        return partial(self._attempt, action, choice, **details)
+
+    def be_refused(self, refusal: Refusal, move: Move) -> None:
+        """Make a move that must be refused, although it would have succeeded before."""
+        self.refusal = refusal
+        try:
+            move()
+        except RefusedError:
             self.sometimes("what was possible before is refused as another was first", True)
+        else:
+            raise AssertionError(f"{self.checking}: a move did not expect an answer")
+        finally:
+            self.refusal = None
+
+    def _attempt(self, action: Callable[..., object], choice: Any, **details: Any) -> None:
+        refusal = about(action).refused(self.model, choice)
+        if refusal is None:
+            action(choice, **details)
+        else:
+            self.be_refused(refusal, partial(action, choice, **details))
 
     # What happens to requests and counts meanwhile.
 
@@ -105,21 +121,21 @@ class AtOnce(Concurrently, Harness):
             self.counted.append((name, condition))
 
     def _request_of(self, move: Move) -> Request:
-        mirror, self.mirror, self.sees_only_requests = self.mirror, self.mirror.copy(), True
+        model, self.model, self.sees_only_requests = self.model, self.model.copy(), True
         try:
             move()
         except _SeenError as seen:
             return seen.request
         finally:
-            self.mirror, self.sees_only_requests = mirror, False
+            self.model, self.sees_only_requests = model, False
         raise AssertionError(f"{self.checking}: a move did not send anything")
 
     def _follow_an_order(self, moves: dict[str, Move], exchanges: dict[str, Exchange], result: Result) -> None:
-        """Bring the mirror to where an order leads that explains all answers, and what the tables hold now."""
+        """Bring the model to where an order leads that explains all answers, and what the tables hold now."""
         __tracebackhide__ = True
-        mirror, objections = self.mirror, []
+        model, objections = self.model, []
         for order in possible_orders(result):
-            self.mirror, self.counted = mirror.copy(), []
+            self.model, self.counted = model.copy(), []
             objection = self._objection_to(order, moves, exchanges)
             counted, self.counted = self.counted, None
             if objection is None:
@@ -128,7 +144,7 @@ class AtOnce(Concurrently, Harness):
                 self.tables_were_checked = True
                 return
             objections.append(objection)
-        self.mirror = mirror
+        self.model = model
         raise AssertionError(str(max(objections, key=lambda one: one.explained)))
 
     def _objection_to(

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from hypothesis import strategies as st
 
-from simulation.engine.harness import Harness
+from simulation.engine.harness import Answer, Harness
 from simulation.engine.model import newest_first, place_in_a_list
 
 # So few that what a history leaves behind has a second page.
@@ -36,7 +36,7 @@ class Page(NamedTuple):
     next_cursor: str | None
 
 
-class ListActions(Harness):
+class Lists(Harness):
     """What every reader of a list does: what it is shown depends on the list alone, and on where it left off."""
 
     SOMETIMES = frozenset({"a list has a second page"})
@@ -81,17 +81,16 @@ class ListActions(Harness):
         after: int,
         limit: int | None,
         *,
-        reader: str | None = None,
+        read: Callable[[str], Answer] | None = None,
         **more: Any,
     ) -> int | None:
         """Read a page of a list that goes by numbers, and check it against all its `bodies`; return what comes after.
 
-        A limit of None is not said. `reader` is the agent whose list it is, for one that not everybody reads; `more` is
-        what the page says beside.
+        A limit of None is not said. `read` reads what not everybody may read; `more` is what the page says beside.
         """
         query = f"{path}?after={after}" if limit is None else f"{path}?after={after}&limit={limit}"
         limit = DEFAULT_LIMIT if limit is None else limit
-        answer = self.read(query) if reader is None else self.send_as(reader, "GET", query)
+        answer = (read or self.read)(query)
         self.expect(answer, 200)
         left = [body for body in bodies if body["number"] > after]
         next_after = left[limit - 1]["number"] if len(left) > limit else None

@@ -29,14 +29,14 @@ class PlantedBug:
 
 @dataclass(frozen=True)
 class PlantedRace(PlantedBug):
-    """A bug that only requests at once show: the clash in which they do, which is mostly also what finds it."""
+    """A bug that only requests at once show: the race in which they do, which is mostly also what finds it."""
 
-    clash: str
+    race: str
 
 
 PLANTED_BUGS: Final[list[PlantedBug]] = []
 PLANTED_RACES: Final[list[PlantedRace]] = []
-BUGS_IN_STORMS: Final[list[PlantedBug]] = []
+BUGS_UNDER_FAULTS: Final[list[PlantedBug]] = []
 
 
 def found_by(check: str) -> Callable[[Plant], Plant]:
@@ -49,21 +49,21 @@ def found_by(check: str) -> Callable[[Plant], Plant]:
     return planted
 
 
-def found_at_once(clash: str, *, by: str | None = None) -> Callable[[Plant], Plant]:
-    """Plant a bug for a clash, which finds it by its answers, or by an invariant that looks at what came of them."""
+def found_by_race(race: str, *, by: str | None = None) -> Callable[[Plant], Plant]:
+    """Plant a bug for a race, which finds it by its answers, or by an invariant that looks at what came of them."""
 
     def planted(plant: Plant) -> Plant:
-        PLANTED_RACES.append(PlantedRace(by or clash, plant.__name__, plant, clash))
+        PLANTED_RACES.append(PlantedRace(by or race, plant.__name__, plant, race))
         return plant
 
     return planted
 
 
-def found_in_storms(by: str) -> Callable[[Plant], Plant]:
+def found_under_faults(by: str) -> Callable[[Plant], Plant]:
     """Plant a bug that only faults show; `by` is how the failure begins, a regular expression."""
 
     def planted(plant: Plant) -> Plant:
-        BUGS_IN_STORMS.append(PlantedBug(by, plant.__name__, plant))
+        BUGS_UNDER_FAULTS.append(PlantedBug(by, plant.__name__, plant))
         return plant
 
     return planted

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from pgdst import SEED_ONLY, Ledger, Trace
 
-from simulation.engine.checks import liveness_of, moves_of, storms_of
+from simulation.engine.checks import fault_runs_of, liveness_of, moves_of
 from simulation.engine.harness import Harness, Run, collected
 
 
@@ -31,8 +31,8 @@ PROFILES: Final[dict[str, Profile]] = {
     "thorough": Profile(examples=600, steps=60, must_reach_everything=True),
 }
 DEFAULT: Final = "default"
-STEPS_IN_STORMS: Final = 12
-EXAMPLES_A_STORM: Final = 2  # of the first machine, for each of the second, which takes as long
+STEPS_UNDER_FAULTS: Final = 12
+EXAMPLES_A_FAULT_RUN: Final = 2  # of the first machine, for each of the second, which takes as long
 EXAMPLES_A_SHARD: Final = 4
 EXAMPLES_AN_EXTENSION: Final = 20
 MOST_EXTENSIONS: Final = 3
@@ -72,10 +72,10 @@ def settings_of(profile: str = DEFAULT, examples: int | None = None) -> settings
 def chosen_rounds(config: pytest.Config, machine: type[Harness]) -> list[list[int]]:
     """Return how many examples each shard of a machine has in the run that was asked for, and those of extensions."""
     examples = config.getoption("--pgdst-examples")
-    return examples_of_shards(PROFILES[chosen_profile(config)], examples, in_storms=bool(storms_of(machine)))
+    return examples_of_shards(PROFILES[chosen_profile(config)], examples, under_faults=bool(fault_runs_of(machine)))
 
 
-def examples_of_shards(profile: Profile, examples: int | None, *, in_storms: bool) -> list[list[int]]:
+def examples_of_shards(profile: Profile, examples: int | None, *, under_faults: bool) -> list[list[int]]:
     """Return how many examples each shard of a run has, and those of each extension of it.
 
     Chance leaves something out of a run now and then. That must not fail it, but going on without end must not hide a
@@ -84,7 +84,7 @@ def examples_of_shards(profile: Profile, examples: int | None, *, in_storms: boo
     rounds = [examples or profile.examples]
     if examples is None and profile.must_reach_everything:
         rounds += [EXAMPLES_AN_EXTENSION] * MOST_EXTENSIONS
-    return [_split(-(-count // EXAMPLES_A_STORM) if in_storms else count) for count in rounds]
+    return [_split(-(-count // EXAMPLES_A_FAULT_RUN) if under_faults else count) for count in rounds]
 
 
 def _split(examples: int) -> list[int]:
@@ -106,8 +106,8 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
     """
     __tracebackhide__ = True
     declare(machine, run)
-    if storms_of(machine):
-        chosen = settings(chosen, stateful_step_count=STEPS_IN_STORMS)
+    if fault_runs_of(machine):
+        chosen = settings(chosen, stateful_step_count=STEPS_UNDER_FAULTS)
     # Its signature asks for a class; its docstring takes "anything which returns an instance".
     with run.examples.required_to_fail_again():
         run_state_machine_as_test(seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
@@ -115,7 +115,7 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
 
 def declare(machine: type[Harness], run: Run) -> None:
     """Expect of a run that every move succeeds, every demand of liveness is met and every state is reached."""
-    states = {*collected(machine, "SOMETIMES"), *(_struck(machine, run) if storms_of(machine) else ())}
+    states = {*collected(machine, "SOMETIMES"), *(_struck(machine, run) if fault_runs_of(machine) else ())}
     run.ledger.declare(states=states, moves=moves_of(machine).keys() | liveness_of(machine).keys())
 
 

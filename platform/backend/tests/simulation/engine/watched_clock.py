@@ -1,19 +1,14 @@
 """The platform's clock, and what it was asked."""
 
-import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
 
 from pgdst import SimulatedClock, current_client
-
-# Who only says what time it is now.
-TELLERS: Final = ".routes"
 
 
 @dataclass
 class Attempt:
-    """One attempt at a request: when the platform looked at the clock, and when last to do something by it."""
+    """One attempt at a request: when the platform looked at the clock first, and when last."""
 
     began_at: datetime | None = None
     acted_at: datetime | None = None
@@ -38,8 +33,7 @@ class WatchedClock:
         if client is not None and client.name in self.attempts:
             attempt = self.attempts[client.name][-1]
             attempt.began_at = attempt.began_at or now
-            if not sys._getframe(1).f_globals["__name__"].endswith(TELLERS):
-                attempt.acted_at = now
+            attempt.acted_at = now
         return now
 
     def sleep(self, duration: timedelta) -> None:

@@ -13,35 +13,35 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool.base import ResetStyle
 
-from simulation.engine.fault_runs import InAStorm
+from simulation.engine.fault_runs import FaultRuns
 from simulation.engine.harness import Exchange, Request
-from simulation.engine.planting import Patch, found_in_storms, on_each_application, wrap
+from simulation.engine.planting import Patch, found_under_faults, on_each_application, wrap
 
-ANY_STORM = r"\w+_in_a_storm"
+ANY_FAULT_RUN = r"\w+_in_a_storm"
 
 
-@found_in_storms(f"(I1|{ANY_STORM}): expected")
+@found_under_faults(f"(I1|{ANY_FAULT_RUN}): expected")
 def clients_ask_again_under_another_key(patch: Patch) -> None:
     """What was done and not answered is done again."""
-    transmit: Callable[[InAStorm, Request], Exchange] = InAStorm.transmit
+    transmit: Callable[[FaultRuns, Request], Exchange] = FaultRuns.transmit
 
-    def transmit_anew(machine: InAStorm, request: Request) -> Exchange:
+    def transmit_anew(machine: FaultRuns, request: Request) -> Exchange:
         if current_client() is not None:
             sent = vars(machine).setdefault("sent", [])
             sent.append(request.idempotency_key)
             request = replace(request, idempotency_key=f"{sent[-1]}-{sent.count(sent[-1])}")
         return transmit(machine, request)
 
-    patch.setattr(InAStorm, "transmit", transmit_anew)
+    patch.setattr(FaultRuns, "transmit", transmit_anew)
 
 
-@found_in_storms(f"{ANY_STORM}: expected 503s beyond")
+@found_under_faults(f"{ANY_FAULT_RUN}: expected 503s beyond")
 def what_was_undone_is_not_done_again(patch: Patch) -> None:
     """40001 and 40P01 are answered as if the database were away."""
     patch.setattr(transactions, "UNDONE", frozenset())
 
 
-@found_in_storms("F1")
+@found_under_faults("F1")
 def what_is_done_outside_the_transaction_is_done_again(patch: Patch) -> None:
     """An effect in a transaction of its own stays, where that of the request is undone and made again."""
 
@@ -52,7 +52,7 @@ def what_is_done_outside_the_transaction_is_done_again(patch: Patch) -> None:
     wrap(patch, feedback, "give", give)
 
 
-@found_in_storms(f"{ANY_STORM}: expected an answer 503")
+@found_under_faults(f"{ANY_FAULT_RUN}: expected an answer 503")
 def answers_are_given_before_the_commit(patch: Patch) -> None:
     """What the commit comes to is not waited for."""
 
@@ -73,7 +73,7 @@ def answers_are_given_before_the_commit(patch: Patch) -> None:
     wrap(patch, transactions, "_attempt", attempt)
 
 
-@found_in_storms(f"{ANY_STORM}: expected 503s beyond")
+@found_under_faults(f"{ANY_FAULT_RUN}: expected 503s beyond")
 def dead_connections_stay_in_the_pool(patch: Patch) -> None:
     """Nobody notices that they are dead, and whoever gets one fails."""
 

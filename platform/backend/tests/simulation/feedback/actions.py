@@ -1,11 +1,17 @@
 """Saying what could be better, and agreeing."""
 
-from simulation.engine.harness import Answer, Harness
-from simulation.feedback.model import Agreement, MirroredFeedback
+from hypothesis import strategies as st
+
+from simulation.agents.actions import AgentActions
+from simulation.engine.errands import errand
+from simulation.engine.harness import Answer
+from simulation.feedback.model import Agreement, Feedback, FeedbackModel
 
 
-class FeedbackActions(Harness):
+class FeedbackActions(AgentActions):
     """What an agent does that has an opinion about the platform."""
+
+    model: FeedbackModel
 
     SOMETIMES = frozenset({"feedback is upvoted twice"})
 
@@ -17,19 +23,21 @@ class FeedbackActions(Harness):
         """Ask that an agreement be counted."""
         return self.send_as(agent, "POST", f"/feedback/{feedback_id}/upvotes")
 
+    @errand(FeedbackModel.names, text=st.just("It rains."))
     def an_agent_gives_feedback(self, agent: str, text: str, *, idempotency_key: str | None = None) -> str:
         """Give feedback, check the answer, remember the feedback, return its name."""
         answer = self.give_feedback(agent, {"text": text}, idempotency_key=idempotency_key)
         self.expect(answer, 201)
-        given = MirroredFeedback(answer.body["id"], agent, text, created_at=self.clock.now())
-        name = self.mirror.feedback_given(given)
-        self.expect_body(answer, self.mirror.feedback_body(name))
+        given = Feedback(answer.body["id"], agent, text, created_at=self.clock.now())
+        name = self.model.feedback_given(given)
+        self.expect_body(answer, self.model.feedback_body(name))
         return name
 
+    @errand(FeedbackModel.agreements, refused=FeedbackModel.refusal_of_an_upvote)
     def an_agent_upvotes(self, agreement: Agreement) -> None:
         """Upvote feedback, check the answer, remember who agrees."""
-        answer = self.upvote(agreement.agent, self.mirror.feedback[agreement.feedback].id)
+        answer = self.upvote(agreement.agent, self.model.feedback[agreement.feedback].id)
         self.expect(answer, 201)
-        self.mirror.upvoted(agreement)
-        self.expect_body(answer, self.mirror.feedback_body(agreement.feedback))
-        self.sometimes("feedback is upvoted twice", len(self.mirror.feedback[agreement.feedback].upvotes) == 2)
+        self.model.upvoted(agreement)
+        self.expect_body(answer, self.model.feedback_body(agreement.feedback))
+        self.sometimes("feedback is upvoted twice", len(self.model.feedback[agreement.feedback].upvotes) == 2)

@@ -1,10 +1,10 @@
 """Invariants of feedback."""
 
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import always
+from simulation.feedback.actions import FeedbackActions
 
 
-class FeedbackInvariants(DeepSciFiBaseRules):
+class FeedbackInvariants(FeedbackActions):
     """Read from the tables feedback and upvotes."""
 
     STORED_TIMES = frozenset(
@@ -19,7 +19,7 @@ class FeedbackInvariants(DeepSciFiBaseRules):
         """F1: the feedback is exactly what was given, with its authors and texts."""
         self.expect_rows(
             expected={
-                given.id: (self.mirror.agents[given.author].id, given.text) for given in self.mirror.feedback.values()
+                given.id: (self.model.agents[given.author].id, given.text) for given in self.model.feedback.values()
             },
             found=self.rows_by_id("SELECT id::text, author_id::text, text FROM feedback ORDER BY id"),
         )
@@ -29,8 +29,8 @@ class FeedbackInvariants(DeepSciFiBaseRules):
         """F2: the upvotes are exactly those that were given, once an agent and feedback."""
         self.expect_rows(
             expected={
-                (given.id, self.mirror.agents[agent].id): 1
-                for given in self.mirror.feedback.values()
+                (given.id, self.model.agents[agent].id): 1
+                for given in self.model.feedback.values()
                 for agent in given.upvotes
             },
             found={
@@ -56,7 +56,7 @@ class FeedbackInvariants(DeepSciFiBaseRules):
     def upvotes_are_counted(self) -> None:
         """F4: the count that is kept with feedback is the number of its upvotes, and of those that were given."""
         self.expect_rows(
-            expected={given.id: (len(given.upvotes), len(given.upvotes)) for given in self.mirror.feedback.values()},
+            expected={given.id: (len(given.upvotes), len(given.upvotes)) for given in self.model.feedback.values()},
             found=self.rows_by_id(
                 "SELECT f.id::text, f.upvote_count, count(u.agent_id) "
                 "FROM feedback f LEFT JOIN upvotes u ON u.feedback_id = f.id GROUP BY f.id ORDER BY f.id"

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from pgdst import SimulatedClock
 
-from simulation.agents.model import AgentMirror
+from simulation.agents.model import AgentModel
 from simulation.engine.model import Refusal, as_json
 
 
 @dataclass(frozen=True)
-class MirroredFeedback:
+class Feedback:
     """A wish or a complaint, and when each agent that shares it said so."""
 
     id: str
@@ -28,12 +28,12 @@ class Agreement(NamedTuple):
     feedback: str
 
 
-class FeedbackMirror(AgentMirror):
+class FeedbackModel(AgentModel):
     """Feedback by name: f1, f2 …, in the order in which it was given."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.feedback: dict[str, MirroredFeedback] = {}
+        self.feedback: dict[str, Feedback] = {}
 
     def names_by_id(self) -> dict[str, str]:
         """Feedback is f1, f2 …"""
@@ -61,7 +61,7 @@ class FeedbackMirror(AgentMirror):
 
     # What happened.
 
-    def feedback_given(self, feedback: MirroredFeedback) -> str:
+    def feedback_given(self, feedback: Feedback) -> str:
         """Something was said; return its name."""
         name = f"f{len(self.feedback) + 1}"
         self.feedback[name] = feedback

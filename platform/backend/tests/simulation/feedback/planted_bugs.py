@@ -9,7 +9,7 @@ from deepsci.models import (
 )
 from sqlalchemy import select
 
-from simulation.engine.planting import Patch, after, execute_first, found_at_once, found_by, tolerate, wrap
+from simulation.engine.planting import Patch, after, execute_first, found_by, found_by_race, tolerate, wrap
 
 # Found by the invariants.
 
@@ -102,7 +102,7 @@ def an_unknown_id_leads_to_the_newest_feedback(patch: Patch) -> None:
 # Found by the races.
 
 
-@found_at_once("upvote_one_feedback_at_once")
+@found_by_race("upvote_one_feedback_at_once")
 def upvotes_are_counted_without_a_lock(patch: Patch) -> None:
     """One of two is lost."""
     patch.setattr(feedback, "lock_feedback", feedback.get_feedback)

@@ -8,9 +8,11 @@ from hypothesis.stateful import initialize
 
 from simulation.agents.model import DORMANT_AFTER
 from simulation.agents.strategies import FIRST_USERNAMES, SLEEPER
-from simulation.base import DeepSciFiBaseRules
+from simulation.dwellers.actions import ActingActions
 from simulation.dwellers.model import CLAIM_LASTS, Holding
+from simulation.feedback.actions import FeedbackActions
 from simulation.feedback.model import Agreement
+from simulation.history.model import HistoryModel
 from simulation.history.strategies import (
     A_DOZING_HOLDER,
     FEEDBACK,
@@ -23,16 +25,19 @@ from simulation.history.strategies import (
     Events,
     Resident,
 )
-from simulation.proposals.model import Draft, Event
+from simulation.proposals.model import Ballot, Draft, Event, Submission
 from simulation.proposals.strategies import LAST_YEAR
+from simulation.stories.actions import ReviewActions
 from simulation.stories.model import Judgement, Opinion, Reply, Tale
 
 # Who comes after whom, where a dweller changes hands.
 NEXT: Final = dict(zip(FIRST_USERNAMES, [*FIRST_USERNAMES[1:], FIRST_USERNAMES[0]], strict=True))
 
 
-class Settling(DeepSciFiBaseRules):
+class Settling(ActingActions, ReviewActions, FeedbackActions):
     """What the history of a settlement is made of."""
+
+    model: HistoryModel
 
     def residents_settle(self, world: str, residents: list[Resident]) -> None:
         """Let each resident live in a region of the world, and let happen to it what has happened until now."""
@@ -60,19 +65,19 @@ class Settling(DeepSciFiBaseRules):
             case "look":
                 self.an_agent_reads_the_context(holding)
             case "act":
-                self.an_agent_acts(min(ready for ready in self.mirror.ready() if ready[:2] == holding), "Arrives.")
+                self.an_agent_acts(min(ready for ready in self.model.ready() if ready[:2] == holding), "Arrives.")
             case "release":
                 self.an_agent_releases(holding)
 
 
-class StoryTelling(DeepSciFiBaseRules):
+class StoryTelling(Settling):
     """What the history of stories and of feedback is made of."""
 
     def tell_what_was_received(self, receptions: list[str]) -> None:
         """Let each holder in turn tell a story, as long as there are any, and let it be received like this."""
-        for telling, reception in zip(self.mirror.tellings(), receptions, strict=False):
+        for telling, reception in zip(self.model.tellings(), receptions, strict=False):
             story = self.an_agent_tells(telling, Tale("Plain.", "Plain."))
-            readers = [name for name in self.mirror.names() if name != telling.agent]
+            readers = [name for name in self.model.names() if name != telling.agent]
             for reader, (recommends, answered) in zip(readers, RECEPTIONS[reception], strict=False):
                 self.an_agent_reviews(Opinion(reader, story), Judgement(3, recommends, f"A review by {reader}."))
                 if answered:
@@ -118,7 +123,7 @@ HISTORIES: Final = st.builds(
 )
 
 
-class HistoryRules(Settling, StoryTelling):
+class HistoryRules(StoryTelling):
     """A few agents, proposals at every stage, and a world in which somebody lives.
 
     Most moves need an author, voters and a proposal at the right stage; without a history most examples would end
@@ -163,19 +168,19 @@ class HistoryRules(Settling, StoryTelling):
             self._bring_to(world, FOUNDER, [name for name in FIRST_USERNAMES if name != FOUNDER], STAGES["approved"])
             self.residents_settle(world, [*residents, A_DOZING_HOLDER] if sleeper else residents)
         if sleeper:  # who holds a dweller, where somebody does
-            dormant_from = self.mirror.agents[SLEEPER].last_heartbeat_at + DORMANT_AFTER
+            dormant_from = self.model.agents[SLEEPER].last_heartbeat_at + DORMANT_AFTER
             self.clock.advance(dormant_from - self.clock.now())
-            self.sometimes("an agent is dormant", self.mirror.is_dormant(SLEEPER))
+            self.sometimes("an agent is dormant", self.model.is_dormant(SLEEPER))
         self.tell_what_was_received(receptions)
         self.say_what_is_shared(upvotes)
 
     def _bring_to(self, name: str, author: str, voters: list[str], verdicts: tuple[str, ...] | None) -> None:
         if verdicts is not None:
-            self.an_agent_submits(author, name)
+            self.an_agent_submits(Submission(author, name))
             voter_of = iter(voters)
             for verdict in verdicts:
                 if verdict == REVISION:
-                    self.an_agent_revises(author, name, PLAIN_REVISION)
+                    self.an_agent_revises(Submission(author, name), PLAIN_REVISION)
                 else:
                     voter = next(voter_of)
-                    self.an_agent_votes(voter, name, verdict, f"A critique by {voter}.")
+                    self.an_agent_votes(Ballot(voter, name), verdict, f"A critique by {voter}.")

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Callable
 
-from simulation.engine.harness import Answer, Harness
-from simulation.idempotency.model import KeyedRequest
+from simulation.engine.harness import Answer
+from simulation.engine.keys import KeyedRequest
+from simulation.feedback.actions import FeedbackActions
+from simulation.idempotency.model import IdempotencyModel
 
 
-class IdempotencyActions(Harness):
+class IdempotencyActions(FeedbackActions):
     """What a client does that did not get its answer, or lost it."""
+
+    model: IdempotencyModel
 
     SOMETIMES = frozenset(
         {
@@ -34,12 +38,12 @@ class IdempotencyActions(Harness):
     def an_answer_is_given_again(self, request: KeyedRequest, *, written: Callable[[object], str] = json.dumps) -> None:
         """Send a request again, check that its answer is the same to the letter, whatever has happened since.
 
-        That nothing happens is seen by all invariants, as the mirror stays as it is.
+        That nothing happens is seen by all invariants, as the model stays as it is.
         """
         answer = self.send_again(request, written=written)
         self.expect_equal("status and answer", (request.status, request.text), (answer.status, answer.text))
         self.sometimes("an idempotent replay", request.status < 400)
         self.sometimes("a refusal is replayed", request.status >= 400)
         self.sometimes("a registration is replayed", (request.path, request.status) == ("/agents", 201))
-        asleep = request.api_key is not None and self.mirror.is_dormant(request.client)
+        asleep = request.api_key is not None and self.model.is_dormant(request.client)
         self.sometimes("a dormant agent gets an answer again", asleep)

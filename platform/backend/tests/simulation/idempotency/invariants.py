@@ -1,10 +1,10 @@
 """Invariants of idempotency keys."""
 
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import always
+from simulation.idempotency.actions import IdempotencyActions
 
 
-class IdempotencyInvariants(DeepSciFiBaseRules):
+class IdempotencyInvariants(IdempotencyActions):
     """Read from the table idempotent_requests."""
 
     STORED_TIMES = frozenset({("key taken", "idempotent_requests", "created_at", "agent_id", "key_sha256")})
@@ -14,7 +14,7 @@ class IdempotencyInvariants(DeepSciFiBaseRules):
         """I1: each key that was taken is kept once, for its agent or for nobody, with its status, and no other is."""
         self.expect_rows(
             expected={
-                self.mirror.kept_as(keyed): [request.status] for keyed, request in self.mirror.keyed_requests.items()
+                self.model.kept_as(keyed): [request.status] for keyed, request in self.model.keyed_requests.items()
             },
             found={
                 tuple(kept_as): statuses
@@ -28,7 +28,7 @@ class IdempotencyInvariants(DeepSciFiBaseRules):
     @always
     def no_secret_is_kept(self) -> None:
         """I2: no column of a kept request has a key of any kind, or a token, in plain."""
-        secrets = [secret.encode() for secret in self.mirror.secrets()]
+        secrets = [secret.encode() for secret in self.model.secrets()]
         rows = self.rows(
             "SELECT id::text, (to_jsonb(kept) - 'sealed_answer')::text, sealed_answer "
             "FROM idempotent_requests kept ORDER BY id"

@@ -1,56 +1,16 @@
 """What was sent with an idempotency key and may be sent again."""
 
-import hashlib
-import re
 from datetime import datetime
-from typing import Any, Final, NamedTuple
 
-from pgdst import SimulatedClock
 from pgdst.simulation.randomness import NOBODY
 
-from simulation.agents.model import AgentMirror
+from simulation.engine.keys import Keyed, sha256_of
 from simulation.engine.model import Refusal
-
-AN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-class Keyed(NamedTuple):
-    """Who sent a request, NOBODY where an agent registers, and under which key: the same key of another is another."""
-
-    agent: str
-    key: str
+from simulation.feedback.model import FeedbackModel
 
 
-class KeyedRequest(NamedTuple):
-    """A POST that the platform took up, and the exact text of its answer."""
-
-    client: str
-    api_key: str | None
-    method: str
-    path: str
-    body: Any
-    idempotency_key: str
-    status: int
-    text: str
-
-    @property
-    def kind(self) -> str:
-        """The route and how it was answered."""
-        return f"{AN_ID.sub('…', self.path)} {self.status}"
-
-    @property
-    def keyed(self) -> Keyed:
-        """What it is known by."""
-        return Keyed(self.client if self.api_key is not None else NOBODY, self.idempotency_key)
-
-
-class IdempotencyMirror(AgentMirror):
+class IdempotencyModel(FeedbackModel):
     """Keyed requests, in the order in which they were first sent, and when that was."""
-
-    def __init__(self, clock: SimulatedClock) -> None:
-        super().__init__(clock)
-        self.keyed_requests: dict[Keyed, KeyedRequest] = {}
-        self.keys_taken_at: dict[Keyed, datetime] = {}
 
     def names_by_id(self) -> dict[str, str]:
         """Of a key only its hash is seen."""
@@ -64,15 +24,6 @@ class IdempotencyMirror(AgentMirror):
     def secrets(self) -> list[str]:
         """A key opens the answer that was given under it."""
         return [*super().secrets(), *(keyed.key for keyed in self.keyed_requests)]
-
-    # What happened.
-
-    def answered(self, request: KeyedRequest, code: str | None) -> None:
-        """Remember a request, unless it is an old one, was malformed, of nobody that is known, or failed."""
-        not_kept = request.status >= 500 or request.status == 401 or code == "malformed_request"
-        if not not_kept and request.keyed not in self.keyed_requests:
-            self.keyed_requests[request.keyed] = request
-            self.keys_taken_at[request.keyed] = self.now()
 
     # What may be sent again, and what may not.
 
@@ -114,8 +65,3 @@ class IdempotencyMirror(AgentMirror):
         """Return by what a key is known in the database: the agent, if there is one, and the key's hash."""
         agent = () if keyed.agent == NOBODY else (self.agents[keyed.agent].id,)
         return (*agent, sha256_of(keyed.key))
-
-
-def sha256_of(secret: str) -> str:
-    """Return the hash of a secret in hexadecimal."""
-    return hashlib.sha256(secret.encode()).hexdigest()

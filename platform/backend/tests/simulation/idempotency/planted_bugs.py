@@ -11,7 +11,7 @@ from deepsci.models import (
 from fastapi import FastAPI, Request
 from sqlalchemy import Engine, select, text
 
-from simulation.engine.planting import Patch, execute_first, found_at_once, found_by, on_each_application
+from simulation.engine.planting import Patch, execute_first, found_by, found_by_race, on_each_application
 
 # Found by the invariants.
 
@@ -104,8 +104,8 @@ class KeyMendingProxy:
 # Found by the races.
 
 
-@found_at_once("use_one_key_at_once")
-@found_at_once("register_with_one_key_at_once")
+@found_by_race("use_one_key_at_once")
+@found_by_race("register_with_one_key_at_once")
 def idempotency_keys_are_looked_up_and_then_taken(patch: Patch) -> None:
     """A request that was sent again before it was answered has its effect twice, or fails."""
     execute_first(patch, "ALTER TABLE idempotent_requests DROP CONSTRAINT uq_idempotent_requests_agent_id_key_sha256")

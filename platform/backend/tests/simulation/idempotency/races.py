@@ -7,44 +7,42 @@ from hypothesis.stateful import precondition
 from hypothesis.strategies import DataObject
 
 from simulation.agents.strategies import free_usernames
-from simulation.base import DeepSciFiBaseRules
-from simulation.engine.checks import clash
+from simulation.engine.checks import race
 from simulation.engine.choosing import chosen, there_are
+from simulation.engine.keys import Keyed
 from simulation.engine.linearization import Move
-from simulation.idempotency.model import Keyed
-from simulation.state_mirror import StateMirror
+from simulation.idempotency.actions import IdempotencyActions
+from simulation.idempotency.model import IdempotencyModel
 
 
-class IdempotencyClashes(DeepSciFiBaseRules):
+class IdempotencyRaces(IdempotencyActions):
     """Not waiting for an answer before one asks again."""
 
     SOMETIMES = frozenset({"a key is refused as it was used for another request at once"})
 
-    @clash(
-        agent=chosen(StateMirror.names),
+    @race(
+        agent=chosen(IdempotencyModel.names),
         texts=st.lists(st.sampled_from(["One.", "Another."]), min_size=2, max_size=3),
     )
     def use_one_key_at_once(self, data: DataObject, agent: str, texts: list[str]) -> None:
         """One of the requests has its effect; the same one again gets the same answer, and another one none."""
-        key = f"at-once-{len(self.mirror.keyed_requests) + 1:08}"
+        key = f"at-once-{len(self.model.keyed_requests) + 1:08}"
         self.at_once(data, *(partial(self._gives_feedback_once, Keyed(agent, key), text) for text in texts))
 
     @precondition(there_are(free_usernames))
-    @clash(username=chosen(free_usernames), times=st.sampled_from([2, 3]))
+    @race(username=chosen(free_usernames), times=st.sampled_from([2, 3]))
     def register_with_one_key_at_once(self, data: DataObject, username: str, times: int) -> None:
         """Who is no agent yet becomes one, and is shown one key."""
-        key = f"at-once-{len(self.mirror.keyed_requests) + 1:08}"
+        key = f"at-once-{len(self.model.keyed_requests) + 1:08}"
         self.at_once(data, *[partial(self._registers_once, username, key)] * times)
 
     def _gives_feedback_once(self, keyed: Keyed, text: str) -> None:
-        refusal = self.mirror.refusal_of_a_key(keyed, "/feedback", {"text": text})
-        self.done_unless_refused(
-            refusal,
-            act=lambda: self._done_once(
-                keyed, partial(self.an_agent_gives_feedback, keyed.agent, text, idempotency_key=keyed.key)
-            ),
-            ask=partial(self.give_feedback, keyed.agent, {"text": text}, idempotency_key=keyed.key),
-        )
+        refusal = self.model.refusal_of_a_key(keyed, "/feedback", {"text": text})
+        give = partial(self.an_agent_gives_feedback, keyed.agent, text, idempotency_key=keyed.key)
+        if refusal is None:
+            self._done_once(keyed, give)
+        else:
+            self.be_refused(refusal, give)
         self.sometimes("a key is refused as it was used for another request at once", refusal is not None)
 
     def _registers_once(self, username: str, key: str) -> None:
@@ -52,7 +50,7 @@ class IdempotencyClashes(DeepSciFiBaseRules):
         self._done_once(keyed, partial(self.an_agent_registers, username, idempotency_key=key))
 
     def _done_once(self, keyed: Keyed, act: Move) -> None:
-        kept = self.mirror.keyed_requests.get(keyed)
+        kept = self.model.keyed_requests.get(keyed)
         if kept is None:
             act()
         else:

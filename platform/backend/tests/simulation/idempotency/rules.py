@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from simulation.agents.strategies import free_usernames
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import forbidden_move, move
 from simulation.engine.choosing import chosen, there_are
+from simulation.engine.keys import Keyed
 from simulation.engine.prose import prose
-from simulation.idempotency.model import Keyed
+from simulation.idempotency.actions import IdempotencyActions
+from simulation.idempotency.model import IdempotencyModel
 from simulation.idempotency.strategies import (
     LAYOUTS,
     MALFORMED_KEYS,
@@ -20,33 +21,32 @@ from simulation.idempotency.strategies import (
     fresh_keys_at_the_limits,
     keyed_requests,
 )
-from simulation.state_mirror import StateMirror
 
 
-class IdempotencyRules(DeepSciFiBaseRules):
+class IdempotencyRules(IdempotencyActions):
     """Sending requests again, and keys that are not what they should be."""
 
-    @precondition(there_are(StateMirror.keyed))
+    @precondition(there_are(IdempotencyModel.keyed))
     @move(keyed=keyed_requests())
     def send_a_request_again(self, keyed: Keyed) -> None:
         """Whatever has happened since, the answer is the same, and nothing happens."""
-        self.an_answer_is_given_again(self.mirror.keyed_requests[keyed])
+        self.an_answer_is_given_again(self.model.keyed_requests[keyed])
 
-    @precondition(there_are(StateMirror.keyed_with_a_body))
-    @move(keyed=chosen(StateMirror.keyed_with_a_body), layout=st.sampled_from(sorted(LAYOUTS)))
+    @precondition(there_are(IdempotencyModel.keyed_with_a_body))
+    @move(keyed=chosen(IdempotencyModel.keyed_with_a_body), layout=st.sampled_from(sorted(LAYOUTS)))
     def send_a_request_again_in_another_layout(self, keyed: Keyed, layout: str) -> None:
         """It is what the JSON says that counts."""
-        self.an_answer_is_given_again(self.mirror.keyed_requests[keyed], written=LAYOUTS[layout])
+        self.an_answer_is_given_again(self.model.keyed_requests[keyed], written=LAYOUTS[layout])
 
-    @precondition(there_are(StateMirror.keys_of_others))
-    @move(keyed=chosen(StateMirror.keys_of_others), text=prose())
+    @precondition(there_are(IdempotencyModel.keys_of_others))
+    @move(keyed=chosen(IdempotencyModel.keys_of_others), text=prose())
     def use_a_key_that_somebody_else_has_used(self, keyed: Keyed, text: str) -> None:
         """Two agents know nothing of each other's keys."""
         self.an_agent_gives_feedback(keyed.agent, text, idempotency_key=keyed.key)
 
-    @precondition(there_are(StateMirror.keys_of_agents))
+    @precondition(there_are(IdempotencyModel.keys_of_agents))
     @precondition(there_are(free_usernames))
-    @move(key=chosen(StateMirror.keys_of_agents), username=chosen(free_usernames))
+    @move(key=chosen(IdempotencyModel.keys_of_agents), username=chosen(free_usernames))
     def register_with_a_key_that_an_agent_has_used(self, key: str, username: str) -> None:
         """Nor does who is no agent yet."""
         self.an_agent_registers(username, idempotency_key=key)
@@ -57,24 +57,24 @@ class IdempotencyRules(DeepSciFiBaseRules):
         """Of 16 to 200 characters, and any that can be seen."""
         self.an_agent_gives_feedback(keyed.agent, text, idempotency_key=keyed.key)
 
-    @precondition(there_are(StateMirror.keyed_with_a_body))
-    @forbidden_move(keyed=chosen(StateMirror.keyed_with_a_body), other=st.sampled_from(sorted(OTHER_BODIES)))
+    @precondition(there_are(IdempotencyModel.keyed_with_a_body))
+    @forbidden_move(keyed=chosen(IdempotencyModel.keyed_with_a_body), other=st.sampled_from(sorted(OTHER_BODIES)))
     def reuse_a_key_for_another_body(self, keyed: Keyed, other: str) -> None:
         """A key stands for one request; that it is another one by a blank makes it another."""
-        request = self.mirror.keyed_requests[keyed]
+        request = self.model.keyed_requests[keyed]
         answer = self.send_again(request._replace(body=OTHER_BODIES[other](request.body)))
         self.expect(answer, 422, "idempotency_key_reused")
 
-    @precondition(there_are(StateMirror.keyed))
+    @precondition(there_are(IdempotencyModel.keyed))
     @forbidden_move(keyed=keyed_requests(), other=st.sampled_from(sorted(OTHER_PATHS)))
     def reuse_a_key_for_another_path(self, keyed: Keyed, other: str) -> None:
         """The same words about something else are another request, even if that is not there."""
-        request = self.mirror.keyed_requests[keyed]
+        request = self.model.keyed_requests[keyed]
         answer = self.send_again(request._replace(path=OTHER_PATHS[other](request.path)))
         self.expect(answer, 422, "idempotency_key_reused")
 
     @forbidden_move(
-        agent=chosen(StateMirror.names),
+        agent=chosen(IdempotencyModel.names),
         request=st.sampled_from(PLAIN_REQUESTS),
         key=st.sampled_from(MALFORMED_KEYS),
     )

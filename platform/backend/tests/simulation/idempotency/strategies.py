@@ -8,8 +8,8 @@ from uuid import UUID
 from hypothesis.strategies import SearchStrategy
 
 from simulation.engine.choosing import chosen
-from simulation.idempotency.model import AN_ID, Keyed
-from simulation.state_mirror import StateMirror
+from simulation.engine.keys import AN_ID, Keyed
+from simulation.idempotency.model import IdempotencyModel
 
 # The same JSON, written in another way.
 LAYOUTS: Final[dict[str, Callable[[object], str]]] = {
@@ -59,15 +59,17 @@ MALFORMED_KEYS: Final = (
 KEYS_AT_THE_LIMITS: Final = ("~" * 16, "!" * 200)
 
 
-def fresh_keys_at_the_limits(mirror: StateMirror) -> list[Keyed]:
+def fresh_keys_at_the_limits(model: IdempotencyModel) -> list[Keyed]:
     """Return every agent with the shortest and the longest key, unless it has used it."""
-    keys = [Keyed(agent, key) for agent in mirror.agents for key in KEYS_AT_THE_LIMITS]
-    return [keyed for keyed in keys if keyed not in mirror.keyed_requests]
+    keys = [Keyed(agent, key) for agent in model.agents for key in KEYS_AT_THE_LIMITS]
+    return [keyed for keyed in keys if keyed not in model.keyed_requests]
 
 
 def keyed_requests() -> SearchStrategy[Keyed]:
     """Draw a request that was sent with a key; its kind first, so that each is as likely."""
-    return chosen(StateMirror.keyed_by_kind).flatmap(lambda kind: chosen(lambda mirror: mirror.keyed_by_kind()[kind]))
+    return chosen(IdempotencyModel.keyed_by_kind).flatmap(
+        lambda kind: chosen(lambda model: model.keyed_by_kind()[kind])
+    )
 
 
 def _with_a_blank_more(body: dict[str, Any]) -> dict[str, str]:

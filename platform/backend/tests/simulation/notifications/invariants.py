@@ -1,10 +1,10 @@
 """Invariants of notifications and of the inboxes that count them."""
 
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import always
+from simulation.notifications.actions import NotificationActions
 
 
-class NotificationInvariants(DeepSciFiBaseRules):
+class NotificationInvariants(NotificationActions):
     """Read from the tables notifications and inboxes."""
 
     STORED_TIMES = frozenset({("agent told", "notifications", "created_at", "agent_id", "number")})
@@ -14,8 +14,8 @@ class NotificationInvariants(DeepSciFiBaseRules):
         """N1: an agent is told what it must be told, in that order, each thing once, and nothing else."""
         self.expect_rows(
             expected={
-                self.mirror.agents[name].id: [f"{told.kind} {told.subject_id}" for told in notifications]
-                for name, notifications in self.mirror.notifications.items()
+                self.model.agents[name].id: [f"{told.kind} {told.subject_id}" for told in notifications]
+                for name, notifications in self.model.notifications.items()
                 if notifications
             },
             found=self.rows_by_id(
@@ -27,7 +27,7 @@ class NotificationInvariants(DeepSciFiBaseRules):
     @always
     def notifications_are_numbered(self) -> None:
         """N2: an agent's notifications are numbered from 1 without gaps, and its inbox counts them."""
-        counts = {agent.id: self.mirror.last_number(name) for name, agent in self.mirror.agents.items()}
+        counts = {agent.id: self.model.last_number(name) for name, agent in self.model.agents.items()}
         self.expect_rows(
             expected={agent_id: (count, list(range(1, count + 1))) for agent_id, count in counts.items()},
             found=self.rows_by_id(
@@ -41,6 +41,6 @@ class NotificationInvariants(DeepSciFiBaseRules):
     def notifications_are_read_as_far_as_was_said(self) -> None:
         """N3: an agent has read up to the greatest number that it said."""
         self.expect_rows(
-            expected={self.mirror.agents[name].id: number for name, number in self.mirror.read_up_to.items()},
+            expected={self.model.agents[name].id: number for name, number in self.model.read_up_to.items()},
             found=self.rows_by_id("SELECT agent_id::text, read_up_to FROM inboxes ORDER BY agent_id"),
         )

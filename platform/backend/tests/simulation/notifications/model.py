@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pgdst import SimulatedClock
 
-from simulation.agents.model import AgentMirror, MirroredAgent
+from simulation.agents.model import Agent, AgentModel
 from simulation.engine.model import Refusal, as_json
 
 
 @dataclass(frozen=True)
-class MirroredNotification:
+class Notification:
     """One thing that an agent is told."""
 
     number: int
@@ -20,12 +20,19 @@ class MirroredNotification:
     created_at: datetime
 
 
-class NotificationMirror(AgentMirror):
+class Reading(NamedTuple):
+    """Who reads up to, or from, which number."""
+
+    agent: str
+    number: int
+
+
+class NotificationModel(AgentModel):
     """What each agent was told, in order, and up to which number it has read; both by username."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.notifications: dict[str, list[MirroredNotification]] = {}
+        self.notifications: dict[str, list[Notification]] = {}
         self.read_up_to: dict[str, int] = {}
 
     def times(self) -> dict[tuple[str, str], datetime]:
@@ -38,7 +45,7 @@ class NotificationMirror(AgentMirror):
 
     # What happened.
 
-    def registered(self, agent: MirroredAgent) -> None:
+    def registered(self, agent: Agent) -> None:
         """A new agent has an empty inbox."""
         super().registered(agent)
         self.notifications[agent.username] = []
@@ -47,7 +54,7 @@ class NotificationMirror(AgentMirror):
     def notified(self, recipient: str, kind: str, subject_id: str) -> None:
         """An agent is told of something now."""
         told = self.notifications[recipient]
-        told.append(MirroredNotification(len(told) + 1, kind, subject_id, self.now()))
+        told.append(Notification(len(told) + 1, kind, subject_id, self.now()))
 
     def marked_as_read(self, agent: str, up_to: int) -> None:
         """An agent has read up to a number, if it had not read further before."""
@@ -56,9 +63,9 @@ class NotificationMirror(AgentMirror):
     def settle_lapsed(self, agent: str) -> None:
         """An agent looks at its notifications, and is told first what has lapsed; by itself nothing does."""
 
-    def refusal_of_a_reading(self, agent: str, up_to: int) -> Refusal | None:
+    def refusal_of_a_reading(self, reading: Reading) -> Refusal | None:
         """Predict whether an agent may say that it has read up to a number."""
-        return Refusal(404, "notification_not_found") if up_to > self.last_number(agent) else None
+        return Refusal(404, "notification_not_found") if reading.number > self.last_number(reading.agent) else None
 
     # What the platform must answer.
 

@@ -12,7 +12,7 @@ from deepsci.pagination import DEFAULT_LIMIT
 from deepsci.proposals import service as proposals
 from sqlalchemy import text
 
-from simulation.engine.planting import Patch, after, found_at_once, found_by, tolerate, wrap
+from simulation.engine.planting import Patch, after, found_by, found_by_race, tolerate, wrap
 
 # Found by the invariants.
 
@@ -99,7 +99,7 @@ def who_does_not_say_how_many_is_told_of_two(patch: Patch) -> None:
 # Found by the races.
 
 
-@found_at_once("read_while_one_is_told", by="N3")
+@found_by_race("read_while_one_is_told", by="N3")
 def how_far_one_has_read_is_compared_without_a_lock(patch: Patch) -> None:
     """The later of two requests takes back what the other one said, or says of old that there is nothing new."""
     patch.setattr(notifications, "lock_inbox", notifications.read_inbox)

@@ -2,24 +2,23 @@
 
 from hypothesis import strategies as st
 
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import forbidden_move, move
 from simulation.engine.choosing import chosen
 from simulation.engine.lists import A_FEW
+from simulation.notifications.actions import NotificationActions
+from simulation.notifications.model import NotificationModel, Reading
 from simulation.notifications.strategies import (
     SPOILT_PLACES,
     SPOILT_READINGS,
-    Reading,
     readings,
     readings_beyond,
 )
-from simulation.state_mirror import StateMirror
 
 
-class NotificationRules(DeepSciFiBaseRules):
+class NotificationRules(NotificationActions):
     """Reading one's own notifications."""
 
-    @move(agent=chosen(StateMirror.names), limit=A_FEW)
+    @move(agent=chosen(NotificationModel.names), limit=A_FEW)
     def read_all_notifications(self, agent: str, limit: int) -> None:
         """An agent, dormant or not, reads page by page what it was told."""
         self.an_agent_reads_all_notifications(agent, limit)
@@ -32,7 +31,7 @@ class NotificationRules(DeepSciFiBaseRules):
     @move(reading=chosen(readings))
     def mark_notifications_as_read(self, reading: Reading) -> None:
         """An agent says how far it has read; a smaller number than the last time takes nothing back."""
-        self.an_agent_marks_as_read(reading.agent, reading.number)
+        self.an_agent_marks_as_read(reading)
 
     @forbidden_move(reading=chosen(readings_beyond))
     def mark_as_read_what_was_not_sent(self, reading: Reading) -> None:
@@ -40,12 +39,12 @@ class NotificationRules(DeepSciFiBaseRules):
         answer = self.mark_as_read(reading.agent, {"up_to": reading.number})
         self.expect(answer, 404, "notification_not_found")
 
-    @forbidden_move(agent=chosen(StateMirror.names), spoilt=st.sampled_from(sorted(SPOILT_READINGS)))
+    @forbidden_move(agent=chosen(NotificationModel.names), spoilt=st.sampled_from(sorted(SPOILT_READINGS)))
     def mark_as_read_up_to_what_is_no_number(self, agent: str, spoilt: str) -> None:
         """What is no number of a notification is malformed, not unknown."""
         self.expect(self.mark_as_read(agent, SPOILT_READINGS[spoilt]), 422, "malformed_request")
 
-    @forbidden_move(agent=chosen(StateMirror.names), place=st.sampled_from(SPOILT_PLACES))
+    @forbidden_move(agent=chosen(NotificationModel.names), place=st.sampled_from(SPOILT_PLACES))
     def read_notifications_from_what_is_no_number_on(self, agent: str, place: str) -> None:
         """What is no number is no place in an inbox, least of all its beginning."""
         self.expect(self.send_as(agent, "GET", f"/notifications?after={place}"), 422, "malformed_request")

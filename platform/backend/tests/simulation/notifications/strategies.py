@@ -1,8 +1,8 @@
 """What agents say that they have read, good and bad."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from simulation.state_mirror import StateMirror
+from simulation.notifications.model import NotificationModel, Reading
 
 GREATEST_NUMBER: Final = 2**31 - 1
 
@@ -21,20 +21,13 @@ SPOILT_READINGS: Final[dict[str, Any]] = {
 SPOILT_PLACES: Final = ("-1", str(GREATEST_NUMBER + 1), "first", "1.5", "%00", "")
 
 
-class Reading(NamedTuple):
-    """Who reads up to, or from, which number."""
-
-    agent: str
-    number: int
-
-
-def readings(mirror: StateMirror) -> list[Reading]:
+def readings(model: NotificationModel) -> list[Reading]:
     """Return every agent with every number of its inbox, and with zero."""
-    return [Reading(name, number) for name in mirror.names() for number in range(mirror.last_number(name) + 1)]
+    return [Reading(name, number) for name in model.names() for number in range(model.last_number(name) + 1)]
 
 
-def readings_beyond(mirror: StateMirror) -> list[Reading]:
+def readings_beyond(model: NotificationModel) -> list[Reading]:
     """Return every agent with numbers beyond its inbox."""
     return [
-        Reading(name, number) for name in mirror.names() for number in (mirror.last_number(name) + 1, GREATEST_NUMBER)
+        Reading(name, number) for name in model.names() for number in (model.last_number(name) + 1, GREATEST_NUMBER)
     ]

@@ -1,12 +1,17 @@
 """Drafting, submitting, revising, and voting, which founds worlds."""
 
-from simulation.engine.harness import Answer, Harness
-from simulation.proposals.model import Draft, MirroredProposal, MirroredVote
-from simulation.worlds.model import MirroredWorld
+from simulation.engine.errands import errand
+from simulation.engine.harness import Answer
+from simulation.notifications.actions import NotificationActions
+from simulation.proposals.model import Ballot, Draft, Proposal, ProposalModel, Submission, Vote
+from simulation.proposals.strategies import DRAFTS, VERDICTS
+from simulation.worlds.model import World, WorldModel
 
 
-class ProposalActions(Harness):
+class ProposalActions(NotificationActions):
     """What an author does."""
+
+    model: ProposalModel
 
     SOMETIMES = frozenset({"a proposal is revised"})
 
@@ -22,32 +27,39 @@ class ProposalActions(Harness):
         """Ask that a proposal be rewritten."""
         return self.send_as(agent, "POST", f"/proposals/{proposal_id}/revise", draft.body())
 
+    @errand(ProposalModel.agents_with_room, refused=ProposalModel.refusal_of_a_draft, draft=DRAFTS)
     def an_agent_drafts(self, agent: str, draft: Draft) -> str:
         """Draft a proposal, check the answer, remember the proposal, return its name."""
         answer = self.draft(agent, draft)
         self.expect(answer, 201)
-        name = self.mirror.drafted(MirroredProposal(answer.body["id"], agent, draft, created_at=self.clock.now()))
-        self.expect_body(answer, self.mirror.proposal_body(name))
+        name = self.model.drafted(Proposal(answer.body["id"], agent, draft, created_at=self.clock.now()))
+        self.expect_body(answer, self.model.proposal_body(name))
         return name
 
-    def an_agent_submits(self, agent: str, name: str) -> None:
+    @errand(ProposalModel.own_drafts, refused=ProposalModel.refusal_of_a_submission)
+    def an_agent_submits(self, submission: Submission) -> None:
         """Submit a draft, check the answer, remember that it is open to validation."""
-        answer = self.submit(agent, self.mirror.proposals[name].id)
+        agent, name = submission
+        answer = self.submit(agent, self.model.proposals[name].id)
         self.expect(answer, 200)
-        self.mirror.submitted(name, at=self.clock.now())
-        self.expect_body(answer, self.mirror.proposal_body(name))
+        self.model.submitted(name, at=self.clock.now())
+        self.expect_body(answer, self.model.proposal_body(name))
 
-    def an_agent_revises(self, agent: str, name: str, draft: Draft) -> None:
+    @errand(refused=ProposalModel.refusal_of_a_revision)
+    def an_agent_revises(self, submission: Submission, draft: Draft) -> None:
         """Rewrite a proposal, check the answer, remember what it says now."""
-        answer = self.revise(agent, self.mirror.proposals[name].id, draft)
+        agent, name = submission
+        answer = self.revise(agent, self.model.proposals[name].id, draft)
         self.expect(answer, 200)
-        self.mirror.revised(name, draft)
-        self.expect_body(answer, self.mirror.proposal_body(name))
+        self.model.revised(name, draft)
+        self.expect_body(answer, self.model.proposal_body(name))
         self.sometimes("a proposal is revised", True)
 
 
-class ValidationActions(Harness):
+class ValidationActions(ProposalActions):
     """What a voter does."""
+
+    model: WorldModel
 
     SOMETIMES = frozenset({"a world is made", "a proposal is rejected", "a disputed proposal is decided"})
 
@@ -55,24 +67,24 @@ class ValidationActions(Harness):
         """Ask that a vote be counted."""
         return self.send_as(agent, "POST", f"/proposals/{proposal_id}/validations", body)
 
-    def an_agent_votes(self, agent: str, name: str, verdict: str, critique: str) -> None:
+    @errand(WorldModel.ballots, refused=WorldModel.refusal_of_a_vote, verdict=VERDICTS)
+    def an_agent_votes(self, ballot: Ballot, verdict: str, critique: str = "A critique.") -> None:
         """Vote on a proposal, check what it decided, remember the vote and the world it may have founded."""
-        proposal = self.mirror.proposals[name]
+        agent, name = ballot
+        proposal = self.model.proposals[name]
         was_disputed = proposal.is_disputed()
         predicted_status = proposal.status_after(verdict)
         answer = self.vote(agent, proposal.id, {"verdict": verdict, "critique": critique})
         self.expect(answer, 201)
-        vote = MirroredVote(
-            answer.body["validation"]["id"], agent, verdict, critique, proposal.revision, self.clock.now()
-        )
+        vote = Vote(answer.body["validation"]["id"], agent, verdict, critique, proposal.revision, self.clock.now())
         world_id = answer.body["world_id"]
-        self.mirror.voted(name, vote)
+        self.model.voted(name, vote)
         if world_id is not None:
-            self.mirror.founded(name, MirroredWorld(world_id, vote.created_at))
+            self.model.founded(name, World(world_id, vote.created_at))
         self.expect_body(
             answer,
             {
-                "validation": self.mirror.vote_body(vote),
+                "validation": self.model.vote_body(vote),
                 "proposal_status": predicted_status,
                 "world_id": world_id if predicted_status == "approved" else None,
             },

@@ -1,11 +1,11 @@
 """Invariants of proposals, their chains and their validations."""
 
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import always
+from simulation.proposals.actions import ProposalActions, ValidationActions
 from simulation.proposals.model import MAX_OPEN_PROPOSALS
 
 
-class ProposalInvariants(DeepSciFiBaseRules):
+class ProposalInvariants(ProposalActions):
     """Read from the tables proposals and causal_events."""
 
     STORED_TIMES = frozenset(
@@ -22,8 +22,8 @@ class ProposalInvariants(DeepSciFiBaseRules):
         """P1: the proposals are exactly those that were drafted, with their authors and last premises and years."""
         self.expect_rows(
             expected={
-                proposal.id: (self.mirror.agents[proposal.author].id, proposal.draft.premise, proposal.draft.year)
-                for proposal in self.mirror.proposals.values()
+                proposal.id: (self.model.agents[proposal.author].id, proposal.draft.premise, proposal.draft.year)
+                for proposal in self.model.proposals.values()
             },
             found=self.rows_by_id("SELECT id::text, author_id::text, premise, year FROM proposals ORDER BY id"),
         )
@@ -34,7 +34,7 @@ class ProposalInvariants(DeepSciFiBaseRules):
         self.expect_rows(
             expected={
                 (proposal.id, position): tuple(event)
-                for proposal in self.mirror.proposals.values()
+                for proposal in self.model.proposals.values()
                 for position, event in enumerate(proposal.draft.chain, start=1)
             },
             found={
@@ -50,18 +50,18 @@ class ProposalInvariants(DeepSciFiBaseRules):
     def proposals_have_the_status_they_earned(self) -> None:
         """P3: a proposal is a draft until submitted, validating until decided, and then what was decided."""
         self.expect_rows(
-            expected={proposal.id: proposal.status for proposal in self.mirror.proposals.values()},
+            expected={proposal.id: proposal.status for proposal in self.model.proposals.values()},
             found=self.rows_by_id("SELECT id::text, status FROM proposals ORDER BY id"),
         )
 
     @always
     def nobody_has_more_open_proposals_than_the_cap(self) -> None:
         """P4: an agent has the open proposals it made, and never more than three."""
-        counts = self.mirror.open_proposals()
+        counts = self.model.open_proposals()
         self.expect_rows(
             expected={
                 agent.id: min(counts[name], MAX_OPEN_PROPOSALS)
-                for name, agent in self.mirror.agents.items()
+                for name, agent in self.model.agents.items()
                 if counts[name]
             },
             found=self.rows_by_id(
@@ -76,7 +76,7 @@ class ProposalInvariants(DeepSciFiBaseRules):
         self.expect_rows(
             expected={
                 proposal.id: (proposal.revision, list(range(1, proposal.revision)))
-                for proposal in self.mirror.proposals.values()
+                for proposal in self.model.proposals.values()
             },
             found=self.rows_by_id(
                 "SELECT p.id::text, p.revision, "
@@ -87,7 +87,7 @@ class ProposalInvariants(DeepSciFiBaseRules):
         )
 
 
-class ValidationInvariants(DeepSciFiBaseRules):
+class ValidationInvariants(ValidationActions):
     """Read from the table validations, and from proposals what they led to."""
 
     STORED_TIMES = frozenset({("validation given", "validations", "created_at")})
@@ -97,8 +97,8 @@ class ValidationInvariants(DeepSciFiBaseRules):
         """V1: the validations are exactly those that were given, with their verdicts and critiques."""
         self.expect_rows(
             expected={
-                vote.id: (proposal.id, self.mirror.agents[vote.voter].id, vote.verdict, vote.critique)
-                for proposal in self.mirror.proposals.values()
+                vote.id: (proposal.id, self.model.agents[vote.voter].id, vote.verdict, vote.critique)
+                for proposal in self.model.proposals.values()
                 for vote in proposal.votes.values()
             },
             found=self.rows_by_id(
@@ -111,8 +111,8 @@ class ValidationInvariants(DeepSciFiBaseRules):
         """V2: an agent has at most one validation of a proposal."""
         self.expect_rows(
             expected={
-                (proposal.id, self.mirror.agents[voter].id): 1
-                for proposal in self.mirror.proposals.values()
+                (proposal.id, self.model.agents[voter].id): 1
+                for proposal in self.model.proposals.values()
                 for voter in proposal.votes
             },
             found={
@@ -141,7 +141,7 @@ class ValidationInvariants(DeepSciFiBaseRules):
         self.expect_rows(
             expected={
                 proposal.id: (proposal.status, proposal.count("approve"), proposal.count("reject"))
-                for proposal in self.mirror.proposals.values()
+                for proposal in self.model.proposals.values()
             },
             found=self.rows_by_id(
                 "SELECT p.id::text, p.status, count(*) FILTER (WHERE v.verdict = 'approve'), "
@@ -155,9 +155,7 @@ class ValidationInvariants(DeepSciFiBaseRules):
         """V5: a validation names the revision that its proposal had when it was given."""
         self.expect_rows(
             expected={
-                vote.id: vote.revision
-                for proposal in self.mirror.proposals.values()
-                for vote in proposal.votes.values()
+                vote.id: vote.revision for proposal in self.model.proposals.values() for vote in proposal.votes.values()
             },
             found=self.rows_by_id("SELECT id::text, revision FROM validations ORDER BY id"),
         )

@@ -1,31 +1,31 @@
 """Proposals come to an end."""
 
 from simulation.agents.strategies import NEWCOMERS
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import eventually
-from simulation.proposals.model import VOTES_TO_DECIDE
+from simulation.proposals.actions import ValidationActions
+from simulation.proposals.model import VOTES_TO_DECIDE, Ballot
 
 
-class ProposalLiveness(DeepSciFiBaseRules):
+class ProposalLiveness(ValidationActions):
     """No proposal is stuck."""
 
     @eventually
     def every_validating_proposal_can_be_decided(self) -> None:
         """L1: after a bounded number of honest moves every validating proposal can be decided."""
-        for name in self.mirror.proposals_that_are("validating"):
-            for _ in range(VOTES_TO_DECIDE - self.mirror.proposals[name].count("approve")):
+        for name in self.model.proposals_that_are("validating"):
+            for _ in range(VOTES_TO_DECIDE - self.model.proposals[name].count("approve")):
                 voter = self._an_honest_voter(name)
                 self.an_agent_is_awake(voter)
-                self.an_agent_votes(voter, name, "approve", "Nothing speaks against it.")
+                self.an_agent_votes(Ballot(voter, name), "approve", "Nothing speaks against it.")
         self.expect_rows(
             expected={},
             found=self.rows_by_id("SELECT id::text, status FROM proposals WHERE status = 'validating' ORDER BY id"),
         )
 
     def _an_honest_voter(self, proposal: str) -> str:
-        voters = sorted(self.mirror.voters_that_are_left(proposal))
+        voters = sorted(self.model.voters_that_are_left(proposal))
         if voters:
             return voters[0]
-        newcomer = next(name for name in NEWCOMERS if name not in self.mirror.agents)
+        newcomer = next(name for name in NEWCOMERS if name not in self.model.agents)
         self.an_agent_registers(newcomer)
         return newcomer

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from pgdst import SimulatedClock
 
 from simulation.engine.model import Refusal, as_json
-from simulation.notifications.model import NotificationMirror
+from simulation.notifications.model import NotificationModel
 
 MAX_OPEN_PROPOSALS: Final = 3
 VOTES_TO_DECIDE: Final = 2
@@ -44,7 +44,7 @@ class Submission(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MirroredVote:
+class Vote:
     """What an agent said of a proposal."""
 
     id: str
@@ -56,7 +56,7 @@ class MirroredVote:
 
 
 @dataclass
-class MirroredProposal:
+class Proposal:
     """A proposal as it was last revised, and what became of it; votes by voter."""
 
     id: str
@@ -68,7 +68,7 @@ class MirroredProposal:
     revised_at: datetime | None = None
     submitted_at: datetime | None = None
     decided_at: datetime | None = None
-    votes: dict[str, MirroredVote] = field(default_factory=dict)
+    votes: dict[str, Vote] = field(default_factory=dict)
 
     def count(self, verdict: str) -> int:
         """Return how many agents gave this verdict."""
@@ -89,12 +89,12 @@ class MirroredProposal:
         return self.status == "validating" and self.revision in wishes
 
 
-class ProposalMirror(NotificationMirror):
+class ProposalModel(NotificationModel):
     """Proposals by name: p1, p2 …, in the order in which they were drafted."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.proposals: dict[str, MirroredProposal] = {}
+        self.proposals: dict[str, Proposal] = {}
 
     def names_by_id(self) -> dict[str, str]:
         """Proposals are p1, p2 …"""
@@ -125,7 +125,7 @@ class ProposalMirror(NotificationMirror):
 
     # What happened.
 
-    def drafted(self, proposal: MirroredProposal) -> str:
+    def drafted(self, proposal: Proposal) -> str:
         """A proposal is there; return its name."""
         name = f"p{len(self.proposals) + 1}"
         self.proposals[name] = proposal
@@ -260,7 +260,7 @@ class ProposalMirror(NotificationMirror):
             "validations": [self.vote_body(vote) for vote in votes],
         }
 
-    def vote_body(self, vote: MirroredVote) -> dict[str, Any]:
+    def vote_body(self, vote: Vote) -> dict[str, Any]:
         """Predict what anyone reads about a validation."""
         return {
             "id": vote.id,
@@ -279,7 +279,7 @@ class Ballot(NamedTuple):
     proposal: str
 
 
-class ValidationMirror(ProposalMirror):
+class ValidationModel(ProposalModel):
     """Votes, which the proposals hold, and who may cast them."""
 
     def times(self) -> dict[tuple[str, str], datetime]:
@@ -289,7 +289,7 @@ class ValidationMirror(ProposalMirror):
 
     # What happened.
 
-    def voted(self, name: str, vote: MirroredVote) -> None:
+    def voted(self, name: str, vote: Vote) -> None:
         """A vote was cast, which its author is told, and may have decided the proposal."""
         proposal = self.proposals[name]
         proposal.status = proposal.status_after(vote.verdict)

@@ -8,7 +8,7 @@ from deepsci.models import Proposal, ProposalStatus, Validation, Verdict, World
 from deepsci.proposals import service as proposals
 from sqlalchemy import func, select, text
 
-from simulation.engine.planting import Patch, after, found_at_once, found_by, tolerate, within, without, wrap
+from simulation.engine.planting import Patch, after, found_by, found_by_race, tolerate, within, without, wrap
 
 # Found by the invariants.
 
@@ -263,8 +263,8 @@ def the_dormant_may_revise(patch: Patch) -> None:
 # Found by the races.
 
 
-@found_at_once("submit_one_draft_at_once")
-@found_at_once("revise_one_proposal_at_once")
+@found_by_race("submit_one_draft_at_once")
+@found_by_race("revise_one_proposal_at_once")
 def proposals_are_not_locked(patch: Patch) -> None:
     """What was read before somebody else changed it is changed again."""
     patch.setattr(proposals, "lock_proposal", lambda session, proposal_id: found(session, Proposal, proposal_id))
@@ -275,7 +275,7 @@ def found(session: Any, model: Any, row_id: Any) -> Any:
     return proposals.existing(session.get(model, row_id), row_id)
 
 
-@found_at_once("draft_beyond_the_cap_at_once")
+@found_by_race("draft_beyond_the_cap_at_once")
 def open_proposals_are_counted_before_the_lock(patch: Patch) -> None:
     """Two that are each the third come to four."""
 

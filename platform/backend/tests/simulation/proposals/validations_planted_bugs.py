@@ -13,7 +13,7 @@ from deepsci.models import (
 from deepsci.proposals import service as proposals
 from sqlalchemy import func, select, text, update
 
-from simulation.engine.planting import Patch, after, execute_first, found_at_once, found_by, tolerate, without, wrap
+from simulation.engine.planting import Patch, after, execute_first, found_by, found_by_race, tolerate, without, wrap
 
 # Found by the invariants.
 
@@ -170,7 +170,7 @@ def agents_with_long_names_have_no_vote(patch: Patch) -> None:
 # Found by the races.
 
 
-@found_at_once("tell_one_author_at_once")
+@found_by_race("tell_one_author_at_once")
 def notifications_are_numbered_in_python(patch: Patch) -> None:
     """Two get the same number."""
 
@@ -183,7 +183,7 @@ def notifications_are_numbered_in_python(patch: Patch) -> None:
     patch.setattr(proposals, "notify", notify_in_python)
 
 
-@found_at_once("validate_one_proposal_at_once")
+@found_by_race("validate_one_proposal_at_once")
 def votes_are_counted_before_the_lock(patch: Patch) -> None:
     """Two that are each the second are each taken for the first, and nothing is decided."""
 

@@ -2,21 +2,30 @@
 
 from typing import Any
 
-from simulation.engine.harness import Answer, Harness
+from hypothesis import strategies as st
+
+from simulation.dwellers.actions import ClaimActions
+from simulation.engine.errands import errand
+from simulation.engine.harness import Answer
 from simulation.stories.model import (
     RECOMMENDATIONS_FOR_ACCLAIM,
     Judgement,
-    MirroredReview,
-    MirroredStory,
     Opinion,
     Reply,
+    Review,
+    ReviewModel,
+    Story,
+    StoryModel,
     Tale,
     Telling,
 )
+from simulation.stories.strategies import JUDGEMENTS
 
 
-class StoryActions(Harness):
+class StoryActions(ClaimActions):
     """What an author does that holds a dweller."""
+
+    model: StoryModel
 
     def tell(self, agent: str, world_id: str, body: object) -> Answer:
         """Ask that a story be kept."""
@@ -24,20 +33,22 @@ class StoryActions(Harness):
 
     def story_as_sent(self, dweller: str, tale: Tale) -> dict[str, Any]:
         """Return the body of the request that tells a story."""
-        return {"dweller_id": self.mirror.dwellers[dweller].id, **tale._asdict()}
+        return {"dweller_id": self.model.dwellers[dweller].id, **tale._asdict()}
 
     def an_agent_tells(self, telling: Telling, tale: Tale) -> str:
         """Tell a story, check the answer, remember the story, return its name."""
-        world_id = self.mirror.worlds[telling.world].id
+        world_id = self.model.worlds[telling.world].id
         answer = self.tell(telling.agent, world_id, self.story_as_sent(telling.dweller, tale))
         self.expect(answer, 201)
-        name = self.mirror.told(MirroredStory(answer.body["id"], telling, tale, created_at=self.clock.now()))
-        self.expect_body(answer, self.mirror.story_body(name))
+        name = self.model.told(Story(answer.body["id"], telling, tale, created_at=self.clock.now()))
+        self.expect_body(answer, self.model.story_body(name))
         return name
 
 
-class ReviewActions(Harness):
+class ReviewActions(StoryActions):
     """What a reader does, and what an author does then."""
+
+    model: ReviewModel
 
     SOMETIMES = frozenset(
         {
@@ -56,23 +67,25 @@ class ReviewActions(Harness):
         """Ask that a response be put beside a review."""
         return self.send_as(agent, "POST", f"/reviews/{review_id}/response", body)
 
+    @errand(ReviewModel.opinions, refused=ReviewModel.refusal_of_a_review, judgement=JUDGEMENTS)
     def an_agent_reviews(self, opinion: Opinion, judgement: Judgement) -> None:
         """Review a story, check the answer, remember the review and that its author was told."""
-        story = self.mirror.stories[opinion.story]
+        story = self.model.stories[opinion.story]
         answer = self.review(opinion.reviewer, story.id, judgement._asdict())
         self.expect(answer, 201)
-        self.mirror.reviewed(opinion, MirroredReview(answer.body["id"], judgement, created_at=self.clock.now()))
-        self.expect_body(answer, self.mirror.review_body(opinion))
+        self.model.reviewed(opinion, Review(answer.body["id"], judgement, created_at=self.clock.now()))
+        self.expect_body(answer, self.model.review_body(opinion))
         self.sometimes("an acclaimed story gets another review", story.acclaimed_at is not None)
 
+    @errand(ReviewModel.replies, refused=ReviewModel.refusal_of_a_response, response=st.just("Well."))
     def an_agent_responds(self, reply: Reply, response: str) -> None:
         """Respond to a review, check the answer, remember the response, and that it was told and may have acclaimed."""
-        story = self.mirror.stories[reply.story]
+        story = self.model.stories[reply.story]
         was_acclaimed = story.acclaimed_at is not None
         answer = self.respond(reply.agent, story.reviews[reply.reviewer].id, {"text": response})
         self.expect(answer, 200)
-        self.mirror.responded(reply.opinion, response)
-        self.expect_body(answer, self.mirror.review_body(reply.opinion))
+        self.model.responded(reply.opinion, response)
+        self.expect_body(answer, self.model.review_body(reply.opinion))
         counts = story.counts()
         recommended = counts["recommendation_count"] >= RECOMMENDATIONS_FOR_ACCLAIM
         answered = counts["response_count"] == counts["review_count"]

@@ -1,10 +1,10 @@
 """Invariants of stories and their reviews."""
 
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import always
+from simulation.stories.actions import ReviewActions
 
 
-class StoryInvariants(DeepSciFiBaseRules):
+class StoryInvariants(ReviewActions):
     """Read from the tables stories and reviews."""
 
     STORED_TIMES = frozenset(
@@ -22,12 +22,12 @@ class StoryInvariants(DeepSciFiBaseRules):
         self.expect_rows(
             expected={
                 story.id: (
-                    self.mirror.worlds[story.telling.world].id,
-                    self.mirror.dwellers[story.telling.dweller].id,
-                    self.mirror.agents[story.author].id,
+                    self.model.worlds[story.telling.world].id,
+                    self.model.dwellers[story.telling.dweller].id,
+                    self.model.agents[story.author].id,
                     *story.tale,
                 )
-                for story in self.mirror.stories.values()
+                for story in self.model.stories.values()
             },
             found=self.rows_by_id(
                 "SELECT id::text, world_id::text, dweller_id::text, author_id::text, title, text "
@@ -41,11 +41,11 @@ class StoryInvariants(DeepSciFiBaseRules):
         self.expect_rows(
             expected={
                 review.id: (
-                    self.mirror.stories[opinion.story].id,
-                    self.mirror.agents[opinion.reviewer].id,
+                    self.model.stories[opinion.story].id,
+                    self.model.agents[opinion.reviewer].id,
                     *review.judgement,
                 )
-                for opinion, review in self.mirror.reviews().items()
+                for opinion, review in self.model.reviews().items()
             },
             found=self.rows_by_id(
                 "SELECT id::text, story_id::text, reviewer_id::text, score, recommends, text FROM reviews ORDER BY id"
@@ -57,8 +57,8 @@ class StoryInvariants(DeepSciFiBaseRules):
         """S3: an agent has at most one review of a story."""
         self.expect_rows(
             expected={
-                (self.mirror.stories[opinion.story].id, self.mirror.agents[opinion.reviewer].id): 1
-                for opinion in self.mirror.reviews()
+                (self.model.stories[opinion.story].id, self.model.agents[opinion.reviewer].id): 1
+                for opinion in self.model.reviews()
             },
             found={
                 (story_id, reviewer_id): count
@@ -82,7 +82,7 @@ class StoryInvariants(DeepSciFiBaseRules):
     @always
     def what_is_kept_with_a_story_is_what_its_reviews_add_up_to(self) -> None:
         """S5: reviews, scores, recommendations and responses, as kept with a story, are what its reviews add up to."""
-        counts = {story.id: list(story.counts().values()) for story in self.mirror.stories.values()}
+        counts = {story.id: list(story.counts().values()) for story in self.model.stories.values()}
         self.expect_rows(
             expected={story_id: (numbers, numbers) for story_id, numbers in counts.items()},
             found=self.rows_by_id(
@@ -98,7 +98,7 @@ class StoryInvariants(DeepSciFiBaseRules):
     def stories_are_acclaimed_as_they_earned_it(self) -> None:
         """S6: a story is acclaimed since the response that completed it, two recommending, and stays so."""
         self.expect_rows(
-            expected={story.id: story.acclaimed_at for story in self.mirror.stories.values()},
+            expected={story.id: story.acclaimed_at for story in self.model.stories.values()},
             found=self.rows_by_id("SELECT id::text, acclaimed_at FROM stories ORDER BY id"),
         )
 
@@ -107,7 +107,7 @@ class StoryInvariants(DeepSciFiBaseRules):
         """S7: the responses are exactly those that authors gave, beside the reviews to which they gave them."""
         self.expect_rows(
             expected={
-                review.id: review.response for review in self.mirror.reviews().values() if review.response is not None
+                review.id: review.response for review in self.model.reviews().values() if review.response is not None
             },
             found=self.rows_by_id("SELECT id::text, response FROM reviews WHERE response IS NOT NULL ORDER BY id"),
         )

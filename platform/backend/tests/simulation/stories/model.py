@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from pgdst import SimulatedClock
 
-from simulation.dwellers.model import ClaimMirror, Holding
+from simulation.dwellers.model import ClaimModel, Holding
 from simulation.engine.model import Refusal, as_json
 
 RECOMMENDATIONS_FOR_ACCLAIM: Final = 2
@@ -36,7 +36,7 @@ class Judgement(NamedTuple):
 
 
 @dataclass
-class MirroredReview:
+class Review:
     """What an agent thinks of a story, and what the author said to it."""
 
     id: str
@@ -47,7 +47,7 @@ class MirroredReview:
 
 
 @dataclass
-class MirroredStory:
+class Story:
     """A story and what became of it; reviews by reviewer."""
 
     id: str
@@ -55,7 +55,7 @@ class MirroredStory:
     tale: Tale
     created_at: datetime
     acclaimed_at: datetime | None = None
-    reviews: dict[str, MirroredReview] = field(default_factory=dict)
+    reviews: dict[str, Review] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         """Return what its reviews add up to."""
@@ -79,12 +79,12 @@ class MirroredStory:
         return enough and counts["response_count"] == counts["review_count"]
 
 
-class StoryMirror(ClaimMirror):
+class StoryModel(ClaimModel):
     """Stories by name: s1, s2 …, in the order in which they were told."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.stories: dict[str, MirroredStory] = {}
+        self.stories: dict[str, Story] = {}
 
     def names_by_id(self) -> dict[str, str]:
         """Stories are s1, s2 …"""
@@ -109,7 +109,7 @@ class StoryMirror(ClaimMirror):
 
     # What happened.
 
-    def told(self, story: MirroredStory) -> str:
+    def told(self, story: Story) -> str:
         """A story is there; return its name."""
         name = f"s{len(self.stories) + 1}"
         self.stories[name] = story
@@ -208,7 +208,7 @@ class Reply(NamedTuple):
         return Opinion(self.reviewer, self.story)
 
 
-class ReviewMirror(StoryMirror):
+class ReviewModel(StoryModel):
     """Reviews, which the stories hold, and who may write and answer them."""
 
     def names_by_id(self) -> dict[str, str]:
@@ -235,7 +235,7 @@ class ReviewMirror(StoryMirror):
 
     # What happened.
 
-    def reviewed(self, opinion: Opinion, review: MirroredReview) -> None:
+    def reviewed(self, opinion: Opinion, review: Review) -> None:
         """An agent reviewed a story, and the author is told."""
         story = self.stories[opinion.story]
         story.reviews[opinion.reviewer] = review
@@ -253,7 +253,7 @@ class ReviewMirror(StoryMirror):
 
     # What there is.
 
-    def reviews(self) -> dict[Opinion, MirroredReview]:
+    def reviews(self) -> dict[Opinion, Review]:
         """Return the reviews."""
         return {
             Opinion(reviewer, name): review

@@ -17,7 +17,7 @@ from deepsci.stories import reviews
 from deepsci.stories import service as stories
 from sqlalchemy import select
 
-from simulation.engine.planting import Patch, after, execute_first, found_at_once, found_by, tolerate, wrap
+from simulation.engine.planting import Patch, after, execute_first, found_by, found_by_race, tolerate, wrap
 
 # Found by the invariants.
 
@@ -301,8 +301,8 @@ def who_was_panned_once_is_never_acclaimed(patch: Patch) -> None:
 # Found by the races.
 
 
-@found_at_once("review_one_story_at_once", by="S5")
-@found_at_once("respond_to_one_storys_reviews_at_once", by="S5")
+@found_by_race("review_one_story_at_once", by="S5")
+@found_by_race("respond_to_one_storys_reviews_at_once", by="S5")
 def reviews_are_counted_without_a_lock(patch: Patch) -> None:
     """One of two is lost, and no answer says so."""
     patch.setattr(reviews, "lock_story", stories.get_story)

@@ -5,19 +5,19 @@ from typing import LiteralString
 
 from psycopg.sql import SQL, Identifier, Literal
 
-from simulation.base import DeepSciFiBaseRules
+from simulation.agents.actions import AgentActions
 from simulation.engine.checks import always
 from simulation.engine.harness import Harness, collected
 
 
-class TimeInvariants(DeepSciFiBaseRules):
+class TimeInvariants(AgentActions):
     """Read from every column that the invariants of a domain name in STORED_TIMES."""
 
     @always
     def stored_times_are_simulated_times(self) -> None:
         """T1: every stored time is the simulated time of the request that stored it."""
         self.expect_rows(
-            expected=self.mirror.times(),
+            expected=self.model.times(),
             found={(event, row_id): time for event, row_id, time in self.rows(every_stored_time(type(self)))},
         )
 

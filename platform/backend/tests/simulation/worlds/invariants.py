@@ -1,10 +1,10 @@
 """Invariants of worlds and their regions."""
 
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import always
+from simulation.worlds.actions import RegionActions
 
 
-class WorldInvariants(DeepSciFiBaseRules):
+class WorldInvariants(RegionActions):
     """Read from the table worlds."""
 
     STORED_TIMES = frozenset({("world founded", "worlds", "created_at")})
@@ -13,7 +13,7 @@ class WorldInvariants(DeepSciFiBaseRules):
     def approved_proposals_have_exactly_one_world(self) -> None:
         """W1: an approved proposal has exactly one world, any other has none."""
         self.expect_rows(
-            expected={proposal.id: 1 for proposal in self.mirror.proposals.values() if proposal.status == "approved"},
+            expected={proposal.id: 1 for proposal in self.model.proposals.values() if proposal.status == "approved"},
             found=self.rows_by_id("SELECT proposal_id::text, count(*) FROM worlds GROUP BY 1 ORDER BY 1"),
         )
 
@@ -23,8 +23,8 @@ class WorldInvariants(DeepSciFiBaseRules):
         self.expect_rows(
             expected={
                 world.id: (proposal.id, proposal.draft.premise, proposal.draft.year)
-                for name, world in self.mirror.worlds.items()
-                for proposal in (self.mirror.proposals[name],)
+                for name, world in self.model.worlds.items()
+                for proposal in (self.model.proposals[name],)
             },
             found=self.rows_by_id("SELECT id::text, proposal_id::text, premise, year FROM worlds ORDER BY id"),
         )
@@ -34,13 +34,13 @@ class WorldInvariants(DeepSciFiBaseRules):
         """W3: a world was founded by the author of its proposal."""
         self.expect_rows(
             expected={
-                world.id: self.mirror.agents[self.mirror.founder(name)].id for name, world in self.mirror.worlds.items()
+                world.id: self.model.agents[self.model.founder(name)].id for name, world in self.model.worlds.items()
             },
             found=self.rows_by_id("SELECT id::text, founder_id::text FROM worlds ORDER BY id"),
         )
 
 
-class RegionInvariants(DeepSciFiBaseRules):
+class RegionInvariants(RegionActions):
     """Read from the table regions."""
 
     STORED_TIMES = frozenset({("region added", "regions", "created_at")})
@@ -50,8 +50,8 @@ class RegionInvariants(DeepSciFiBaseRules):
         """R1: the regions are exactly those that were added, each to its world, with their names and descriptions."""
         self.expect_rows(
             expected={
-                region.id: (self.mirror.worlds[region.world].id, region.name, region.description)
-                for region in self.mirror.regions.values()
+                region.id: (self.model.worlds[region.world].id, region.name, region.description)
+                for region in self.model.regions.values()
             },
             found=self.rows_by_id("SELECT id::text, world_id::text, name, description FROM regions ORDER BY id"),
         )
@@ -60,7 +60,7 @@ class RegionInvariants(DeepSciFiBaseRules):
     def regions_of_a_world_have_names_of_their_own(self) -> None:
         """R2: no two regions of a world have the same name."""
         self.expect_rows(
-            expected={(self.mirror.worlds[region.world].id, region.name): 1 for region in self.mirror.regions.values()},
+            expected={(self.model.worlds[region.world].id, region.name): 1 for region in self.model.regions.values()},
             found={
                 (world_id, name): count
                 for world_id, name, count in self.rows(

@@ -7,23 +7,23 @@ from typing import Any, NamedTuple
 from pgdst import SimulatedClock
 
 from simulation.engine.model import as_json
-from simulation.proposals.model import ProposalMirror
+from simulation.proposals.model import ValidationModel
 
 
 @dataclass(frozen=True)
-class MirroredWorld:
+class World:
     """A world, whose premise and year are those of its proposal."""
 
     id: str
     created_at: datetime
 
 
-class WorldMirror(ProposalMirror):
+class WorldModel(ValidationModel):
     """Worlds, by the name of the proposal that founded them."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.worlds: dict[str, MirroredWorld] = {}
+        self.worlds: dict[str, World] = {}
 
     def names_by_id(self) -> dict[str, str]:
         """A world goes by its proposal."""
@@ -43,7 +43,7 @@ class WorldMirror(ProposalMirror):
 
     # What happened.
 
-    def founded(self, name: str, world: MirroredWorld) -> None:
+    def founded(self, name: str, world: World) -> None:
         """An approved proposal has its world."""
         self.worlds[name] = world
 
@@ -82,7 +82,7 @@ class WorldMirror(ProposalMirror):
 
 
 @dataclass(frozen=True)
-class MirroredRegion:
+class Region:
     """A part of the world that goes by `world`, under a name of its own there."""
 
     id: str
@@ -99,12 +99,12 @@ class Site(NamedTuple):
     world: str
 
 
-class RegionMirror(WorldMirror):
+class RegionModel(WorldModel):
     """Regions by name: r1, r2 …, in the order in which they were added, whatever they are called in their worlds."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.regions: dict[str, MirroredRegion] = {}
+        self.regions: dict[str, Region] = {}
 
     def names_by_id(self) -> dict[str, str]:
         """Regions are r1, r2 …"""
@@ -124,7 +124,7 @@ class RegionMirror(WorldMirror):
 
     # What happened.
 
-    def region_added(self, region: MirroredRegion) -> str:
+    def region_added(self, region: Region) -> str:
         """A world has one more region; return its name."""
         name = f"r{len(self.regions) + 1}"
         self.regions[name] = region

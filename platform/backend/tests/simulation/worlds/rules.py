@@ -3,48 +3,47 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
-from simulation.base import DeepSciFiBaseRules
 from simulation.engine.checks import forbidden_move, move
 from simulation.engine.choosing import chosen, ids_that_name_none_of, there_are
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
 from simulation.proposals.model import Ballot
-from simulation.state_mirror import StateMirror
-from simulation.worlds.model import Site
+from simulation.worlds.actions import RegionActions
+from simulation.worlds.model import RegionModel, Site
 from simulation.worlds.strategies import REGION_NAMES, SPOILT_REGIONS, Plot, free_plots, taken_plots
 
 
-class WorldRules(DeepSciFiBaseRules):
+class WorldRules(RegionActions):
     """Reading worlds; they are made by votes alone."""
 
-    @precondition(there_are(StateMirror.world_names))
-    @move(name=chosen(StateMirror.world_names))
+    @precondition(there_are(RegionModel.world_names))
+    @move(name=chosen(RegionModel.world_names))
     def read_a_world(self, name: str) -> None:
         """Anyone reads the world that a proposal founded."""
-        answer = self.read(f"/worlds/{self.mirror.world_body(name)['id']}")
+        answer = self.read(f"/worlds/{self.model.world_body(name)['id']}")
         self.expect(answer, 200)
-        self.expect_body(answer, self.mirror.world_body(name))
+        self.expect_body(answer, self.model.world_body(name))
 
-    @precondition(there_are(StateMirror.world_names))
+    @precondition(there_are(RegionModel.world_names))
     @move(limit=st.sampled_from([1, 2, 100]))
     def list_worlds(self, limit: int) -> None:
         """The list shows the newest worlds."""
-        self.expect_page("/worlds", "worlds", self.mirror.world_bodies(), limit)
+        self.expect_page("/worlds", "worlds", self.model.world_bodies(), limit)
 
-    @precondition(there_are(StateMirror.founding_ballots))
-    @move(limit=A_FEW, ballot=chosen(StateMirror.founding_ballots))
+    @precondition(there_are(RegionModel.founding_ballots))
+    @move(limit=A_FEW, ballot=chosen(RegionModel.founding_ballots))
     def read_all_worlds_while_one_is_founded(self, limit: int, ballot: Ballot) -> None:
         """Page by page, nothing is skipped or repeated."""
         self.expect_pages(
             "/worlds",
             "worlds",
-            self.mirror.world_bodies,
+            self.model.world_bodies,
             limit,
-            between=lambda: self.an_agent_votes(ballot.voter, ballot.proposal, "approve", "Let it be."),
+            between=lambda: self.an_agent_votes(ballot, "approve", "Let it be."),
         )
 
-    @forbidden_move(world_id=ids_that_name_none_of(StateMirror.world_ids))
+    @forbidden_move(world_id=ids_that_name_none_of(RegionModel.world_ids))
     def read_an_unknown_world(self, world_id: str) -> None:
         """The id of a proposal is not the id of its world."""
         self.expect(self.read(f"/worlds/{world_id}"), 404, "world_not_found")
@@ -53,7 +52,7 @@ class WorldRules(DeepSciFiBaseRules):
 A_NAME = st.sampled_from(REGION_NAMES)
 
 
-class RegionRules(DeepSciFiBaseRules):
+class RegionRules(RegionActions):
     """Adding and listing regions."""
 
     @precondition(there_are(free_plots))
@@ -68,15 +67,15 @@ class RegionRules(DeepSciFiBaseRules):
         """Page by page, nothing is skipped or repeated, and nothing is of another world."""
         world = plot.site.world
         self.expect_pages(
-            f"/worlds/{self.mirror.worlds[world].id}/regions",
+            f"/worlds/{self.model.worlds[world].id}/regions",
             "regions",
-            lambda: self.mirror.region_bodies(world),
+            lambda: self.model.region_bodies(world),
             limit,
             between=lambda: self.an_agent_adds_a_region(*plot.site, plot.name, "In between."),
         )
 
-    @precondition(there_are(StateMirror.foreign_worlds))
-    @forbidden_move(site=chosen(StateMirror.foreign_worlds), name=A_NAME)
+    @precondition(there_are(RegionModel.foreign_worlds))
+    @forbidden_move(site=chosen(RegionModel.foreign_worlds), name=A_NAME)
     def add_a_region_to_somebody_elses_world(self, site: Site, name: str) -> None:
         """Only its founder shapes a world."""
         self.expect(self._try_to_shape(site, name), 403, "not_the_founder")
@@ -92,19 +91,19 @@ class RegionRules(DeepSciFiBaseRules):
     def add_a_malformed_region(self, plot: Plot, spoilt: str) -> None:
         """What is no region is refused, even of a founder."""
         body = {"name": plot.name, "description": "Plain."}
-        answer = self.add_region(plot.site.agent, self.mirror.worlds[plot.site.world].id, SPOILT_REGIONS[spoilt](body))
+        answer = self.add_region(plot.site.agent, self.model.worlds[plot.site.world].id, SPOILT_REGIONS[spoilt](body))
         self.expect(answer, 422, "malformed_request")
 
-    @forbidden_move(agent=chosen(StateMirror.names), world_id=ids_that_name_none_of(StateMirror.world_ids), name=A_NAME)
+    @forbidden_move(agent=chosen(RegionModel.names), world_id=ids_that_name_none_of(RegionModel.world_ids), name=A_NAME)
     def add_a_region_to_an_unknown_world(self, agent: str, world_id: str, name: str) -> None:
         """The id of a proposal is not the id of its world."""
         answer = self.add_region(agent, world_id, {"name": name, "description": "Plain."})
         self.expect(answer, 404, "world_not_found")
 
-    @forbidden_move(world_id=ids_that_name_none_of(StateMirror.world_ids))
+    @forbidden_move(world_id=ids_that_name_none_of(RegionModel.world_ids))
     def list_the_regions_of_an_unknown_world(self, world_id: str) -> None:
         """There is nothing nowhere."""
         self.expect(self.read(f"/worlds/{world_id}/regions"), 404, "world_not_found")
 
     def _try_to_shape(self, site: Site, name: str) -> Answer:
-        return self.add_region(site.agent, self.mirror.worlds[site.world].id, {"name": name, "description": "Plain."})
+        return self.add_region(site.agent, self.model.worlds[site.world].id, {"name": name, "description": "Plain."})

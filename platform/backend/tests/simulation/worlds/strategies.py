@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from simulation.state_mirror import StateMirror
-from simulation.worlds.model import Site
+from simulation.worlds.model import RegionModel, Site
 
 # A letter in another case is another name; of the greatest length, and one that looks like another.
 REGION_NAMES: Final = (
@@ -40,16 +39,16 @@ class Plot(NamedTuple):
     name: str
 
 
-def free_plots(mirror: StateMirror) -> list[Plot]:
+def free_plots(model: RegionModel) -> list[Plot]:
     """Return the names that no region of a world bears."""
     return [
         Plot(site, name)
-        for site in mirror.own_worlds()
+        for site in model.own_worlds()
         for name in REGION_NAMES
-        if name not in mirror.names_taken_in(site.world)
+        if name not in model.names_taken_in(site.world)
     ]
 
 
-def taken_plots(mirror: StateMirror) -> list[Plot]:
+def taken_plots(model: RegionModel) -> list[Plot]:
     """Return the names that regions of a world bear."""
-    return [Plot(site, name) for site in mirror.own_worlds() for name in mirror.names_taken_in(site.world)]
+    return [Plot(site, name) for site in model.own_worlds() for name in model.names_taken_in(site.world)]
