@@ -4,7 +4,7 @@ from typing import Final
 
 from simulation.base import DeepSciFiBaseRules
 from simulation.domains import composed, parts_of
-from simulation.engine.checks import kinds_of
+from simulation.engine.checks import FAULT_RUN, FORBIDDEN_MOVE, INVARIANT, LIVENESS, MOVE, MOVE_OF_BOTH, RACE, kinds_of
 from simulation.engine.model import Model
 
 DeepSciFiModel: Final = composed("DeepSciFiModel", parts_of(Model), __doc__="The platform as it must be.")
@@ -17,13 +17,11 @@ def machine_of(name: str, *kinds: str) -> type[DeepSciFiBaseRules]:
 
 
 # Deep Sci-Fi, simulated.
-KINDS: Final = frozenset({"move", "move of both machines", "forbidden move", "race", "invariant", "liveness"})
+KINDS: Final = frozenset({MOVE, MOVE_OF_BOTH, FORBIDDEN_MOVE, RACE, INVARIANT, LIVENESS})
 DeepSciFi: Final = machine_of("DeepSciFi", *KINDS)
 
 # Deep Sci-Fi under faults: nothing but fault runs, and time that passes between them; all invariants look on.
-DeepSciFiUnderFaults: Final = machine_of(
-    "DeepSciFiUnderFaults", "move of both machines", "fault run", "invariant", "liveness"
-)
+DeepSciFiUnderFaults: Final = machine_of("DeepSciFiUnderFaults", MOVE_OF_BOTH, FAULT_RUN, INVARIANT, LIVENESS)
 
 # By the tests that run them.
 MACHINES: Final = {

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, reject, settings
 from pgdst import Backends, Ledger, Trace, only_examples
 from simulation.base import DeepSciFiBaseRules
 from simulation.domains import composed, import_planted_bugs
-from simulation.engine.checks import forbidden_moves_of, invariants_of, liveness_of, moves_of, races_of, type_of_check
+from simulation.engine.checks import FORBIDDEN_MOVE, INVARIANT, LIVENESS, RACE, RULES, checks_in, checks_of
 from simulation.engine.harness import CleanDatabases, Run, assembled
 from simulation.engine.planting import BUGS_UNDER_FAULTS, PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
 from simulation.engine.profiles import PROFILES, declare, run_machine, settings_of
@@ -53,8 +53,8 @@ def with_nothing_looking_but(*checks: str) -> type[DeepSciFiBaseRules]:
             if isinstance(failure, AssertionError) and not re.search(failure_by(*checks), str(failure)):
                 reject()
 
-    looking = invariants_of(DeepSciFi) | liveness_of(DeepSciFi)
-    others = {method: None for name, method in looking.items() if name not in checks}
+    looking = checks_of(DeepSciFi, INVARIANT, LIVENESS)
+    others = {check.method: None for name, check in looking.items() if name not in checks}
     return composed("DeepSciFi", [Looking, DeepSciFi], **others)
 
 
@@ -120,7 +120,7 @@ def failure_by(*checks: str) -> str:
 
 
 @pytest.mark.planted_bug
-@pytest.mark.parametrize("race", PLANTED_RACES, ids=lambda race: f"{race.race}-{race.name}")
+@pytest.mark.parametrize(RACE, PLANTED_RACES, ids=lambda race: f"{race.race}-{race.name}")
 def test_the_machine_finds_the_race_within_its_default_budget(
     race: PlantedRace,
     clean_databases: CleanDatabases,
@@ -145,7 +145,7 @@ class UnderstoodError(BaseException):
 def made_small(race: str, check: str) -> type[DeepSciFiBaseRules]:
     """Return the machine with histories, one race and one check, which ends the run once a failure is small enough."""
     # Something must always be possible.
-    others = {method: None for name, method in moves_of(DeepSciFi).items() if name not in (race, "send_a_heartbeat")}
+    others = {name: None for name in checks_of(DeepSciFi, *RULES) if name not in (race, "send_a_heartbeat")}
 
     class Small(DeepSciFiBaseRules):
         """The machine that looks at the failures that it finds."""
@@ -162,7 +162,7 @@ def made_small(race: str, check: str) -> type[DeepSciFiBaseRules]:
 
 
 @pytest.mark.planted_bug
-@pytest.mark.parametrize("race", PLANTED_RACES, ids=lambda race: f"{race.race}-{race.name}")
+@pytest.mark.parametrize(RACE, PLANTED_RACES, ids=lambda race: f"{race.race}-{race.name}")
 def test_what_is_left_of_the_race_can_be_understood(
     race: PlantedRace, clean_databases: CleanDatabases, pgdst_backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +183,7 @@ def test_no_request_after_another_shows_a_race(
     """All of them planted at once, and nothing at once: the whole default budget, with every invariant, finds none."""
     for plant in {race.name: race.plant for race in PLANTED_RACES}.values():
         plant(monkeypatch)
-    one_after_another = machine_of("DeepSciFi", *KINDS - {"race"})
+    one_after_another = machine_of("DeepSciFi", *KINDS - {RACE})
     run_machine(one_after_another, Run(clean_databases, pgdst_backends, SEED, Trace()), DEFAULT_BUDGET)
 
 
@@ -201,29 +201,21 @@ def test_fault_runs_show_what_only_faults_can_show(
 
 def test_every_race_has_a_planted_race() -> None:
     """Whoever adds a race adds a bug that is seen by it, and only where its requests come between each other."""
-    assert sorted(races_of(DeepSciFi)) == sorted({race.race for race in PLANTED_RACES})
+    assert sorted(checks_of(DeepSciFi, RACE)) == sorted({race.race for race in PLANTED_RACES})
 
 
 def test_every_check_but_the_moves_has_a_planted_bug() -> None:
     """Whoever adds a check adds the bug that it is there for; a move is caught by what is looking."""
-    checks = invariants_of(DeepSciFi).keys() | forbidden_moves_of(DeepSciFi).keys() | liveness_of(DeepSciFi).keys()
+    checks = checks_of(DeepSciFi, INVARIANT, FORBIDDEN_MOVE, LIVENESS)
     assert sorted(checks) == sorted({bug.found_by for bug in PLANTED_BUGS})
 
 
 def test_every_invariant_and_demand_of_liveness_has_an_id_of_its_own() -> None:
     """A letter and a number before the colon of the docstring, unlike any other's."""
-    marks = [getattr(member, type_of_check, ("",)) for _name, member in inspect.getmembers(DeepSciFi)]
-    ids = [name for kind, *names in marks if kind in ("invariant", "liveness") for name in names]
+    checks = checks_in(member for _name, member in inspect.getmembers(DeepSciFi))
+    ids = [check.name for check in checks if check.kind in (INVARIANT, LIVENESS)]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[A-Z]\d", id_) for id_ in ids), ids
-
-
-def test_the_readme_names_every_check_with_its_bug() -> None:
-    """The tables there are those here."""
-    rows = [line.split("|") for line in README.read_text().splitlines() if line.startswith("| ")]
-    named = {(cells[1].split()[0], cells[-2].strip()) for cells in rows}
-    assert {(bug.found_by, bug.name) for bug in PLANTED_BUGS} <= named
-    assert {(race.race, race.name) for race in PLANTED_RACES} <= named
 
 
 def test_the_readme_has_the_profiles_as_they_are() -> None:

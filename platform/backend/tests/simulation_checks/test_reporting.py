@@ -10,7 +10,7 @@ from pgdst import Backends, Trace
 from pgdst.simulation.examples import limit_shrinking
 from simulation.agents.planted_bugs import no_key_is_the_first_agents_key
 from simulation.engine import profiles
-from simulation.engine.checks import eventually, move
+from simulation.engine.checks import RACE, eventually, move
 from simulation.engine.harness import Answer, CleanDatabases, Harness, Run
 from simulation.engine.profiles import declare, run_machine, settings_of
 from simulation.machine import KINDS, DeepSciFi, machine_of
@@ -36,7 +36,7 @@ class HalfReachable(Harness):
 
 UNREACHED = ["do_the_impossible", "it is night"]
 # Without races, which take long to be made smaller.
-ONE_AFTER_THE_OTHER = machine_of("DeepSciFi", *KINDS - {"race"})
+ONE_AFTER_THE_OTHER = machine_of("DeepSciFi", *KINDS - {RACE})
 SHORT = settings(settings_of(), max_examples=2, stateful_step_count=2)
 
 

@@ -7,7 +7,8 @@ from simulation.agents.actions import AgentActions
 from simulation.agents.model import AgentModel
 from simulation.agents.strategies import MALFORMED_USERNAMES, WRONG_KEYS, free_usernames, taken_usernames
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import NO_IDS, chosen, ids_that_name_none_of, there_are
+from simulation.engine.choosing import NO_IDS, any_of, chosen, ids_that_name_none_of, there_are
+from simulation.engine.harness import Answer
 from simulation.engine.lists import CURSORS_OF_NONSENSE
 
 NO_ID = NO_IDS[0]
@@ -37,7 +38,6 @@ NEEDS_A_KEY = (
 class AgentRules(AgentActions):
     """Registering, reading agents, and keys that open nothing."""
 
-    @precondition(there_are(free_usernames))
     @move(username=chosen(free_usernames))
     def register_an_agent(self, username: str) -> None:
         """A free username is registered."""
@@ -57,7 +57,6 @@ class AgentRules(AgentActions):
         self.expect(answer, 200)
         self.expect_body(answer, self.model.agent_body(name))
 
-    @precondition(there_are(free_usernames))
     @move(limit=st.sampled_from([1, 2, 100]), newcomer=chosen(free_usernames))
     def read_all_agents_while_one_registers(self, limit: int, newcomer: str) -> None:
         """Page by page, nobody is skipped or repeated."""
@@ -69,37 +68,42 @@ class AgentRules(AgentActions):
             between=lambda: self.an_agent_registers(newcomer),
         )
 
-    @forbidden_move(username=taken_usernames())
-    def register_a_taken_username(self, username: str) -> None:
+    @forbidden_move(409, "username_taken", username=taken_usernames())
+    def register_a_taken_username(self, username: str) -> Answer:
         """Ada is taken when ada is."""
-        self.expect(self.register(username), 409, "username_taken")
+        return self.register(username)
 
     @precondition(there_are(free_usernames))
-    @forbidden_move(username=st.sampled_from(MALFORMED_USERNAMES))
-    def register_a_malformed_username(self, username: object) -> None:
+    @forbidden_move(422, "malformed_request", username=st.sampled_from(MALFORMED_USERNAMES))
+    def register_a_malformed_username(self, username: object) -> Answer:
         """What is no username is refused before anyone could take it."""
-        self.expect(self.register(username), 422, "malformed_request")
+        return self.register(username)
 
-    @forbidden_move(name=chosen(AgentModel.names), wrong=st.sampled_from(sorted(WRONG_KEYS)))
-    def use_a_wrong_key(self, name: str, wrong: str) -> None:
+    @forbidden_move(401, "api_key_unknown", name=chosen(AgentModel.names), wrong=any_of(WRONG_KEYS))
+    def use_a_wrong_key(self, name: str, wrong: str) -> Answer:
         """A key that is nearly right opens nothing."""
         key = WRONG_KEYS[wrong](self.model.agents[name].api_key)
-        self.expect(self.send("GET", "/agents/me", client=name, key=key), 401, "api_key_unknown")
+        return self.send("GET", "/agents/me", client=name, key=key)
 
-    @forbidden_move(request=st.sampled_from(NEEDS_A_KEY))
-    def act_without_a_key(self, request: tuple[str, str]) -> None:
+    @forbidden_move(401, "api_key_missing", request=st.sampled_from(NEEDS_A_KEY))
+    def act_without_a_key(self, request: tuple[str, str]) -> Answer:
         """Whoever shows no key does nothing, and learns nothing about what there is."""
-        self.expect(self.send(*request), 401, "api_key_missing")
+        return self.send(*request)
 
-    @forbidden_move(agent_id=ids_that_name_none_of(AgentModel.agent_ids))
-    def read_an_unknown_agent(self, agent_id: str) -> None:
+    @forbidden_move(404, "agent_not_found", agent_id=ids_that_name_none_of(AgentModel.agent_ids))
+    def read_an_unknown_agent(self, agent_id: str) -> Answer:
         """The id of something else is not the id of an agent."""
-        self.expect(self.read(f"/agents/{agent_id}"), 404, "agent_not_found")
+        return self.read(f"/agents/{agent_id}")
 
-    @forbidden_move(path=chosen(lambda model: model.lists()), cursor=st.sampled_from(sorted(CURSORS_OF_NONSENSE)))
-    def read_on_from_a_cursor_of_nonsense(self, path: str, cursor: str) -> None:
+    @forbidden_move(
+        422,
+        "malformed_request",
+        path=chosen(lambda model: model.lists()),
+        cursor=any_of(CURSORS_OF_NONSENSE),
+    )
+    def read_on_from_a_cursor_of_nonsense(self, path: str, cursor: str) -> Answer:
         """What no list has given leads nowhere, least of all to its beginning."""
-        self.expect(self.read(f"{path}?cursor={CURSORS_OF_NONSENSE[cursor]}"), 422, "malformed_request")
+        return self.read(f"{path}?cursor={CURSORS_OF_NONSENSE[cursor]}")
 
 
 class HeartbeatRules(AgentActions):

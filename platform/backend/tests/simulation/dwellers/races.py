@@ -10,8 +10,7 @@ from simulation.dwellers.actions import ActingActions, ClaimActions
 from simulation.dwellers.dweller_actions_model import Attempt, DwellerActionModel
 from simulation.dwellers.model import MAX_HELD, Holding
 from simulation.engine.checks import race
-from simulation.engine.choosing import chosen, some, some_about_one, there_are
-from simulation.engine.linearization import MOST_AT_ONCE
+from simulation.engine.choosing import MOST_AT_ONCE, chosen, some, some_about_one, there_are
 
 
 def wishes_beyond_the_cap(model: DwellerActionModel) -> list[tuple[Holding, ...]]:
@@ -40,20 +39,17 @@ class ClaimRaces(ClaimActions):
 
     SOMETIMES = frozenset({"one of two claims at once is beyond the cap"})
 
-    @precondition(there_are(DwellerActionModel.claimable))
     @race(holdings=some_about_one(DwellerActionModel.claimable, lambda _model, holding: holding.dweller))
     def claim_one_dweller_at_once(self, data: DataObject, holdings: list[Holding]) -> None:
         """One agent has it, and it may be the same that asked twice; the others are told who came first."""
         self.at_once(data, *(self.attempt(self.an_agent_claims, holding) for holding in holdings))
 
-    @precondition(there_are(wishes_beyond_the_cap))
     @race(holdings=chosen(wishes_beyond_the_cap))
     def claim_beyond_the_cap_at_once(self, data: DataObject, holdings: tuple[Holding, ...]) -> None:
         """An agent that asks from several places gets as many as it may hold."""
         self.at_once(data, *(self.attempt(self.an_agent_claims, holding) for holding in holdings))
         self.sometimes("one of two claims at once is beyond the cap", True)
 
-    @precondition(there_are(DwellerActionModel.reclaimable))
     @race(
         holdings=some(DwellerActionModel.reclaimable, fewest=1, most=2),
         readers=some(who_let_lapse, fewest=1, most=2),
@@ -64,7 +60,6 @@ class ClaimRaces(ClaimActions):
         reading = [partial(self.an_agent_reads_notifications, reader, 0, 100) for reader in readers]
         self.at_once(data, *claims, *reading)
 
-    @precondition(there_are(DwellerActionModel.awake_holdings))
     @race(
         holding=chosen(DwellerActionModel.awake_holdings),
         times=st.sampled_from([1, 2]),
@@ -91,7 +86,6 @@ class DwellerActionRaces(ActingActions):
         """One token is good for one action, however often it is shown."""
         self.at_once(data, *(self.attempt(self.an_agent_acts, attempt, deed="Knocks.") for attempt in attempts))
 
-    @precondition(there_are(DwellerActionModel.ready))
     @race(attempts=some_about_one(DwellerActionModel.ready, lambda _model, attempt: attempt.dweller, fewest=1, most=2))
     def act_while_the_dweller_is_released(self, data: DataObject, attempts: list[Attempt]) -> None:
         """What comes after the release is not done any more."""

@@ -3,13 +3,12 @@
 from typing import Final
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition
 
 from simulation.dwellers.actions import ClaimActions
 from simulation.dwellers.model import ClaimModel, Holding, Place, Settler, Stray
 from simulation.dwellers.strategies import DWELLER_NAMES, SPOILT_DWELLERS, free_places
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import NO_IDS, chosen, ids_that_name_none_of, there_are
+from simulation.engine.choosing import NO_IDS, any_of, chosen, ids_that_name_none_of
 from simulation.engine.harness import Answer
 from simulation.engine.lists import Bodies
 from simulation.engine.prose import prose
@@ -31,13 +30,11 @@ REQUESTS: Final[dict[tuple[str, str], object]] = {
 class DwellerRules(ClaimActions):
     """Adding and reading dwellers."""
 
-    @precondition(there_are(free_places))
     @move(place=chosen(free_places), persona=prose())
     def add_a_dweller(self, place: Place, persona: str) -> None:
         """A founder adds somebody to a region of its world."""
         self.a_founder_adds_a_dweller(place.region, place.name, persona)
 
-    @precondition(there_are(ClaimModel.dweller_names))
     @move(name=chosen(ClaimModel.dweller_names))
     def read_a_dweller(self, name: str) -> None:
         """Anyone reads a dweller, and who holds it now."""
@@ -45,7 +42,6 @@ class DwellerRules(ClaimActions):
         self.expect(answer, 200)
         self.expect_body(answer, self.model.dweller_body(name))
 
-    @precondition(there_are(free_places))
     @move(place=chosen(free_places), limit=st.sampled_from([1, 2, 100]))
     def list_dwellers_while_one_is_added(self, place: Place, limit: int) -> None:
         """The list of a world is read to its end, although somebody new comes at its beginning."""
@@ -59,72 +55,70 @@ class DwellerRules(ClaimActions):
 
         self.expect_pages(f"/worlds/{self.model.worlds[world].id}/dwellers", "dwellers", bodies, limit, between)
 
-    @precondition(there_are(ClaimModel.foreign_regions))
-    @forbidden_move(settler=chosen(ClaimModel.foreign_regions), name=A_NAME)
-    def add_a_dweller_to_somebody_elses_world(self, settler: Settler, name: str) -> None:
+    @forbidden_move(403, "not_the_founder", settler=chosen(ClaimModel.foreign_regions), name=A_NAME)
+    def add_a_dweller_to_somebody_elses_world(self, settler: Settler, name: str) -> Answer:
         """Only the founder says who lives in a world."""
         region = self.model.regions[settler.region]
-        answer = self._try_to_add(settler.agent, self.model.worlds[region.world].id, region.id, name)
-        self.expect(answer, 403, "not_the_founder")
+        return self._try_to_add(settler.agent, self.model.worlds[region.world].id, region.id, name)
 
-    @precondition(there_are(ClaimModel.beyond_the_border))
-    @forbidden_move(stray=chosen(ClaimModel.beyond_the_border), name=A_NAME)
-    def add_a_dweller_in_a_region_of_another_world(self, stray: Stray, name: str) -> None:
+    @forbidden_move(404, "region_not_found", stray=chosen(ClaimModel.beyond_the_border), name=A_NAME)
+    def add_a_dweller_in_a_region_of_another_world(self, stray: Stray, name: str) -> Answer:
         """A dweller lives in a region of its own world, even where both worlds are of one founder."""
         world, region = self.model.worlds[stray.world], self.model.regions[stray.region]
-        self.expect(self._try_to_add(stray.agent, world.id, region.id, name), 404, "region_not_found")
+        return self._try_to_add(stray.agent, world.id, region.id, name)
 
-    @precondition(there_are(ClaimModel.own_worlds))
     @forbidden_move(
-        site=chosen(ClaimModel.own_worlds), region_id=ids_that_name_none_of(ClaimModel.region_ids), name=A_NAME
+        404,
+        "region_not_found",
+        site=chosen(ClaimModel.own_worlds),
+        region_id=ids_that_name_none_of(ClaimModel.region_ids),
+        name=A_NAME,
     )
-    def add_a_dweller_in_an_unknown_region(self, site: Site, region_id: str, name: str) -> None:
+    def add_a_dweller_in_an_unknown_region(self, site: Site, region_id: str, name: str) -> Answer:
         """The id of something else is not the id of a region."""
-        answer = self._try_to_add(site.agent, self.model.worlds[site.world].id, region_id, name)
-        self.expect(answer, 404, "region_not_found")
+        return self._try_to_add(site.agent, self.model.worlds[site.world].id, region_id, name)
 
     @forbidden_move(
+        404,
+        "world_not_found",
         agent=chosen(ClaimModel.names),
         method=st.sampled_from(["GET", "POST"]),
         world_id=ids_that_name_none_of(ClaimModel.world_ids),
         region_id=chosen(lambda model: model.region_ids() or NO_IDS),
     )
-    def list_or_add_dwellers_of_an_unknown_world(self, agent: str, method: str, world_id: str, region_id: str) -> None:
+    def list_or_add_dwellers_of_an_unknown_world(
+        self, agent: str, method: str, world_id: str, region_id: str
+    ) -> Answer:
         """The id of a proposal is not the id of its world: nobody lives there, and nobody can."""
         body = {"region_id": region_id, "name": "Ilse", "persona": "Somebody."} if method == "POST" else None
-        answer = self.send_as(agent, method, f"/worlds/{world_id}/dwellers", body)
-        self.expect(answer, 404, "world_not_found")
+        return self.send_as(agent, method, f"/worlds/{world_id}/dwellers", body)
 
-    @precondition(there_are(ClaimModel.taken_places))
-    @forbidden_move(place=chosen(ClaimModel.taken_places))
-    def add_a_dweller_under_a_taken_name(self, place: Place) -> None:
+    @forbidden_move(409, "dweller_name_taken", place=chosen(ClaimModel.taken_places))
+    def add_a_dweller_under_a_taken_name(self, place: Place) -> Answer:
         """A name is taken in the whole world, not in one region of it."""
         region = self.model.regions[place.region]
         founder = self.model.founder(region.world)
-        answer = self._try_to_add(founder, self.model.worlds[region.world].id, region.id, place.name)
-        self.expect(answer, 409, "dweller_name_taken")
+        return self._try_to_add(founder, self.model.worlds[region.world].id, region.id, place.name)
 
-    @precondition(there_are(free_places))
-    @forbidden_move(place=chosen(free_places), spoilt=st.sampled_from(sorted(SPOILT_DWELLERS)))
-    def add_a_malformed_dweller(self, place: Place, spoilt: str) -> None:
+    @forbidden_move(422, "malformed_request", place=chosen(free_places), spoilt=any_of(SPOILT_DWELLERS))
+    def add_a_malformed_dweller(self, place: Place, spoilt: str) -> Answer:
         """What is no dweller is refused, even of a founder."""
         region = self.model.regions[place.region]
         body = {"region_id": region.id, "name": place.name, "persona": "Somebody."}
         founder = self.model.founder(region.world)
-        answer = self.add_dweller(founder, self.model.worlds[region.world].id, SPOILT_DWELLERS[spoilt](body))
-        self.expect(answer, 422, "malformed_request")
+        return self.add_dweller(founder, self.model.worlds[region.world].id, SPOILT_DWELLERS[spoilt](body))
 
-    @precondition(there_are(ClaimModel.awake))
     @forbidden_move(
+        404,
+        "dweller_not_found",
         agent=chosen(ClaimModel.awake),
-        request=st.sampled_from(sorted(REQUESTS)),
+        request=any_of(REQUESTS),
         dweller_id=ids_that_name_none_of(ClaimModel.dweller_ids),
     )
-    def ask_something_of_an_unknown_dweller(self, agent: str, request: tuple[str, str], dweller_id: str) -> None:
+    def ask_something_of_an_unknown_dweller(self, agent: str, request: tuple[str, str], dweller_id: str) -> Answer:
         """The id of something else is not the id of a dweller, whatever is asked of it."""
         method, end = request
-        answer = self.send_as(agent, method, f"/dwellers/{dweller_id}{end}", REQUESTS[request])
-        self.expect(answer, 404, "dweller_not_found")
+        return self.send_as(agent, method, f"/dwellers/{dweller_id}{end}", REQUESTS[request])
 
     def _try_to_add(self, agent: str, world_id: str, region_id: str, name: str) -> Answer:
         return self.add_dweller(agent, world_id, {"region_id": region_id, "name": name, "persona": "Somebody."})
@@ -135,61 +129,52 @@ class ClaimRules(ClaimActions):
 
     SOMETIMES = frozenset({"the cap on dwellers refuses"})
 
-    @precondition(there_are(ClaimModel.claimable))
     @move(holding=chosen(ClaimModel.claimable))
     def claim_a_dweller(self, holding: Holding) -> None:
         """An agent below its cap claims a dweller whom nobody holds, or nobody any more."""
         self.an_agent_claims(holding)
 
-    @precondition(there_are(ClaimModel.reclaimable))
     @move(holding=chosen(ClaimModel.reclaimable))
     def claim_a_dweller_whose_claim_has_lapsed(self, holding: Holding) -> None:
         """From the instant of the lapse on, anybody claims the dweller, the former holder too."""
         self.an_agent_claims(holding)
 
-    @precondition(there_are(ClaimModel.awake_holdings))
     @move(holding=chosen(ClaimModel.awake_holdings))
     def release_a_dweller(self, holding: Holding) -> None:
         """A holder lets a dweller go. That a dormant one may, too, is asked in the end (L2)."""
         self.an_agent_releases(holding)
 
-    @precondition(there_are(ClaimModel.held_by_others))
-    @forbidden_move(holding=chosen(ClaimModel.held_by_others))
-    def claim_a_dweller_someone_else_holds(self, holding: Holding) -> None:
+    @forbidden_move(409, "dweller_held", holding=chosen(ClaimModel.held_by_others))
+    def claim_a_dweller_someone_else_holds(self, holding: Holding) -> Answer:
         """A dweller has one holder, until the very instant of the lapse."""
-        self.expect(self._try_to_claim(holding), 409, "dweller_held")
+        return self._try_to_claim(holding)
 
-    @precondition(there_are(ClaimModel.awake_holdings))
-    @forbidden_move(holding=chosen(ClaimModel.awake_holdings))
-    def claim_a_dweller_one_holds(self, holding: Holding) -> None:
+    @forbidden_move(409, "already_holding", holding=chosen(ClaimModel.awake_holdings))
+    def claim_a_dweller_one_holds(self, holding: Holding) -> Answer:
         """Nobody prolongs a claim by claiming again."""
-        self.expect(self._try_to_claim(holding), 409, "already_holding")
+        return self._try_to_claim(holding)
 
-    @precondition(there_are(ClaimModel.beyond_the_cap))
-    @forbidden_move(holding=chosen(ClaimModel.beyond_the_cap))
-    def claim_a_sixth_dweller(self, holding: Holding) -> None:
+    @forbidden_move(409, "too_many_dwellers", holding=chosen(ClaimModel.beyond_the_cap))
+    def claim_a_sixth_dweller(self, holding: Holding) -> Answer:
         """Five dwellers are enough for anybody."""
         answer = self._try_to_claim(holding)
-        self.expect(answer, 409, "too_many_dwellers")
         self.sometimes("the cap on dwellers refuses", answer.code == "too_many_dwellers")
+        return answer
 
-    @precondition(there_are(ClaimModel.dormant_wishes))
-    @forbidden_move(holding=chosen(ClaimModel.dormant_wishes))
-    def claim_a_dweller_while_dormant(self, holding: Holding) -> None:
+    @forbidden_move(403, "agent_dormant", holding=chosen(ClaimModel.dormant_wishes))
+    def claim_a_dweller_while_dormant(self, holding: Holding) -> Answer:
         """Who is not heard of holds nobody new."""
-        self.expect(self._try_to_claim(holding), 403, "agent_dormant")
+        return self._try_to_claim(holding)
 
-    @precondition(there_are(ClaimModel.not_held))
-    @forbidden_move(holding=chosen(ClaimModel.not_held))
-    def release_a_dweller_one_does_not_hold(self, holding: Holding) -> None:
+    @forbidden_move(403, "not_the_holder", holding=chosen(ClaimModel.not_held))
+    def release_a_dweller_one_does_not_hold(self, holding: Holding) -> Answer:
         """Nobody ends another's claim, and there is nothing to end where there is none."""
-        self.expect(self._try_to_release(holding), 403, "not_the_holder")
+        return self._try_to_release(holding)
 
-    @precondition(there_are(ClaimModel.lapsed_holdings))
-    @forbidden_move(holding=chosen(ClaimModel.lapsed_holdings))
-    def release_a_dweller_after_the_lapse(self, holding: Holding) -> None:
+    @forbidden_move(403, "not_the_holder", holding=chosen(ClaimModel.lapsed_holdings))
+    def release_a_dweller_after_the_lapse(self, holding: Holding) -> Answer:
         """What has lapsed is not released, although nobody has settled it yet; nor does this settle it."""
-        self.expect(self._try_to_release(holding), 403, "not_the_holder")
+        return self._try_to_release(holding)
 
     def _try_to_claim(self, holding: Holding) -> Answer:
         return self.claim(holding.agent, self.model.dwellers[holding.dweller].id)

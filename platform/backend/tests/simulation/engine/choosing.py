@@ -4,26 +4,44 @@ import functools
 from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from simulation.engine.linearization import MOST_AT_ONCE
-
 Choice = TypeVar("Choice")
 Choices = Callable[[Any], Collection[Choice]]
 
+Needs = Callable[[Any], bool]
+Thing = Callable[[Any, Any], str]
+
+MOST_AT_ONCE: Final = 4
 NO_IDS: Final = [str(UUID(int=0)), str(UUID(int=2**128 - 1))]
 
 
+# What a machine's model must offer so that something can be drawn; rules have it as a precondition.
+_NEEDED: Final[WeakKeyDictionary[SearchStrategy[Any], list[Needs]]] = WeakKeyDictionary()
+
+
 def chosen(choices: Choices[Choice]) -> SearchStrategy[Choice]:
-    """Draw one of what the model offers at this moment; the rule's precondition is `there_are(choices)`."""
-    return st.runner().flatmap(lambda machine: st.sampled_from(sorted(choices(machine.model))))  # type: ignore[type-var]  # names
+    """Draw one of what the model offers at this moment, which a rule needs there to be."""
+    offered = st.runner().flatmap(lambda machine: st.sampled_from(sorted(choices(machine.model))))  # type: ignore[type-var]  # names
+    return _needing(choices, offered)
 
 
-def there_are(choices: Choices[Any]) -> Callable[[Any], bool]:
+def any_of(named: Collection[Choice]) -> SearchStrategy[Choice]:
+    """Draw one of the names, such as those of all that may be wrong with a request."""
+    return st.sampled_from(sorted(named))  # type: ignore[type-var]  # names
+
+
+def there_are(choices: Choices[Any]) -> Needs:
     """Return the precondition that the model offers something to choose from."""
     return lambda machine: bool(choices(machine.model))
+
+
+def needed_by(strategy: SearchStrategy[Any]) -> list[Needs]:
+    """Return the preconditions of a rule that draws from a strategy."""
+    return _NEEDED.get(strategy, [])
 
 
 def ids_that_name_none_of(known: Choices[str]) -> SearchStrategy[str]:
@@ -46,26 +64,29 @@ def _kinds_of_ids(model: Any, known: Choices[str]) -> list[list[str]]:
     return [NO_IDS, *(kind for kind in model.kinds_of_ids() if kind and not set(kind) & set(known(model)))]
 
 
-Thing = Callable[[Any, Any], str]
-
-
 def some(choices: Choices[Choice], *, fewest: int = 2, most: int = MOST_AT_ONCE) -> SearchStrategy[list[Choice]]:
-    """Draw some of what the model offers, which may be the same one again."""
-    return st.runner().flatmap(lambda machine: _some_of(choices(machine.model), fewest, most))
+    """Draw some of what the model offers, which may be the same one again, and which a rule needs there to be."""
+    return _needing(choices, st.runner().flatmap(lambda machine: _some_of(choices(machine.model), fewest, most)))
 
 
 def some_about_one(
     choices: Choices[Choice], about: Thing, *, fewest: int = 2, most: int = MOST_AT_ONCE
 ) -> SearchStrategy[list[Choice]]:
-    """Draw a thing, then some of what the model offers about it, which may be the same one again."""
-    return st.runner().flatmap(
+    """Draw a thing, then some of what the model offers about it, as `some` does."""
+    drawn = st.runner().flatmap(
         lambda machine: (
             st.sampled_from(sorted({about(machine.model, choice) for choice in choices(machine.model)}))
             .map(lambda thing: [one for one in choices(machine.model) if about(machine.model, one) == thing])
             .flatmap(lambda offered: _some_of(offered, fewest, most))
         )
     )
+    return _needing(choices, drawn)
 
 
 def _some_of(offered: Any, fewest: int, most: int) -> SearchStrategy[list[Any]]:
     return st.lists(st.sampled_from(sorted(offered)), min_size=fewest, max_size=most)
+
+
+def _needing(choices: Choices[Any], strategy: SearchStrategy[Choice]) -> SearchStrategy[Choice]:
+    _NEEDED[strategy] = [there_are(choices)]
+    return strategy

@@ -21,7 +21,7 @@ from pgdst.simulation.randomness import NOBODY
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import URL, Engine
 
-from simulation.engine.checks import invariants_of, liveness_of
+from simulation.engine.checks import INVARIANT, LIVENESS, checks_of
 from simulation.engine.in_process import InProcessClient, without_worker_threads
 from simulation.engine.keys import KeyedRequest
 from simulation.engine.model import Model, Refusal
@@ -175,8 +175,8 @@ class Harness(RuleBasedStateMachine):
         """Ask all invariants, one after another. Raises: what the first that does not hold raises."""
         __tracebackhide__ = True
         with self._reading_ahead():
-            for _id, method in sorted(invariants_of(type(self)).items()):
-                getattr(self, method)()
+            for _id, invariant in sorted(checks_of(type(self), INVARIANT).items()):
+                getattr(self, invariant.method)()
 
     def sometimes(self, name: str, condition: bool) -> None:
         """Count in the run's ledger that a state was reached; its name stands in SOMETIMES."""
@@ -312,8 +312,8 @@ class Harness(RuleBasedStateMachine):
     # The end of an example.
 
     def _check_the_end(self) -> None:
-        for _id, method in sorted(liveness_of(type(self)).items()):
-            getattr(self, method)()
+        for _id, demand in sorted(checks_of(type(self), LIVENESS).items()):
+            getattr(self, demand.method)()
         self.check_tables()
 
     def _trace_tables(self) -> None:

@@ -18,11 +18,11 @@ from typing import Any, Final, NamedTuple
 from hypothesis.strategies import DataObject
 from pgdst import Concurrently, Fault, Result, Simulation
 
+from simulation.engine.choosing import MOST_AT_ONCE
 from simulation.engine.errands import about
 from simulation.engine.harness import Exchange, Harness, RefusedError, Request
 from simulation.engine.model import Refusal
 
-MOST_AT_ONCE: Final = 4
 DEADLOCK: Final = "40P01"
 
 # What one agent does, with one request: checks its answer and tells the model.

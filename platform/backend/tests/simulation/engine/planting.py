@@ -1,6 +1,7 @@
 """How bugs are planted: they are patched in, and only here; the application has no switches for them."""
 
 import json
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -67,6 +68,13 @@ def found_under_faults(by: str) -> Callable[[Plant], Plant]:
         return plant
 
     return planted
+
+
+def bugs_of(check: str) -> list[str]:
+    """Return the names of the bugs that are planted for a check, those that only races or faults show included."""
+    planted = [bug.name for bug in PLANTED_BUGS if bug.found_by == check]
+    raced = [bug.name for bug in PLANTED_RACES if bug.race == check]
+    return planted + raced + [bug.name for bug in BUGS_UNDER_FAULTS if re.match(bug.found_by, f"{check}: expected")]
 
 
 def wrap(patch: Patch, module: Any, name: str, wrapper: Callable[..., Any]) -> None:

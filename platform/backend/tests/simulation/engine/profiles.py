@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from pgdst import SEED_ONLY, Ledger, Trace
 
-from simulation.engine.checks import fault_runs_of, liveness_of, moves_of
+from simulation.engine.checks import FAULT_RUN, LIVENESS, RULES, checks_of
 from simulation.engine.harness import Harness, Run, collected
 
 
@@ -72,7 +72,9 @@ def settings_of(profile: str = DEFAULT, examples: int | None = None) -> settings
 def chosen_rounds(config: pytest.Config, machine: type[Harness]) -> list[list[int]]:
     """Return how many examples each shard of a machine has in the run that was asked for, and those of extensions."""
     examples = config.getoption("--pgdst-examples")
-    return examples_of_shards(PROFILES[chosen_profile(config)], examples, under_faults=bool(fault_runs_of(machine)))
+    return examples_of_shards(
+        PROFILES[chosen_profile(config)], examples, under_faults=bool(checks_of(machine, FAULT_RUN))
+    )
 
 
 def examples_of_shards(profile: Profile, examples: int | None, *, under_faults: bool) -> list[list[int]]:
@@ -106,7 +108,7 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
     """
     __tracebackhide__ = True
     declare(machine, run)
-    if fault_runs_of(machine):
+    if checks_of(machine, FAULT_RUN):
         chosen = settings(chosen, stateful_step_count=STEPS_UNDER_FAULTS)
     # Its signature asks for a class; its docstring takes "anything which returns an instance".
     with run.examples.required_to_fail_again():
@@ -115,8 +117,8 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
 
 def declare(machine: type[Harness], run: Run) -> None:
     """Expect of a run that every move succeeds, every demand of liveness is met and every state is reached."""
-    states = {*collected(machine, "SOMETIMES"), *(_struck(machine, run) if fault_runs_of(machine) else ())}
-    run.ledger.declare(states=states, moves=moves_of(machine).keys() | liveness_of(machine).keys())
+    states = {*collected(machine, "SOMETIMES"), *(_struck(machine, run) if checks_of(machine, FAULT_RUN) else ())}
+    run.ledger.declare(states=states, moves=checks_of(machine, *RULES, LIVENESS).keys())
 
 
 def _struck(machine: type[Harness], run: Run) -> set[str]:

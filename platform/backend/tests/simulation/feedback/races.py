@@ -1,10 +1,9 @@
 """Who agrees at once."""
 
-from hypothesis.stateful import precondition
 from hypothesis.strategies import DataObject
 
 from simulation.engine.checks import race
-from simulation.engine.choosing import some_about_one, there_are
+from simulation.engine.choosing import some_about_one
 from simulation.feedback.actions import FeedbackActions
 from simulation.feedback.model import Agreement, FeedbackModel
 
@@ -12,7 +11,6 @@ from simulation.feedback.model import Agreement, FeedbackModel
 class FeedbackRaces(FeedbackActions):
     """Upvoting at once."""
 
-    @precondition(there_are(FeedbackModel.agreements))
     @race(agreements=some_about_one(FeedbackModel.agreements, lambda _model, agreement: agreement.feedback))
     def upvote_one_feedback_at_once(self, data: DataObject, agreements: list[Agreement]) -> None:
         """Every agent counts, and counts once."""

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import chosen, ids_that_name_none_of, there_are
+from simulation.engine.choosing import any_of, chosen, ids_that_name_none_of, there_are
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
@@ -21,13 +21,11 @@ class FeedbackRules(FeedbackActions):
         """Any agent says what it thinks, as often as it likes."""
         self.an_agent_gives_feedback(agent, text)
 
-    @precondition(there_are(FeedbackModel.agreements))
     @move(agreement=chosen(FeedbackModel.agreements))
     def upvote_feedback(self, agreement: Agreement) -> None:
         """An agent agrees with another."""
         self.an_agent_upvotes(agreement)
 
-    @precondition(there_are(FeedbackModel.feedback_names))
     @move(name=chosen(FeedbackModel.feedback_names))
     def read_feedback(self, name: str) -> None:
         """Anyone reads feedback, and how many agree."""
@@ -53,32 +51,35 @@ class FeedbackRules(FeedbackActions):
             between=lambda: self.an_agent_gives_feedback(agent, "In between."),
         )
 
-    @forbidden_move(agent=chosen(FeedbackModel.names), spoilt=st.sampled_from(sorted(SPOILT_FEEDBACK)))
-    def give_malformed_feedback(self, agent: str, spoilt: str) -> None:
+    @forbidden_move(422, "malformed_request", agent=chosen(FeedbackModel.names), spoilt=any_of(SPOILT_FEEDBACK))
+    def give_malformed_feedback(self, agent: str, spoilt: str) -> Answer:
         """What says nothing is not kept."""
-        self.expect(self.give_feedback(agent, SPOILT_FEEDBACK[spoilt]), 422, "malformed_request")
+        return self.give_feedback(agent, SPOILT_FEEDBACK[spoilt])
 
-    @precondition(there_are(FeedbackModel.own_feedback))
-    @forbidden_move(agreement=chosen(FeedbackModel.own_feedback))
-    def upvote_ones_own_feedback(self, agreement: Agreement) -> None:
+    @forbidden_move(403, "own_feedback", agreement=chosen(FeedbackModel.own_feedback))
+    def upvote_ones_own_feedback(self, agreement: Agreement) -> Answer:
         """That one agrees with oneself is no news."""
-        self.expect(self._upvote(agreement), 403, "own_feedback")
+        return self._upvote(agreement)
 
-    @precondition(there_are(FeedbackModel.second_agreements))
-    @forbidden_move(agreement=chosen(FeedbackModel.second_agreements))
-    def upvote_feedback_a_second_time(self, agreement: Agreement) -> None:
+    @forbidden_move(409, "already_upvoted", agreement=chosen(FeedbackModel.second_agreements))
+    def upvote_feedback_a_second_time(self, agreement: Agreement) -> Answer:
         """An agent counts once."""
-        self.expect(self._upvote(agreement), 409, "already_upvoted")
+        return self._upvote(agreement)
 
-    @forbidden_move(agent=chosen(FeedbackModel.names), feedback_id=ids_that_name_none_of(FeedbackModel.feedback_ids))
-    def upvote_unknown_feedback(self, agent: str, feedback_id: str) -> None:
+    @forbidden_move(
+        404,
+        "feedback_not_found",
+        agent=chosen(FeedbackModel.names),
+        feedback_id=ids_that_name_none_of(FeedbackModel.feedback_ids),
+    )
+    def upvote_unknown_feedback(self, agent: str, feedback_id: str) -> Answer:
         """The id of something else is not the id of feedback."""
-        self.expect(self.upvote(agent, feedback_id), 404, "feedback_not_found")
+        return self.upvote(agent, feedback_id)
 
-    @forbidden_move(feedback_id=ids_that_name_none_of(FeedbackModel.feedback_ids))
-    def read_unknown_feedback(self, feedback_id: str) -> None:
+    @forbidden_move(404, "feedback_not_found", feedback_id=ids_that_name_none_of(FeedbackModel.feedback_ids))
+    def read_unknown_feedback(self, feedback_id: str) -> Answer:
         """The id of something else is not the id of feedback."""
-        self.expect(self.read(f"/feedback/{feedback_id}"), 404, "feedback_not_found")
+        return self.read(f"/feedback/{feedback_id}")
 
     def _upvote(self, agreement: Agreement) -> Answer:
         return self.upvote(agreement.agent, self.model.feedback[agreement.feedback].id)

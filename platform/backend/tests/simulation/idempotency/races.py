@@ -3,12 +3,11 @@
 from functools import partial
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition
 from hypothesis.strategies import DataObject
 
 from simulation.agents.strategies import free_usernames
 from simulation.engine.checks import race
-from simulation.engine.choosing import chosen, there_are
+from simulation.engine.choosing import chosen
 from simulation.engine.keys import Keyed
 from simulation.engine.linearization import Move
 from simulation.idempotency.actions import IdempotencyActions
@@ -29,7 +28,6 @@ class IdempotencyRaces(IdempotencyActions):
         key = f"at-once-{len(self.model.keyed_requests) + 1:08}"
         self.at_once(data, *(partial(self._gives_feedback_once, Keyed(agent, key), text) for text in texts))
 
-    @precondition(there_are(free_usernames))
     @race(username=chosen(free_usernames), times=st.sampled_from([2, 3]))
     def register_with_one_key_at_once(self, data: DataObject, username: str, times: int) -> None:
         """Who is no agent yet becomes one, and is shown one key."""

@@ -3,11 +3,10 @@
 from functools import partial
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition
 from hypothesis.strategies import DataObject
 
 from simulation.engine.checks import race
-from simulation.engine.choosing import chosen, there_are
+from simulation.engine.choosing import chosen
 from simulation.notifications.model import Reading
 from simulation.proposals.actions import ValidationActions
 from simulation.proposals.model import Ballot, ValidationModel
@@ -16,7 +15,6 @@ from simulation.proposals.model import Ballot, ValidationModel
 class NotificationRaces(ValidationActions):
     """Reading, and saying what one has read, while somebody votes."""
 
-    @precondition(there_are(ValidationModel.ballots))
     @race(
         ballot=chosen(ValidationModel.ballots),
         beyond=st.lists(st.sampled_from([1, 0, -1]), min_size=2, max_size=2),

@@ -3,7 +3,8 @@
 from hypothesis import strategies as st
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import chosen
+from simulation.engine.choosing import any_of, chosen
+from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.notifications.actions import NotificationActions
 from simulation.notifications.model import NotificationModel, Reading
@@ -33,18 +34,19 @@ class NotificationRules(NotificationActions):
         """An agent says how far it has read; a smaller number than the last time takes nothing back."""
         self.an_agent_marks_as_read(reading)
 
-    @forbidden_move(reading=chosen(readings_beyond))
-    def mark_as_read_what_was_not_sent(self, reading: Reading) -> None:
+    @forbidden_move(404, "notification_not_found", reading=chosen(readings_beyond))
+    def mark_as_read_what_was_not_sent(self, reading: Reading) -> Answer:
         """Nobody has read what it was not told yet."""
-        answer = self.mark_as_read(reading.agent, {"up_to": reading.number})
-        self.expect(answer, 404, "notification_not_found")
+        return self.mark_as_read(reading.agent, {"up_to": reading.number})
 
-    @forbidden_move(agent=chosen(NotificationModel.names), spoilt=st.sampled_from(sorted(SPOILT_READINGS)))
-    def mark_as_read_up_to_what_is_no_number(self, agent: str, spoilt: str) -> None:
+    @forbidden_move(422, "malformed_request", agent=chosen(NotificationModel.names), spoilt=any_of(SPOILT_READINGS))
+    def mark_as_read_up_to_what_is_no_number(self, agent: str, spoilt: str) -> Answer:
         """What is no number of a notification is malformed, not unknown."""
-        self.expect(self.mark_as_read(agent, SPOILT_READINGS[spoilt]), 422, "malformed_request")
+        return self.mark_as_read(agent, SPOILT_READINGS[spoilt])
 
-    @forbidden_move(agent=chosen(NotificationModel.names), place=st.sampled_from(SPOILT_PLACES))
-    def read_notifications_from_what_is_no_number_on(self, agent: str, place: str) -> None:
+    @forbidden_move(
+        422, "malformed_request", agent=chosen(NotificationModel.names), place=st.sampled_from(SPOILT_PLACES)
+    )
+    def read_notifications_from_what_is_no_number_on(self, agent: str, place: str) -> Answer:
         """What is no number is no place in an inbox, least of all its beginning."""
-        self.expect(self.send_as(agent, "GET", f"/notifications?after={place}"), 422, "malformed_request")
+        return self.send_as(agent, "GET", f"/notifications?after={place}")

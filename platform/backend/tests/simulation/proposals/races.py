@@ -4,11 +4,10 @@ from functools import partial
 from itertools import cycle
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition
 from hypothesis.strategies import DataObject
 
 from simulation.engine.checks import race
-from simulation.engine.choosing import chosen, some_about_one, there_are
+from simulation.engine.choosing import chosen, some_about_one
 from simulation.engine.linearization import Move
 from simulation.proposals.actions import ProposalActions, ValidationActions
 from simulation.proposals.model import MAX_OPEN_PROPOSALS, Ballot, Draft, Submission, ValidationModel
@@ -18,14 +17,12 @@ from simulation.proposals.strategies import DRAFTS, VERDICTS
 class ProposalRaces(ProposalActions):
     """Drafting and submitting from several places at once."""
 
-    @precondition(there_are(ValidationModel.agents_with_room))
     @race(author=chosen(ValidationModel.agents_with_room), draft=DRAFTS)
     def draft_beyond_the_cap_at_once(self, data: DataObject, author: str, draft: Draft) -> None:
         """An author that asks once more than it may gets as many as it may."""
         room = MAX_OPEN_PROPOSALS - self.model.open_proposals()[author]
         self.at_once(data, *[self.attempt(self.an_agent_drafts, author, draft=draft)] * (room + 1))
 
-    @precondition(there_are(ValidationModel.own_drafts))
     @race(submission=chosen(ValidationModel.own_drafts), times=st.sampled_from([2, 3]))
     def submit_one_draft_at_once(self, data: DataObject, submission: Submission, times: int) -> None:
         """It is submitted once."""
@@ -37,7 +34,6 @@ class ValidationRaces(ValidationActions):
 
     SOMETIMES = frozenset({"a vote comes too late as others have decided at once"})
 
-    @precondition(there_are(ValidationModel.ballots))
     @race(
         ballots=some_about_one(ValidationModel.ballots, lambda _model, ballot: ballot.proposal),
         verdicts=st.lists(VERDICTS, min_size=1, max_size=2),
@@ -46,7 +42,6 @@ class ValidationRaces(ValidationActions):
         """The second vote of a kind decides, no later one counts, and what is approved has one world."""
         self.at_once(data, *self._votes(ballots, verdicts))
 
-    @precondition(there_are(ValidationModel.ballots))
     @race(
         ballots=some_about_one(ValidationModel.ballots, lambda model, ballot: model.proposals[ballot.proposal].author),
         verdicts=st.lists(VERDICTS, min_size=1, max_size=2),
@@ -55,7 +50,6 @@ class ValidationRaces(ValidationActions):
         """Votes on all that it has open are told to an author one after another, each once."""
         self.at_once(data, *self._votes(ballots, verdicts))
 
-    @precondition(there_are(ValidationModel.own_revisable))
     @race(
         submission=chosen(ValidationModel.own_revisable),
         draft=DRAFTS,

@@ -1,10 +1,9 @@
 """Who reviews and responds at once."""
 
-from hypothesis.stateful import precondition
 from hypothesis.strategies import DataObject
 
 from simulation.engine.checks import race
-from simulation.engine.choosing import some, some_about_one, there_are
+from simulation.engine.choosing import some, some_about_one
 from simulation.stories.actions import ReviewActions
 from simulation.stories.model import Judgement, Opinion, Reply, ReviewModel
 from simulation.stories.strategies import JUDGEMENTS
@@ -15,7 +14,6 @@ class ReviewRaces(ReviewActions):
 
     SOMETIMES = frozenset({"a story is acclaimed while somebody reviews or is answered"})
 
-    @precondition(there_are(ReviewModel.opinions))
     @race(
         opinions=some_about_one(ReviewModel.opinions, lambda _model, opinion: opinion.story),
         judgement=JUDGEMENTS,
@@ -24,7 +22,6 @@ class ReviewRaces(ReviewActions):
         """Every reviewer counts once."""
         self.at_once(data, *(self.attempt(self.an_agent_reviews, opinion, judgement=judgement) for opinion in opinions))
 
-    @precondition(there_are(ReviewModel.replies))
     @race(
         replies=some_about_one(ReviewModel.replies, lambda _model, reply: reply.story, most=3),
         reviewers=some(ReviewModel.names, fewest=0, most=1),

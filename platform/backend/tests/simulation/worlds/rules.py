@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import chosen, ids_that_name_none_of, there_are
+from simulation.engine.choosing import any_of, chosen, ids_that_name_none_of, there_are
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
@@ -17,7 +17,6 @@ from simulation.worlds.strategies import REGION_NAMES, SPOILT_REGIONS, Plot, fre
 class WorldRules(RegionActions):
     """Reading worlds; they are made by votes alone."""
 
-    @precondition(there_are(RegionModel.world_names))
     @move(name=chosen(RegionModel.world_names))
     def read_a_world(self, name: str) -> None:
         """Anyone reads the world that a proposal founded."""
@@ -31,7 +30,6 @@ class WorldRules(RegionActions):
         """The list shows the newest worlds."""
         self.expect_page("/worlds", "worlds", self.model.world_bodies(), limit)
 
-    @precondition(there_are(RegionModel.founding_ballots))
     @move(limit=A_FEW, ballot=chosen(RegionModel.founding_ballots))
     def read_all_worlds_while_one_is_founded(self, limit: int, ballot: Ballot) -> None:
         """Page by page, nothing is skipped or repeated."""
@@ -43,10 +41,10 @@ class WorldRules(RegionActions):
             between=lambda: self.an_agent_votes(ballot, "approve", "Let it be."),
         )
 
-    @forbidden_move(world_id=ids_that_name_none_of(RegionModel.world_ids))
-    def read_an_unknown_world(self, world_id: str) -> None:
+    @forbidden_move(404, "world_not_found", world_id=ids_that_name_none_of(RegionModel.world_ids))
+    def read_an_unknown_world(self, world_id: str) -> Answer:
         """The id of a proposal is not the id of its world."""
-        self.expect(self.read(f"/worlds/{world_id}"), 404, "world_not_found")
+        return self.read(f"/worlds/{world_id}")
 
 
 A_NAME = st.sampled_from(REGION_NAMES)
@@ -55,13 +53,11 @@ A_NAME = st.sampled_from(REGION_NAMES)
 class RegionRules(RegionActions):
     """Adding and listing regions."""
 
-    @precondition(there_are(free_plots))
     @move(plot=chosen(free_plots), description=prose())
     def add_a_region(self, plot: Plot, description: str) -> None:
         """A founder, dormant or not, adds a part to its world."""
         self.an_agent_adds_a_region(*plot.site, plot.name, description)
 
-    @precondition(there_are(free_plots))
     @move(plot=chosen(free_plots), limit=st.sampled_from([1, 2, 100]))
     def read_all_regions_while_one_is_added(self, plot: Plot, limit: int) -> None:
         """Page by page, nothing is skipped or repeated, and nothing is of another world."""
@@ -74,36 +70,37 @@ class RegionRules(RegionActions):
             between=lambda: self.an_agent_adds_a_region(*plot.site, plot.name, "In between."),
         )
 
-    @precondition(there_are(RegionModel.foreign_worlds))
-    @forbidden_move(site=chosen(RegionModel.foreign_worlds), name=A_NAME)
-    def add_a_region_to_somebody_elses_world(self, site: Site, name: str) -> None:
+    @forbidden_move(403, "not_the_founder", site=chosen(RegionModel.foreign_worlds), name=A_NAME)
+    def add_a_region_to_somebody_elses_world(self, site: Site, name: str) -> Answer:
         """Only its founder shapes a world."""
-        self.expect(self._try_to_shape(site, name), 403, "not_the_founder")
+        return self._try_to_shape(site, name)
 
-    @precondition(there_are(taken_plots))
-    @forbidden_move(plot=chosen(taken_plots))
-    def add_a_region_under_a_taken_name(self, plot: Plot) -> None:
+    @forbidden_move(409, "region_name_taken", plot=chosen(taken_plots))
+    def add_a_region_under_a_taken_name(self, plot: Plot) -> Answer:
         """No two regions of a world have the same name."""
-        self.expect(self._try_to_shape(*plot), 409, "region_name_taken")
+        return self._try_to_shape(*plot)
 
-    @precondition(there_are(free_plots))
-    @forbidden_move(plot=chosen(free_plots), spoilt=st.sampled_from(sorted(SPOILT_REGIONS)))
-    def add_a_malformed_region(self, plot: Plot, spoilt: str) -> None:
+    @forbidden_move(422, "malformed_request", plot=chosen(free_plots), spoilt=any_of(SPOILT_REGIONS))
+    def add_a_malformed_region(self, plot: Plot, spoilt: str) -> Answer:
         """What is no region is refused, even of a founder."""
         body = {"name": plot.name, "description": "Plain."}
-        answer = self.add_region(plot.site.agent, self.model.worlds[plot.site.world].id, SPOILT_REGIONS[spoilt](body))
-        self.expect(answer, 422, "malformed_request")
+        return self.add_region(plot.site.agent, self.model.worlds[plot.site.world].id, SPOILT_REGIONS[spoilt](body))
 
-    @forbidden_move(agent=chosen(RegionModel.names), world_id=ids_that_name_none_of(RegionModel.world_ids), name=A_NAME)
-    def add_a_region_to_an_unknown_world(self, agent: str, world_id: str, name: str) -> None:
+    @forbidden_move(
+        404,
+        "world_not_found",
+        agent=chosen(RegionModel.names),
+        world_id=ids_that_name_none_of(RegionModel.world_ids),
+        name=A_NAME,
+    )
+    def add_a_region_to_an_unknown_world(self, agent: str, world_id: str, name: str) -> Answer:
         """The id of a proposal is not the id of its world."""
-        answer = self.add_region(agent, world_id, {"name": name, "description": "Plain."})
-        self.expect(answer, 404, "world_not_found")
+        return self.add_region(agent, world_id, {"name": name, "description": "Plain."})
 
-    @forbidden_move(world_id=ids_that_name_none_of(RegionModel.world_ids))
-    def list_the_regions_of_an_unknown_world(self, world_id: str) -> None:
+    @forbidden_move(404, "world_not_found", world_id=ids_that_name_none_of(RegionModel.world_ids))
+    def list_the_regions_of_an_unknown_world(self, world_id: str) -> Answer:
         """There is nothing nowhere."""
-        self.expect(self.read(f"/worlds/{world_id}/regions"), 404, "world_not_found")
+        return self.read(f"/worlds/{world_id}/regions")
 
     def _try_to_shape(self, site: Site, name: str) -> Answer:
         return self.add_region(site.agent, self.model.worlds[site.world].id, {"name": name, "description": "Plain."})
