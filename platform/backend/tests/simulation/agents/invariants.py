@@ -9,10 +9,6 @@ from simulation.engine.checks import always
 class AgentInvariants(AgentActions):
     """Read from the table agents."""
 
-    STORED_TIMES = frozenset(
-        {("agent registered", "agents", "created_at"), ("agent heard of", "agents", "last_heartbeat_at")}
-    )
-
     @always
     def agents_are_those_that_registered(self) -> None:
         """A1: the agents are exactly those that registered, under the usernames they chose."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pgdst import SimulatedClock
 
-from simulation.engine.model import Model, Refusal, as_json
+from simulation.engine.model import Model, Refusal, Rows, as_json
 
 ACTIVE_FOR: Final = timedelta(hours=24)
 DORMANT_AFTER: Final = timedelta(days=7)
@@ -26,26 +26,11 @@ class Agent:
 class AgentModel(Model):
     """Agents, by username."""
 
+    LISTS = frozenset({"/agents"})
+
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.agents: dict[str, Agent] = {}
-
-    def names_by_id(self) -> dict[str, str]:
-        """Agents go by their usernames."""
-        return super().names_by_id() | {agent.id: name for name, agent in self.agents.items()}
-
-    def kinds_of_ids(self) -> list[list[str]]:
-        """Agents are a kind."""
-        return [*super().kinds_of_ids(), self.agent_ids()]
-
-    def times(self) -> dict[tuple[str, str], datetime]:
-        """Agents register and are heard of."""
-        agents = self.agents.values()
-        return {
-            **super().times(),
-            **{("agent registered", agent.id): agent.created_at for agent in agents},
-            **{("agent heard of", agent.id): agent.last_heartbeat_at for agent in agents},
-        }
+        self.agents: Rows[Agent] = self.rows("agents", "created_at", "last_heartbeat_at")
 
     def secrets(self) -> list[str]:
         """Each agent's key is its own."""
@@ -59,10 +44,6 @@ class AgentModel(Model):
             **{f"{name} is idle": at + ACTIVE_FOR for name, at in heard_of.items()},
             **{f"{name} is dormant": at + DORMANT_AFTER for name, at in heard_of.items()},
         }
-
-    def lists(self) -> list[str]:
-        """Agents are listed."""
-        return [*super().lists(), "/agents"]
 
     # What happened.
 
@@ -79,10 +60,6 @@ class AgentModel(Model):
     def names(self) -> list[str]:
         """Return the agents."""
         return list(self.agents)
-
-    def agent_ids(self) -> list[str]:
-        """Return the ids that name agents."""
-        return [agent.id for agent in self.agents.values()]
 
     def refusal_of_a_registration(self, username: str) -> Refusal | None:
         """Predict whether somebody has a well-formed username, in whatever case."""

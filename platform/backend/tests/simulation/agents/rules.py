@@ -7,7 +7,7 @@ from simulation.agents.actions import AgentActions
 from simulation.agents.model import AgentModel
 from simulation.agents.strategies import MALFORMED_USERNAMES, WRONG_KEYS, free_usernames, taken_usernames
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import NO_IDS, any_of, chosen, ids_that_name_none_of, there_are
+from simulation.engine.choosing import NO_IDS, any_of, chosen, ids_of_nothing_in, there_are
 from simulation.engine.harness import Answer
 from simulation.engine.lists import CURSORS_OF_NONSENSE
 
@@ -90,7 +90,7 @@ class AgentRules(AgentActions):
         """Whoever shows no key does nothing, and learns nothing about what there is."""
         return self.send(*request)
 
-    @forbidden_move(404, "agent_not_found", agent_id=ids_that_name_none_of(AgentModel.agent_ids))
+    @forbidden_move(404, "agent_not_found", agent_id=ids_of_nothing_in("agents"))
     def read_an_unknown_agent(self, agent_id: str) -> Answer:
         """The id of something else is not the id of an agent."""
         return self.read(f"/agents/{agent_id}")

@@ -25,7 +25,7 @@ class DwellerActions(RegionActions):
         body = {"region_id": known.id, "name": name, "persona": persona}
         answer = self.add_dweller(self.model.founder(known.world), self.model.worlds[known.world].id, body)
         self.expect(answer, 201)
-        dweller = self.model.dweller_added(
+        dweller = self.model.dwellers.add(
             Dweller(answer.body["id"], known.world, region, name, persona, self.clock.now())
         )
         self.expect_body(answer, self.model.dweller_body(dweller))

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from pgdst import SimulatedClock
 
 from simulation.dwellers.model import ClaimModel
-from simulation.engine.model import Refusal, as_json
+from simulation.engine.model import Refusal, Rows, as_json
 
 TOKEN_LASTS: Final = timedelta(minutes=10)
 RECENT_ACTIONS: Final = 5
@@ -55,30 +55,9 @@ class DwellerActionModel(ClaimModel):
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.tokens: dict[str, Token] = {}
-        self.actions: list[Action] = []
-
-    def names_by_id(self) -> dict[str, str]:
-        """Tokens are t1, t2 …, and the actions of a dweller are numbered."""
-        return {
-            **super().names_by_id(),
-            **{token.id: name for name, token in self.tokens.items()},
-            **{action.id: f"action {action.number} of {action.dweller}" for action in self.actions},
-        }
-
-    def kinds_of_ids(self) -> list[list[str]]:
-        """Actions are a kind."""
-        return [*super().kinds_of_ids(), [action.id for action in self.actions]]
-
-    def times(self) -> dict[tuple[str, str], datetime]:
-        """Tokens are given and spent, and actions are done."""
-        tokens = self.tokens.values()
-        return {
-            **super().times(),
-            **{("context token given", token.id): token.issued_at for token in tokens},
-            **{("context token spent", token.id): token.spent_at for token in tokens if token.spent_at is not None},
-            **{("action done", action.id): action.created_at for action in self.actions},
-        }
+        times = "issued_at", "spent_at"
+        self.tokens: Rows[Token] = self.rows("context_tokens", *times, prefix="t", in_paths=False)
+        self.actions: Rows[Action] = self.rows("actions", "created_at", called="action {}")
 
     def secrets(self) -> list[str]:
         """Tokens are told to the holder alone."""
@@ -93,16 +72,14 @@ class DwellerActionModel(ClaimModel):
 
     def saw_the_context(self, dweller: str, token_id: str, secret: str) -> str:
         """The holder of a dweller was given a token now; return its name."""
-        name = f"t{len(self.tokens) + 1}"
-        self.tokens[name] = Token(token_id, secret, self.present_claims()[dweller], issued_at=self.now())
-        return name
+        return self.tokens.add(Token(token_id, secret, self.present_claims()[dweller], issued_at=self.now()))
 
     def acted(self, attempt: Attempt, action_id: str, deed: str) -> Action:
         """A dweller did something now, which spends the token and prolongs the claim."""
         token = self.tokens[attempt.token]
         number = len(self.actions_of(attempt.dweller)) + 1
         action = Action(action_id, *attempt, number, deed, self.now())
-        self.actions.append(action)
+        self.actions[f"{number} of {attempt.dweller}"] = action
         token.spent_at = self.now()
         self.claims[token.claim].last_action_at = self.now()
         return action
@@ -111,7 +88,7 @@ class DwellerActionModel(ClaimModel):
 
     def actions_of(self, dweller: str) -> list[Action]:
         """Return what a dweller did, in order."""
-        return [action for action in self.actions if action.dweller == dweller]
+        return [action for action in self.actions.values() if action.dweller == dweller]
 
     # Who may act through whom, and who may not. All but the dormant agents ask.
 

@@ -8,7 +8,7 @@ from simulation.dwellers.dweller_actions_model import Attempt, DwellerActionMode
 from simulation.dwellers.model import Holding
 from simulation.dwellers.strategies import SPOILT_DEEDS
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import any_of, chosen
+from simulation.engine.choosing import a_name_in, any_of, chosen
 from simulation.engine.harness import Answer
 from simulation.engine.prose import prose
 
@@ -33,9 +33,7 @@ class DwellerActionRules(ActingActions):
         """A holder sees the context and acts, as most do."""
         self.an_agent_acts(Attempt(*holding, self.an_agent_reads_the_context(holding)), deed)
 
-    @move(
-        name=chosen(DwellerActionModel.dweller_names), after=st.sampled_from([0, 1, 2]), limit=st.sampled_from([1, 100])
-    )
+    @move(name=a_name_in("dwellers"), after=st.sampled_from([0, 1, 2]), limit=st.sampled_from([1, 100]))
     def list_actions(self, name: str, after: int, limit: int) -> None:
         """Anyone reads what a dweller did, from any number on."""
         bodies = [self.model.action_body(action) for action in self.model.actions_of(name)]

@@ -11,15 +11,6 @@ from simulation.engine.checks import always
 class DwellerInvariants(ClaimActions):
     """Read from the tables dwellers and claims."""
 
-    STORED_TIMES = frozenset(
-        {
-            ("dweller added", "dwellers", "created_at"),
-            ("claim made", "claims", "claimed_at"),
-            ("claim prolonged", "claims", "last_action_at"),
-            ("claim ended", "claims", "ended_at"),
-        }
-    )
-
     @always
     def dwellers_are_those_that_were_added(self) -> None:
         """D1: the dwellers are exactly those that were added, in their regions, with their names and personas."""
@@ -97,14 +88,6 @@ class DwellerInvariants(ClaimActions):
 class DwellerActionInvariants(ActingActions):
     """Read from the tables context_tokens and actions, and from dwellers how many there are."""
 
-    STORED_TIMES = frozenset(
-        {
-            ("context token given", "context_tokens", "issued_at"),
-            ("context token spent", "context_tokens", "spent_at"),
-            ("action done", "actions", "created_at"),
-        }
-    )
-
     @always
     def actions_of_a_dweller_are_numbered_without_gaps(self) -> None:
         """C1: the actions of a dweller are numbered 1, 2, 3 … without gaps, and it has as many as it says."""
@@ -127,7 +110,7 @@ class DwellerActionInvariants(ActingActions):
         self.expect_rows(
             expected={
                 action.id: (self.model.dwellers[action.dweller].id, self.model.agents[action.agent].id, action.deed)
-                for action in self.model.actions
+                for action in self.model.actions.values()
             },
             found=self.rows_by_id("SELECT id::text, dweller_id::text, agent_id::text, deed FROM actions ORDER BY id"),
         )
@@ -135,7 +118,7 @@ class DwellerActionInvariants(ActingActions):
     @always
     def an_action_spends_one_token_of_its_claim(self) -> None:
         """C3: an action spends the token that was shown for it, of the claim it was done under, and no other."""
-        done_with = {action.token: action.id for action in self.model.actions}
+        done_with = {action.token: action.id for action in self.model.actions.values()}
         self.expect_rows(
             expected={
                 token.id: (self.model.claims[token.claim].id, token.spent_at is not None, done_with.get(name))

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from pgdst import SimulatedClock
 
-from simulation.engine.model import Refusal, as_json
+from simulation.engine.model import Refusal, Rows, as_json
 from simulation.worlds.model import RegionModel
 
 
@@ -48,44 +48,15 @@ class Dweller:
 class DwellerModel(RegionModel):
     """Dwellers: d1, d2 …, in the order in which they were added; their own names are free for others elsewhere."""
 
+    LISTS = frozenset({"/worlds/{worlds}/dwellers"})
+
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.dwellers: dict[str, Dweller] = {}
-
-    def names_by_id(self) -> dict[str, str]:
-        """Dwellers are d1, d2 …"""
-        return super().names_by_id() | {dweller.id: name for name, dweller in self.dwellers.items()}
-
-    def kinds_of_ids(self) -> list[list[str]]:
-        """Dwellers are a kind."""
-        return [*super().kinds_of_ids(), self.dweller_ids()]
-
-    def times(self) -> dict[tuple[str, str], datetime]:
-        """Dwellers are added."""
-        dwellers = self.dwellers.values()
-        return super().times() | {("dweller added", dweller.id): dweller.created_at for dweller in dwellers}
-
-    def lists(self) -> list[str]:
-        """The dwellers of each world are listed."""
-        return [*super().lists(), *(f"/worlds/{world.id}/dwellers" for world in self.worlds.values())]
+        self.dwellers: Rows[Dweller] = self.rows("dwellers", "created_at", prefix="d")
 
     # What happened.
 
-    def dweller_added(self, dweller: Dweller) -> str:
-        """A world has one more dweller; return what it is called here."""
-        name = f"d{len(self.dwellers) + 1}"
-        self.dwellers[name] = dweller
-        return name
-
     # What there is, and who may do what.
-
-    def dweller_names(self) -> list[str]:
-        """Return the dwellers."""
-        return list(self.dwellers)
-
-    def dweller_ids(self) -> list[str]:
-        """Return the ids that name dwellers."""
-        return [dweller.id for dweller in self.dwellers.values()]
 
     def dwellers_of(self, world: str) -> list[str]:
         """Return the dwellers of a world."""
@@ -168,21 +139,8 @@ class ClaimModel(DwellerModel):
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.claims: dict[str, Claim] = {}
-
-    def names_by_id(self) -> dict[str, str]:
-        """Claims are c1, c2 …"""
-        return super().names_by_id() | {claim.id: name for name, claim in self.claims.items()}
-
-    def times(self) -> dict[tuple[str, str], datetime]:
-        """Claims are made, prolonged, and ended."""
-        claims = self.claims.values()
-        return {
-            **super().times(),
-            **{("claim made", claim.id): claim.claimed_at for claim in claims},
-            **{("claim prolonged", claim.id): claim.last_action_at for claim in claims},
-            **{("claim ended", claim.id): claim.ended_at for claim in claims if claim.ended_at is not None},
-        }
+        times = "claimed_at", "last_action_at", "ended_at"
+        self.claims: Rows[Claim] = self.rows("claims", *times, prefix="c", in_paths=False)
 
     def thresholds(self) -> dict[str, datetime]:
         """Claims lapse."""
@@ -193,8 +151,7 @@ class ClaimModel(DwellerModel):
     def claimed(self, holding: Holding, claim_id: str) -> None:
         """An agent claimed a dweller now, which settles what is in its way."""
         self._settle(self.settled_by(holding))
-        name = f"c{len(self.claims) + 1}"
-        self.claims[name] = Claim(claim_id, *holding, claimed_at=self.now(), last_action_at=self.now())
+        self.claims.add(Claim(claim_id, *holding, claimed_at=self.now(), last_action_at=self.now()))
 
     def settled_by(self, holding: Holding) -> list[str]:
         """Return what a claim settles: all that its agent let lapse, and what lapsed on its dweller."""

@@ -8,7 +8,7 @@ from simulation.dwellers.actions import ClaimActions
 from simulation.dwellers.model import ClaimModel, Holding, Place, Settler, Stray
 from simulation.dwellers.strategies import DWELLER_NAMES, SPOILT_DWELLERS, free_places
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import NO_IDS, any_of, chosen, ids_that_name_none_of
+from simulation.engine.choosing import NO_IDS, a_name_in, any_of, chosen, ids_of_nothing_in
 from simulation.engine.harness import Answer
 from simulation.engine.lists import Bodies
 from simulation.engine.prose import prose
@@ -35,7 +35,7 @@ class DwellerRules(ClaimActions):
         """A founder adds somebody to a region of its world."""
         self.a_founder_adds_a_dweller(place.region, place.name, persona)
 
-    @move(name=chosen(ClaimModel.dweller_names))
+    @move(name=a_name_in("dwellers"))
     def read_a_dweller(self, name: str) -> None:
         """Anyone reads a dweller, and who holds it now."""
         answer = self.read(f"/dwellers/{self.model.dwellers[name].id}")
@@ -71,7 +71,7 @@ class DwellerRules(ClaimActions):
         404,
         "region_not_found",
         site=chosen(ClaimModel.own_worlds),
-        region_id=ids_that_name_none_of(ClaimModel.region_ids),
+        region_id=ids_of_nothing_in("regions"),
         name=A_NAME,
     )
     def add_a_dweller_in_an_unknown_region(self, site: Site, region_id: str, name: str) -> Answer:
@@ -83,8 +83,8 @@ class DwellerRules(ClaimActions):
         "world_not_found",
         agent=chosen(ClaimModel.names),
         method=st.sampled_from(["GET", "POST"]),
-        world_id=ids_that_name_none_of(ClaimModel.world_ids),
-        region_id=chosen(lambda model: model.region_ids() or NO_IDS),
+        world_id=ids_of_nothing_in("worlds"),
+        region_id=chosen(lambda model: model.regions.ids() or NO_IDS),
     )
     def list_or_add_dwellers_of_an_unknown_world(
         self, agent: str, method: str, world_id: str, region_id: str
@@ -113,7 +113,7 @@ class DwellerRules(ClaimActions):
         "dweller_not_found",
         agent=chosen(ClaimModel.awake),
         request=any_of(REQUESTS),
-        dweller_id=ids_that_name_none_of(ClaimModel.dweller_ids),
+        dweller_id=ids_of_nothing_in("dwellers"),
     )
     def ask_something_of_an_unknown_dweller(self, agent: str, request: tuple[str, str], dweller_id: str) -> Answer:
         """The id of something else is not the id of a dweller, whatever is asked of it."""

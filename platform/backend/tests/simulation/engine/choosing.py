@@ -44,9 +44,19 @@ def needed_by(strategy: SearchStrategy[Any]) -> list[Needs]:
     return _NEEDED.get(strategy, [])
 
 
-def ids_that_name_none_of(known: Choices[str]) -> SearchStrategy[str]:
-    """Draw an id that names nothing, or something of another kind; the kind first, so that each is as likely."""
-    return chosen(lambda model: _kinds_of_ids(model, known)).flatmap(st.sampled_from)
+def a_name_in(table: str) -> SearchStrategy[str]:
+    """Draw the name of one of the rows of a table that the model has at this moment, which a rule needs there to be."""
+    return chosen(rows_in(table))
+
+
+def rows_in(table: str) -> Choices[str]:
+    """Return what offers the names of the rows of a table."""
+    return lambda model: list(model.tables[table])
+
+
+def ids_of_nothing_in(table: str) -> SearchStrategy[str]:
+    """Draw an id that names nothing, or no row of this table; the kind first, so that each is as likely."""
+    return chosen(lambda model: _other_kinds(model.ids_by_kind(), table)).flatmap(st.sampled_from)
 
 
 def made(make: Callable[..., Choice], *parts: SearchStrategy[Any]) -> SearchStrategy[Choice]:
@@ -60,8 +70,8 @@ def in_this_year(strategy_of_the_year: Callable[[int], SearchStrategy[Choice]]) 
     return st.runner().flatmap(lambda machine: strategies(machine.clock.now().year))
 
 
-def _kinds_of_ids(model: Any, known: Choices[str]) -> list[list[str]]:
-    return [NO_IDS, *(kind for kind in model.kinds_of_ids() if kind and not set(kind) & set(known(model)))]
+def _other_kinds(ids: dict[str, list[str]], table: str) -> list[list[str]]:
+    return [NO_IDS, *(of_kind for of_kind in ids.values() if of_kind and not {*of_kind} & {*ids[table]})]
 
 
 def some(choices: Choices[Choice], *, fewest: int = 2, most: int = MOST_AT_ONCE) -> SearchStrategy[list[Choice]]:

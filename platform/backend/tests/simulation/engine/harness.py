@@ -113,9 +113,6 @@ class Harness(RuleBasedStateMachine):
     SOMETIMES: ClassVar[frozenset[str]] = frozenset()
     # More of them, with a kind of fault each, without which they cannot be.
     SOMETIMES_STRUCK: ClassVar[frozenset[tuple[str, Fault]]] = frozenset()
-    # Where times are stored: the event, as in the model's `times`, the table, the column, and the columns that name
-    # the row there if it is not its id; the model joins them with a space, and leaves out what is NULL.
-    STORED_TIMES: ClassVar[frozenset[tuple[str, ...]]] = frozenset()
 
     # What it is compared with, of all domains (`machine.py`); a domain's classes know it as their own domain's.
     MODEL: ClassVar[type[Model]] = Model
@@ -335,11 +332,6 @@ def create_app(engine: Engine, clock: WatchedClock, ids: SeededIds) -> FastAPI:
     app = assembled()
     connect(app, engine, clock, ids)
     return app
-
-
-def collected(machine: type[Harness], attribute: str) -> list[Any]:
-    """Return what the classes that make up a machine each say in a class attribute, sorted."""
-    return sorted(entry for part in machine.__mro__ for entry in vars(part).get(attribute, ()))
 
 
 def connect_past_the_platform(url: URL) -> psycopg.Connection:

@@ -5,8 +5,9 @@ request must do, and it knows who may do what, which is what the strategies choo
 """
 
 import copy
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 from pgdst import SimulatedClock
 
@@ -27,17 +28,61 @@ class Threshold(NamedTuple):
     changes: tuple[str, ...]
 
 
+class Row(Protocol):
+    """What the model knows of a row; times have the names of their columns."""
+
+    @property
+    def id(self) -> str:
+        """The row's id."""
+
+
+Kept = TypeVar("Kept", bound=Row)
+
+
+class Rows(dict[str, Kept]):
+    """The rows of a table, by the names that the steps of a run call them: r1, r2 …, in the order of their coming."""
+
+    def __init__(self, table: str, times: Collection[str], prefix: str, called: str, *, in_paths: bool) -> None:
+        super().__init__()
+        self.table, self.times, self.prefix, self.called, self.in_paths = table, times, prefix, called, in_paths
+
+    def add(self, row: Kept) -> str:
+        """Add a row and return its name."""
+        name = f"{self.prefix}{len(self) + 1}"
+        self[name] = row
+        return name
+
+    def ids(self) -> list[str]:
+        """Return the ids of all rows."""
+        return [row.id for row in self.values()]
+
+
 class Model:
     """What each domain's model derives from, directly or through the domains that it builds on.
 
     A domain adds its own to what these methods say: each of its methods begins with `super()`, as does its `__init__`.
     """
 
+    # The paths of the lists that are read page by page, the newest first; `{worlds}` stands for the id of each world.
+    LISTS: ClassVar[frozenset[str]] = frozenset()
+    # Where times are stored that are not in `tables`: the table, the column, and the columns that name the row there if
+    # it is not its id. `times` joins them with a space, and leaves out what is NULL.
+    STORED_TIMES: ClassVar[frozenset[tuple[str, ...]]] = frozenset()
+
     def __init__(self, clock: SimulatedClock) -> None:
         self.clock = clock
         # What was sent with an idempotency key, in the order in which it was first sent, and when that was.
         self.keyed_requests: dict[Keyed, KeyedRequest] = {}
         self.keys_taken_at: dict[Keyed, datetime] = {}
+        self.tables: dict[str, Rows[Any]] = {}
+
+    def rows(self, table: str, *times: str, prefix: str = "", called: str = "{}", in_paths: bool = True) -> Rows[Any]:
+        """Begin to keep the rows of a table, with the columns of when something happened to them.
+
+        `called` is what failures call a row of a name. `in_paths` says whether requests name rows by their ids.
+        """
+        self.tables[table] = Rows(table, times, prefix, called, in_paths=in_paths)
+        return self.tables[table]
 
     def now(self) -> datetime:
         """Return the simulated instant."""
@@ -58,15 +103,22 @@ class Model:
 
     def names_by_id(self) -> dict[str, str]:
         """Return by id what the steps of a run call a thing, for failures."""
-        return {}
+        tables = self.tables.values()
+        return {row.id: table.called.format(name) for table in tables for name, row in table.items()}
 
-    def kinds_of_ids(self) -> list[list[str]]:
-        """Return the ids of each kind of thing: what names one kind names nothing of another."""
-        return []
+    def ids_by_kind(self) -> dict[str, list[str]]:
+        """Return the ids that requests name things by, by table: what names one kind names nothing of another."""
+        return {name: table.ids() for name, table in self.tables.items() if table.in_paths}
 
     def times(self) -> dict[tuple[str, str], datetime]:
-        """Return when things happened, by event and id; the events are those of the invariants' STORED_TIMES."""
-        return {}
+        """Return when things happened, by column, as `worlds.created_at`, and id."""
+        return {
+            (f"{table.table}.{column}", row.id): at
+            for table in self.tables.values()
+            for column in table.times
+            for row in table.values()
+            if (at := getattr(row, column)) is not None
+        }
 
     def secrets(self) -> list[str]:
         """Return what only whoever was told it may know."""
@@ -75,10 +127,6 @@ class Model:
     def thresholds(self) -> dict[str, datetime]:
         """Return when something changes by itself, by what changes; what has passed does no harm."""
         return {}
-
-    def lists(self) -> list[str]:
-        """Return the paths of the lists that are read page by page, the newest first."""
-        return []
 
     # What follows from it.
 
@@ -90,11 +138,30 @@ class Model:
             Threshold(instant, tuple(what for what, at in thresholds.items() if at == instant)) for instant in instants
         ]
 
+    def lists(self) -> list[str]:
+        """Return the paths of all lists."""
+        ids = {name: table.ids() for name, table in self.tables.items()}
+        paths = []
+        for path in collected(type(self), "LISTS"):
+            named = path[path.find("{") + 1 : path.find("}")] if "{" in path else ""
+            paths += [path.replace(f"{{{named}}}", row_id) for row_id in ids[named]] if named else [path]
+        return paths
+
+    def stored_times(self) -> list[tuple[str, ...]]:
+        """Return where times are stored: table, column, and the columns that name the row if it is not its id."""
+        of_rows = [(table.table, column) for table in self.tables.values() for column in table.times]
+        return sorted([*of_rows, *collected(type(self), "STORED_TIMES")])
+
     def called(self, key: object) -> str:
         """Return the key of a row, or its parts, with the names by which the steps of a run call them."""
         names = self.names_by_id()
         parts = key if isinstance(key, tuple) else (key,)
         return " ".join(f"{names[part]} ({part})" if part in names else str(part) for part in parts)
+
+
+def collected(composed: type, attribute: str) -> list[Any]:
+    """Return what the classes that make up another one each say in a class attribute, sorted."""
+    return sorted(entry for part in composed.__mro__ for entry in vars(part).get(attribute, ()))
 
 
 def as_json(moment: datetime | None) -> str | None:

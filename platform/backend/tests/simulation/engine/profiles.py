@@ -10,7 +10,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from pgdst import SEED_ONLY, Ledger, Trace
 
 from simulation.engine.checks import FAULT_RUN, LIVENESS, RULES, checks_of
-from simulation.engine.harness import Harness, Run, collected
+from simulation.engine.harness import Harness, Run
+from simulation.engine.model import collected
 
 
 @dataclass(frozen=True)

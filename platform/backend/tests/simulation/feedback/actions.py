@@ -29,7 +29,7 @@ class FeedbackActions(AgentActions):
         answer = self.give_feedback(agent, {"text": text}, idempotency_key=idempotency_key)
         self.expect(answer, 201)
         given = Feedback(answer.body["id"], agent, text, created_at=self.clock.now())
-        name = self.model.feedback_given(given)
+        name = self.model.feedback.add(given)
         self.expect_body(answer, self.model.feedback_body(name))
         return name
 

@@ -7,13 +7,6 @@ from simulation.feedback.actions import FeedbackActions
 class FeedbackInvariants(FeedbackActions):
     """Read from the tables feedback and upvotes."""
 
-    STORED_TIMES = frozenset(
-        {
-            ("feedback given", "feedback", "created_at"),
-            ("feedback upvoted", "upvotes", "created_at", "feedback_id", "agent_id"),
-        }
-    )
-
     @always
     def feedback_is_what_was_said(self) -> None:
         """F1: the feedback is exactly what was given, with its authors and texts."""

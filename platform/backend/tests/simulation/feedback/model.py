@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pgdst import SimulatedClock
 
 from simulation.agents.model import AgentModel
-from simulation.engine.model import Refusal, as_json
+from simulation.engine.model import Refusal, Rows, as_json
 
 
 @dataclass(frozen=True)
@@ -31,55 +31,28 @@ class Agreement(NamedTuple):
 class FeedbackModel(AgentModel):
     """Feedback by name: f1, f2 …, in the order in which it was given."""
 
+    LISTS = frozenset({"/feedback"})
+    STORED_TIMES = frozenset({("upvotes", "created_at", "feedback_id", "agent_id")})
+
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.feedback: dict[str, Feedback] = {}
-
-    def names_by_id(self) -> dict[str, str]:
-        """Feedback is f1, f2 …"""
-        return super().names_by_id() | {given.id: name for name, given in self.feedback.items()}
-
-    def kinds_of_ids(self) -> list[list[str]]:
-        """Feedback is a kind."""
-        return [*super().kinds_of_ids(), self.feedback_ids()]
+        self.feedback: Rows[Feedback] = self.rows("feedback", "created_at", prefix="f")
 
     def times(self) -> dict[tuple[str, str], datetime]:
-        """Feedback is given and upvoted."""
-        return {
-            **super().times(),
-            **{("feedback given", given.id): given.created_at for given in self.feedback.values()},
-            **{
-                ("feedback upvoted", f"{given.id} {self.agents[agent].id}"): at
-                for given in self.feedback.values()
-                for agent, at in given.upvotes.items()
-            },
+        """Feedback is upvoted."""
+        return super().times() | {
+            ("upvotes.created_at", f"{given.id} {self.agents[agent].id}"): at
+            for given in self.feedback.values()
+            for agent, at in given.upvotes.items()
         }
 
-    def lists(self) -> list[str]:
-        """Feedback is listed."""
-        return [*super().lists(), "/feedback"]
-
     # What happened.
-
-    def feedback_given(self, feedback: Feedback) -> str:
-        """Something was said; return its name."""
-        name = f"f{len(self.feedback) + 1}"
-        self.feedback[name] = feedback
-        return name
 
     def upvoted(self, agreement: Agreement) -> None:
         """An agent agrees, from now on."""
         self.feedback[agreement.feedback].upvotes[agreement.agent] = self.now()
 
     # What there is, and who may do what.
-
-    def feedback_names(self) -> list[str]:
-        """Return the feedback."""
-        return list(self.feedback)
-
-    def feedback_ids(self) -> list[str]:
-        """Return the ids that name feedback."""
-        return [given.id for given in self.feedback.values()]
 
     def refusal_of_an_upvote(self, agreement: Agreement) -> Refusal | None:
         """Predict whether an agent may upvote another's feedback."""

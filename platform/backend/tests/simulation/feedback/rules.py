@@ -4,7 +4,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import any_of, chosen, ids_that_name_none_of, there_are
+from simulation.engine.choosing import (
+    a_name_in,
+    any_of,
+    chosen,
+    ids_of_nothing_in,
+    rows_in,
+    there_are,
+)
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
@@ -26,20 +33,20 @@ class FeedbackRules(FeedbackActions):
         """An agent agrees with another."""
         self.an_agent_upvotes(agreement)
 
-    @move(name=chosen(FeedbackModel.feedback_names))
+    @move(name=a_name_in("feedback"))
     def read_feedback(self, name: str) -> None:
         """Anyone reads feedback, and how many agree."""
         answer = self.read(f"/feedback/{self.model.feedback[name].id}")
         self.expect(answer, 200)
         self.expect_body(answer, self.model.feedback_body(name))
 
-    @precondition(there_are(FeedbackModel.feedback_names))
+    @precondition(there_are(rows_in("feedback")))
     @move(limit=st.sampled_from([1, 2, 100]))
     def list_feedback(self, limit: int) -> None:
         """The list shows the newest feedback."""
         self.expect_page("/feedback", "feedback", self.model.feedback_bodies(), limit)
 
-    @precondition(there_are(FeedbackModel.feedback_names))
+    @precondition(there_are(rows_in("feedback")))
     @move(limit=A_FEW, agent=chosen(FeedbackModel.names))
     def read_all_feedback_while_more_is_given(self, limit: int, agent: str) -> None:
         """Page by page, nothing is skipped or repeated."""
@@ -70,13 +77,13 @@ class FeedbackRules(FeedbackActions):
         404,
         "feedback_not_found",
         agent=chosen(FeedbackModel.names),
-        feedback_id=ids_that_name_none_of(FeedbackModel.feedback_ids),
+        feedback_id=ids_of_nothing_in("feedback"),
     )
     def upvote_unknown_feedback(self, agent: str, feedback_id: str) -> Answer:
         """The id of something else is not the id of feedback."""
         return self.upvote(agent, feedback_id)
 
-    @forbidden_move(404, "feedback_not_found", feedback_id=ids_that_name_none_of(FeedbackModel.feedback_ids))
+    @forbidden_move(404, "feedback_not_found", feedback_id=ids_of_nothing_in("feedback"))
     def read_unknown_feedback(self, feedback_id: str) -> Answer:
         """The id of something else is not the id of feedback."""
         return self.read(f"/feedback/{feedback_id}")

@@ -7,8 +7,6 @@ from simulation.idempotency.actions import IdempotencyActions
 class IdempotencyInvariants(IdempotencyActions):
     """Read from the table idempotent_requests."""
 
-    STORED_TIMES = frozenset({("key taken", "idempotent_requests", "created_at", "agent_id", "key_sha256")})
-
     @always
     def keys_are_kept_once(self) -> None:
         """I1: each key that was taken is kept once, for its agent or for nobody, with its status, and no other is."""

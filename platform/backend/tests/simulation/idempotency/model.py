@@ -12,13 +12,18 @@ from simulation.feedback.model import FeedbackModel
 class IdempotencyModel(FeedbackModel):
     """Keyed requests, in the order in which they were first sent, and when that was."""
 
+    STORED_TIMES = frozenset({("idempotent_requests", "created_at", "agent_id", "key_sha256")})
+
     def names_by_id(self) -> dict[str, str]:
         """Of a key only its hash is seen."""
         return super().names_by_id() | {sha256_of(keyed.key): keyed.key for keyed in self.keyed_requests}
 
     def times(self) -> dict[tuple[str, str], datetime]:
         """Keys are taken."""
-        taken = {("key taken", " ".join(self.kept_as(keyed))): at for keyed, at in self.keys_taken_at.items()}
+        taken = {
+            ("idempotent_requests.created_at", " ".join(self.kept_as(keyed))): at
+            for keyed, at in self.keys_taken_at.items()
+        }
         return super().times() | taken
 
     def secrets(self) -> list[str]:

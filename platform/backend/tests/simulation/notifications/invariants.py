@@ -7,8 +7,6 @@ from simulation.notifications.actions import NotificationActions
 class NotificationInvariants(NotificationActions):
     """Read from the tables notifications and inboxes."""
 
-    STORED_TIMES = frozenset({("agent told", "notifications", "created_at", "agent_id", "number")})
-
     @always
     def agents_are_told_what_concerns_them(self) -> None:
         """N1: an agent is told what it must be told, in that order, each thing once, and nothing else."""

@@ -30,6 +30,8 @@ class Reading(NamedTuple):
 class NotificationModel(AgentModel):
     """What each agent was told, in order, and up to which number it has read; both by username."""
 
+    STORED_TIMES = frozenset({("notifications", "created_at", "agent_id", "number")})
+
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
         self.notifications: dict[str, list[Notification]] = {}
@@ -38,7 +40,7 @@ class NotificationModel(AgentModel):
     def times(self) -> dict[tuple[str, str], datetime]:
         """Agents are told."""
         return super().times() | {
-            ("agent told", f"{self.agents[name].id} {notification.number}"): notification.created_at
+            ("notifications.created_at", f"{self.agents[name].id} {notification.number}"): notification.created_at
             for name, notifications in self.notifications.items()
             for notification in notifications
         }

@@ -32,7 +32,7 @@ class ProposalActions(NotificationActions):
         """Draft a proposal, check the answer, remember the proposal, return its name."""
         answer = self.draft(agent, draft)
         self.expect(answer, 201)
-        name = self.model.drafted(Proposal(answer.body["id"], agent, draft, created_at=self.clock.now()))
+        name = self.model.proposals.add(Proposal(answer.body["id"], agent, draft, created_at=self.clock.now()))
         self.expect_body(answer, self.model.proposal_body(name))
         return name
 
@@ -80,7 +80,7 @@ class ValidationActions(ProposalActions):
         world_id = answer.body["world_id"]
         self.model.voted(name, vote)
         if world_id is not None:
-            self.model.founded(name, World(world_id, vote.created_at))
+            self.model.worlds[name] = World(world_id, vote.created_at)
         self.expect_body(
             answer,
             {

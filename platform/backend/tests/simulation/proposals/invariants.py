@@ -8,15 +8,6 @@ from simulation.proposals.model import MAX_OPEN_PROPOSALS
 class ProposalInvariants(ProposalActions):
     """Read from the tables proposals and causal_events."""
 
-    STORED_TIMES = frozenset(
-        {
-            ("proposal drafted", "proposals", "created_at"),
-            ("proposal revised", "proposals", "revised_at"),
-            ("proposal submitted", "proposals", "submitted_at"),
-            ("proposal decided", "proposals", "decided_at"),
-        }
-    )
-
     @always
     def proposals_are_those_that_were_drafted(self) -> None:
         """P1: the proposals are exactly those that were drafted, with their authors and last premises and years."""
@@ -89,8 +80,6 @@ class ProposalInvariants(ProposalActions):
 
 class ValidationInvariants(ValidationActions):
     """Read from the table validations, and from proposals what they led to."""
-
-    STORED_TIMES = frozenset({("validation given", "validations", "created_at")})
 
     @always
     def validations_are_those_that_were_given(self) -> None:

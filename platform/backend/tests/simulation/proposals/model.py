@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from pgdst import SimulatedClock
 
-from simulation.engine.model import Refusal, as_json
+from simulation.engine.model import Refusal, Rows, as_json
 from simulation.notifications.model import NotificationModel
 
 MAX_OPEN_PROPOSALS: Final = 3
@@ -92,44 +92,18 @@ class Proposal:
 class ProposalModel(NotificationModel):
     """Proposals by name: p1, p2 …, in the order in which they were drafted."""
 
+    LISTS = frozenset({"/proposals"})
+
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.proposals: dict[str, Proposal] = {}
-
-    def names_by_id(self) -> dict[str, str]:
-        """Proposals are p1, p2 …"""
-        return super().names_by_id() | {proposal.id: name for name, proposal in self.proposals.items()}
-
-    def kinds_of_ids(self) -> list[list[str]]:
-        """Proposals are a kind."""
-        return [*super().kinds_of_ids(), self.proposal_ids()]
-
-    def times(self) -> dict[tuple[str, str], datetime]:
-        """Proposals are drafted, submitted, revised and decided."""
-        proposals = self.proposals.values()
-        return {
-            **super().times(),
-            **{("proposal drafted", proposal.id): proposal.created_at for proposal in proposals},
-            **{("proposal submitted", p.id): p.submitted_at for p in proposals if p.submitted_at is not None},
-            **{("proposal revised", p.id): p.revised_at for p in proposals if p.revised_at is not None},
-            **{("proposal decided", p.id): p.decided_at for p in proposals if p.decided_at is not None},
-        }
+        times = "created_at", "submitted_at", "revised_at", "decided_at"
+        self.proposals: Rows[Proposal] = self.rows("proposals", *times, prefix="p")
 
     def thresholds(self) -> dict[str, datetime]:
         """The year changes in which a future may no longer lie."""
         return super().thresholds() | {"the new year": datetime(self.now().year + 1, 1, 1, tzinfo=UTC)}
 
-    def lists(self) -> list[str]:
-        """Proposals are listed."""
-        return [*super().lists(), "/proposals"]
-
     # What happened.
-
-    def drafted(self, proposal: Proposal) -> str:
-        """A proposal is there; return its name."""
-        name = f"p{len(self.proposals) + 1}"
-        self.proposals[name] = proposal
-        return name
 
     def submitted(self, name: str, at: datetime) -> None:
         """A draft is open to validation."""
@@ -161,14 +135,6 @@ class ProposalModel(NotificationModel):
         if proposal.status != "validating":
             return Refusal(409, "proposal_not_validating")
         return Refusal(409, "revision_not_asked_for") if not proposal.may_be_revised() else None
-
-    def proposal_names(self) -> list[str]:
-        """Return the proposals."""
-        return list(self.proposals)
-
-    def proposal_ids(self) -> list[str]:
-        """Return the ids that name proposals."""
-        return [proposal.id for proposal in self.proposals.values()]
 
     def proposals_that_are(self, *statuses: str) -> list[str]:
         """Return the proposals with one of these statuses."""
@@ -282,10 +248,12 @@ class Ballot(NamedTuple):
 class ValidationModel(ProposalModel):
     """Votes, which the proposals hold, and who may cast them."""
 
+    STORED_TIMES = frozenset({("validations", "created_at")})
+
     def times(self) -> dict[tuple[str, str], datetime]:
         """Validations are given."""
         votes = [vote for proposal in self.proposals.values() for vote in proposal.votes.values()]
-        return super().times() | {("validation given", vote.id): vote.created_at for vote in votes}
+        return super().times() | {("validations.created_at", vote.id): vote.created_at for vote in votes}
 
     # What happened.
 

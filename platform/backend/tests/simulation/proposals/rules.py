@@ -4,7 +4,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import any_of, chosen, ids_that_name_none_of, there_are
+from simulation.engine.choosing import (
+    a_name_in,
+    any_of,
+    chosen,
+    ids_of_nothing_in,
+    rows_in,
+    there_are,
+)
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
@@ -39,14 +46,14 @@ class ProposalRules(ProposalActions):
         """An author opens its draft to validation."""
         self.an_agent_submits(submission)
 
-    @move(name=chosen(ValidationModel.proposal_names))
+    @move(name=a_name_in("proposals"))
     def read_a_proposal(self, name: str) -> None:
         """Anyone reads a proposal with its chain and its validations."""
         answer = self.read(f"/proposals/{self.model.proposals[name].id}")
         self.expect(answer, 200)
         self.expect_body(answer, self.model.proposal_body(name))
 
-    @precondition(there_are(ValidationModel.proposal_names))
+    @precondition(there_are(rows_in("proposals")))
     @move(status=st.sampled_from(STATUSES), limit=st.sampled_from([1, 2, 100]))
     def list_proposals(self, status: str, limit: int) -> None:
         """The list shows the newest proposals of a status."""
@@ -127,13 +134,13 @@ class ProposalRules(ProposalActions):
         404,
         "proposal_not_found",
         agent=chosen(ValidationModel.awake),
-        proposal_id=ids_that_name_none_of(ValidationModel.proposal_ids),
+        proposal_id=ids_of_nothing_in("proposals"),
     )
     def submit_an_unknown_proposal(self, agent: str, proposal_id: str) -> Answer:
         """The id of something else is not the id of a proposal."""
         return self.submit(agent, proposal_id)
 
-    @forbidden_move(404, "proposal_not_found", proposal_id=ids_that_name_none_of(ValidationModel.proposal_ids))
+    @forbidden_move(404, "proposal_not_found", proposal_id=ids_of_nothing_in("proposals"))
     def read_an_unknown_proposal(self, proposal_id: str) -> Answer:
         """The id of something else is not the id of a proposal."""
         return self.read(f"/proposals/{proposal_id}")
@@ -178,7 +185,7 @@ class ValidationRules(ValidationActions):
         404,
         "proposal_not_found",
         agent=chosen(ValidationModel.awake),
-        proposal_id=ids_that_name_none_of(ValidationModel.proposal_ids),
+        proposal_id=ids_of_nothing_in("proposals"),
         verdict=VERDICTS,
     )
     def validate_an_unknown_proposal(self, agent: str, proposal_id: str, verdict: str) -> Answer:
@@ -240,7 +247,7 @@ class RevisionRules(ProposalActions):
         404,
         "proposal_not_found",
         agent=chosen(ValidationModel.awake),
-        proposal_id=ids_that_name_none_of(ValidationModel.proposal_ids),
+        proposal_id=ids_of_nothing_in("proposals"),
         draft=DRAFTS,
     )
     def revise_an_unknown_proposal(self, agent: str, proposal_id: str, draft: Draft) -> Answer:

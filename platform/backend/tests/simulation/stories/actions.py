@@ -40,7 +40,7 @@ class StoryActions(ClaimActions):
         world_id = self.model.worlds[telling.world].id
         answer = self.tell(telling.agent, world_id, self.story_as_sent(telling.dweller, tale))
         self.expect(answer, 201)
-        name = self.model.told(Story(answer.body["id"], telling, tale, created_at=self.clock.now()))
+        name = self.model.stories.add(Story(answer.body["id"], telling, tale, created_at=self.clock.now()))
         self.expect_body(answer, self.model.story_body(name))
         return name
 

@@ -7,15 +7,6 @@ from simulation.stories.actions import ReviewActions
 class StoryInvariants(ReviewActions):
     """Read from the tables stories and reviews."""
 
-    STORED_TIMES = frozenset(
-        {
-            ("story told", "stories", "created_at"),
-            ("story acclaimed", "stories", "acclaimed_at"),
-            ("review written", "reviews", "created_at"),
-            ("review responded to", "reviews", "responded_at"),
-        }
-    )
-
     @always
     def stories_are_those_that_were_told(self) -> None:
         """S1: the stories are exactly those that were told, with their worlds, dwellers, authors, titles and texts."""

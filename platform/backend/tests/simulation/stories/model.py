@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from pgdst import SimulatedClock
 
 from simulation.dwellers.model import ClaimModel, Holding
-from simulation.engine.model import Refusal, as_json
+from simulation.engine.model import Refusal, Rows, as_json
 
 RECOMMENDATIONS_FOR_ACCLAIM: Final = 2
 
@@ -82,48 +82,15 @@ class Story:
 class StoryModel(ClaimModel):
     """Stories by name: s1, s2 …, in the order in which they were told."""
 
+    LISTS = frozenset({"/worlds/{worlds}/stories"})
+
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.stories: dict[str, Story] = {}
-
-    def names_by_id(self) -> dict[str, str]:
-        """Stories are s1, s2 …"""
-        return super().names_by_id() | {story.id: name for name, story in self.stories.items()}
-
-    def kinds_of_ids(self) -> list[list[str]]:
-        """Stories are a kind."""
-        return [*super().kinds_of_ids(), self.story_ids()]
-
-    def times(self) -> dict[tuple[str, str], datetime]:
-        """Stories are told, and acclaimed."""
-        stories = self.stories.values()
-        return {
-            **super().times(),
-            **{("story told", story.id): story.created_at for story in stories},
-            **{("story acclaimed", s.id): s.acclaimed_at for s in stories if s.acclaimed_at is not None},
-        }
-
-    def lists(self) -> list[str]:
-        """The stories of each world are listed."""
-        return [*super().lists(), *(f"/worlds/{world.id}/stories" for world in self.worlds.values())]
+        self.stories: Rows[Story] = self.rows("stories", "created_at", "acclaimed_at", prefix="s")
 
     # What happened.
 
-    def told(self, story: Story) -> str:
-        """A story is there; return its name."""
-        name = f"s{len(self.stories) + 1}"
-        self.stories[name] = story
-        return name
-
     # What there is.
-
-    def story_names(self) -> list[str]:
-        """Return the stories."""
-        return list(self.stories)
-
-    def story_ids(self) -> list[str]:
-        """Return the ids that name stories."""
-        return [story.id for story in self.stories.values()]
 
     # Who may tell what, and who may not. The dormant ones may, as long as they hold somebody.
 
@@ -211,27 +178,26 @@ class Reply(NamedTuple):
 class ReviewModel(StoryModel):
     """Reviews, which the stories hold, and who may write and answer them."""
 
+    LISTS = frozenset({"/stories/{stories}/reviews"})
+    STORED_TIMES = frozenset({("reviews", "created_at"), ("reviews", "responded_at")})
+
     def names_by_id(self) -> dict[str, str]:
         """A review goes by its reviewer."""
         reviews = {review.id: f"{who}'s review of {story}" for (who, story), review in self.reviews().items()}
         return super().names_by_id() | reviews
 
-    def kinds_of_ids(self) -> list[list[str]]:
+    def ids_by_kind(self) -> dict[str, list[str]]:
         """Reviews are a kind."""
-        return [*super().kinds_of_ids(), self.review_ids()]
+        return super().ids_by_kind() | {"reviews": [review.id for review in self.reviews().values()]}
 
     def times(self) -> dict[tuple[str, str], datetime]:
         """Reviews are written and responded to."""
         reviews = self.reviews().values()
         return {
             **super().times(),
-            **{("review written", review.id): review.created_at for review in reviews},
-            **{("review responded to", r.id): r.responded_at for r in reviews if r.responded_at is not None},
+            **{("reviews.created_at", review.id): review.created_at for review in reviews},
+            **{("reviews.responded_at", r.id): r.responded_at for r in reviews if r.responded_at is not None},
         }
-
-    def lists(self) -> list[str]:
-        """The reviews of each story are listed."""
-        return [*super().lists(), *(f"/stories/{story_id}/reviews" for story_id in self.story_ids())]
 
     # What happened.
 
@@ -260,10 +226,6 @@ class ReviewModel(StoryModel):
             for name, story in self.stories.items()
             for reviewer, review in story.reviews.items()
         }
-
-    def review_ids(self) -> list[str]:
-        """Return the ids that name reviews."""
-        return [review.id for review in self.reviews().values()]
 
     # Who may review and respond, and who may not. The dormant ones may.
 

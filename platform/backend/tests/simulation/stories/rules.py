@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import any_of, chosen, ids_that_name_none_of
+from simulation.engine.choosing import a_name_in, any_of, chosen, ids_of_nothing_in
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
@@ -22,14 +22,14 @@ class StoryRules(ReviewActions):
         """Who holds a dweller tells of its world."""
         self.an_agent_tells(telling, tale)
 
-    @move(name=chosen(ReviewModel.story_names))
+    @move(name=a_name_in("stories"))
     def read_a_story(self, name: str) -> None:
         """Anyone reads a story, with what its reviews add up to."""
         answer = self.read(f"/stories/{self.model.stories[name].id}")
         self.expect(answer, 200)
         self.expect_body(answer, self.model.story_body(name))
 
-    @move(world=chosen(ReviewModel.world_names), limit=st.sampled_from([1, 2, 100]))
+    @move(world=a_name_in("worlds"), limit=st.sampled_from([1, 2, 100]))
     def list_the_stories_of_a_world(self, world: str, limit: int) -> None:
         """The list shows the newest stories of this world and of no other."""
         path = f"/worlds/{self.model.worlds[world].id}/stories"
@@ -70,8 +70,8 @@ class StoryRules(ReviewActions):
         404,
         "dweller_not_found",
         agent=chosen(ReviewModel.names),
-        world=chosen(ReviewModel.world_names),
-        dweller_id=ids_that_name_none_of(ReviewModel.dweller_ids),
+        world=a_name_in("worlds"),
+        dweller_id=ids_of_nothing_in("dwellers"),
     )
     def tell_a_story_through_an_unknown_dweller(self, agent: str, world: str, dweller_id: str) -> Answer:
         """The id of something else is not the id of a dweller."""
@@ -82,7 +82,7 @@ class StoryRules(ReviewActions):
         404,
         "world_not_found",
         telling=chosen(ReviewModel.tellings),
-        world_id=ids_that_name_none_of(ReviewModel.world_ids),
+        world_id=ids_of_nothing_in("worlds"),
     )
     def tell_a_story_of_an_unknown_world(self, telling: Telling, world_id: str) -> Answer:
         """The id of something else is not the id of a world."""
@@ -94,12 +94,12 @@ class StoryRules(ReviewActions):
         body = SPOILT_TALES[spoilt](self.story_as_sent(telling.dweller, PLAIN_TALE))
         return self.tell(telling.agent, self.model.worlds[telling.world].id, body)
 
-    @forbidden_move(404, "story_not_found", story_id=ids_that_name_none_of(ReviewModel.story_ids))
+    @forbidden_move(404, "story_not_found", story_id=ids_of_nothing_in("stories"))
     def read_an_unknown_story(self, story_id: str) -> Answer:
         """The id of something else is not the id of a story."""
         return self.read(f"/stories/{story_id}")
 
-    @forbidden_move(404, "world_not_found", world_id=ids_that_name_none_of(ReviewModel.world_ids))
+    @forbidden_move(404, "world_not_found", world_id=ids_of_nothing_in("worlds"))
     def list_the_stories_of_an_unknown_world(self, world_id: str) -> Answer:
         """Of no world there are no stories, not none."""
         return self.read(f"/worlds/{world_id}/stories")
@@ -125,7 +125,7 @@ class ReviewRules(ReviewActions):
         """The author has its say; the last response to a story that is recommended enough acclaims it."""
         self.an_agent_responds(reply, response)
 
-    @move(story=chosen(ReviewModel.story_names), limit=st.sampled_from([1, 2, 100]))
+    @move(story=a_name_in("stories"), limit=st.sampled_from([1, 2, 100]))
     def list_the_reviews_of_a_story(self, story: str, limit: int) -> None:
         """The list shows the newest reviews of this story and of no other."""
         path = f"/stories/{self.model.stories[story].id}/reviews"
@@ -152,9 +152,7 @@ class ReviewRules(ReviewActions):
         """An agent neither counts twice nor changes its mind."""
         return self._try_to_review(opinion, judgement)
 
-    @forbidden_move(
-        404, "story_not_found", agent=chosen(ReviewModel.names), story_id=ids_that_name_none_of(ReviewModel.story_ids)
-    )
+    @forbidden_move(404, "story_not_found", agent=chosen(ReviewModel.names), story_id=ids_of_nothing_in("stories"))
     def review_an_unknown_story(self, agent: str, story_id: str) -> Answer:
         """The id of something else is not the id of a story."""
         return self.review(agent, story_id, PLAIN_JUDGEMENT._asdict())
@@ -165,7 +163,7 @@ class ReviewRules(ReviewActions):
         body = SPOILT_REVIEWS[spoilt](PLAIN_JUDGEMENT._asdict())
         return self.review(opinion.reviewer, self.model.stories[opinion.story].id, body)
 
-    @forbidden_move(404, "story_not_found", story_id=ids_that_name_none_of(ReviewModel.story_ids))
+    @forbidden_move(404, "story_not_found", story_id=ids_of_nothing_in("stories"))
     def list_the_reviews_of_an_unknown_story(self, story_id: str) -> Answer:
         """Of no story there are no reviews, not none."""
         return self.read(f"/stories/{story_id}/reviews")
@@ -184,7 +182,7 @@ class ReviewRules(ReviewActions):
         404,
         "review_not_found",
         agent=chosen(ReviewModel.names),
-        review_id=ids_that_name_none_of(ReviewModel.review_ids),
+        review_id=ids_of_nothing_in("reviews"),
     )
     def respond_to_an_unknown_review(self, agent: str, review_id: str) -> Answer:
         """The id of something else is not the id of a review."""

@@ -20,6 +20,6 @@ class RegionActions(ValidationActions):
         """Add a region to a world, check the answer, remember the region, return its name in the model."""
         answer = self.add_region(agent, self.model.worlds[world].id, {"name": name, "description": description})
         self.expect(answer, 201)
-        region = self.model.region_added(Region(answer.body["id"], world, name, description, self.clock.now()))
+        region = self.model.regions.add(Region(answer.body["id"], world, name, description, self.clock.now()))
         self.expect_body(answer, self.model.region_body(region))
         return region

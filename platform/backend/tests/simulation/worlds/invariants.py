@@ -7,8 +7,6 @@ from simulation.worlds.actions import RegionActions
 class WorldInvariants(RegionActions):
     """Read from the table worlds."""
 
-    STORED_TIMES = frozenset({("world founded", "worlds", "created_at")})
-
     @always
     def approved_proposals_have_exactly_one_world(self) -> None:
         """W1: an approved proposal has exactly one world, any other has none."""
@@ -42,8 +40,6 @@ class WorldInvariants(RegionActions):
 
 class RegionInvariants(RegionActions):
     """Read from the table regions."""
-
-    STORED_TIMES = frozenset({("region added", "regions", "created_at")})
 
     @always
     def regions_are_those_that_were_added(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pgdst import SimulatedClock
 
-from simulation.engine.model import as_json
+from simulation.engine.model import Rows, as_json
 from simulation.proposals.model import ValidationModel
 
 
@@ -21,41 +21,20 @@ class World:
 class WorldModel(ValidationModel):
     """Worlds, by the name of the proposal that founded them."""
 
+    LISTS = frozenset({"/worlds"})
+
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.worlds: dict[str, World] = {}
+        self.worlds: Rows[World] = self.rows("worlds", "created_at", called="the world of {}")
 
-    def names_by_id(self) -> dict[str, str]:
-        """A world goes by its proposal."""
-        return super().names_by_id() | {world.id: f"the world of {name}" for name, world in self.worlds.items()}
-
-    def kinds_of_ids(self) -> list[list[str]]:
-        """Worlds are a kind, and their proposals' ids are most like theirs without being one."""
-        return [*super().kinds_of_ids(), self.world_ids(), [self.proposals[name].id for name in self.worlds]]
-
-    def times(self) -> dict[tuple[str, str], datetime]:
-        """Worlds are founded."""
-        return super().times() | {("world founded", world.id): world.created_at for world in self.worlds.values()}
-
-    def lists(self) -> list[str]:
-        """Worlds are listed."""
-        return [*super().lists(), "/worlds"]
+    def ids_by_kind(self) -> dict[str, list[str]]:
+        """The ids of a world's proposal are most like its own without being one."""
+        founding = [self.proposals[name].id for name in self.worlds]
+        return super().ids_by_kind() | {"proposals of worlds": founding}
 
     # What happened.
 
-    def founded(self, name: str, world: World) -> None:
-        """An approved proposal has its world."""
-        self.worlds[name] = world
-
     # What there is.
-
-    def world_names(self) -> list[str]:
-        """Return the proposals that founded a world."""
-        return list(self.worlds)
-
-    def world_ids(self) -> list[str]:
-        """Return the ids that name worlds."""
-        return [world.id for world in self.worlds.values()]
 
     def founder(self, name: str) -> str:
         """Return who founded a world: the author of its proposal."""
@@ -102,43 +81,15 @@ class Site(NamedTuple):
 class RegionModel(WorldModel):
     """Regions by name: r1, r2 …, in the order in which they were added, whatever they are called in their worlds."""
 
+    LISTS = frozenset({"/worlds/{worlds}/regions"})
+
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
-        self.regions: dict[str, Region] = {}
-
-    def names_by_id(self) -> dict[str, str]:
-        """Regions are r1, r2 …"""
-        return super().names_by_id() | {region.id: name for name, region in self.regions.items()}
-
-    def kinds_of_ids(self) -> list[list[str]]:
-        """Regions are a kind."""
-        return [*super().kinds_of_ids(), self.region_ids()]
-
-    def times(self) -> dict[tuple[str, str], datetime]:
-        """Regions are added."""
-        return super().times() | {("region added", region.id): region.created_at for region in self.regions.values()}
-
-    def lists(self) -> list[str]:
-        """The regions of each world are listed."""
-        return [*super().lists(), *(f"/worlds/{world.id}/regions" for world in self.worlds.values())]
+        self.regions: Rows[Region] = self.rows("regions", "created_at", prefix="r")
 
     # What happened.
 
-    def region_added(self, region: Region) -> str:
-        """A world has one more region; return its name."""
-        name = f"r{len(self.regions) + 1}"
-        self.regions[name] = region
-        return name
-
     # What there is, and who may do what.
-
-    def region_names(self) -> list[str]:
-        """Return the regions."""
-        return list(self.regions)
-
-    def region_ids(self) -> list[str]:
-        """Return the ids that name regions."""
-        return [region.id for region in self.regions.values()]
 
     def regions_of(self, world: str) -> list[str]:
         """Return the regions of a world."""

@@ -4,7 +4,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import any_of, chosen, ids_that_name_none_of, there_are
+from simulation.engine.choosing import (
+    a_name_in,
+    any_of,
+    chosen,
+    ids_of_nothing_in,
+    rows_in,
+    there_are,
+)
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
@@ -17,14 +24,14 @@ from simulation.worlds.strategies import REGION_NAMES, SPOILT_REGIONS, Plot, fre
 class WorldRules(RegionActions):
     """Reading worlds; they are made by votes alone."""
 
-    @move(name=chosen(RegionModel.world_names))
+    @move(name=a_name_in("worlds"))
     def read_a_world(self, name: str) -> None:
         """Anyone reads the world that a proposal founded."""
         answer = self.read(f"/worlds/{self.model.world_body(name)['id']}")
         self.expect(answer, 200)
         self.expect_body(answer, self.model.world_body(name))
 
-    @precondition(there_are(RegionModel.world_names))
+    @precondition(there_are(rows_in("worlds")))
     @move(limit=st.sampled_from([1, 2, 100]))
     def list_worlds(self, limit: int) -> None:
         """The list shows the newest worlds."""
@@ -41,7 +48,7 @@ class WorldRules(RegionActions):
             between=lambda: self.an_agent_votes(ballot, "approve", "Let it be."),
         )
 
-    @forbidden_move(404, "world_not_found", world_id=ids_that_name_none_of(RegionModel.world_ids))
+    @forbidden_move(404, "world_not_found", world_id=ids_of_nothing_in("worlds"))
     def read_an_unknown_world(self, world_id: str) -> Answer:
         """The id of a proposal is not the id of its world."""
         return self.read(f"/worlds/{world_id}")
@@ -90,14 +97,14 @@ class RegionRules(RegionActions):
         404,
         "world_not_found",
         agent=chosen(RegionModel.names),
-        world_id=ids_that_name_none_of(RegionModel.world_ids),
+        world_id=ids_of_nothing_in("worlds"),
         name=A_NAME,
     )
     def add_a_region_to_an_unknown_world(self, agent: str, world_id: str, name: str) -> Answer:
         """The id of a proposal is not the id of its world."""
         return self.add_region(agent, world_id, {"name": name, "description": "Plain."})
 
-    @forbidden_move(404, "world_not_found", world_id=ids_that_name_none_of(RegionModel.world_ids))
+    @forbidden_move(404, "world_not_found", world_id=ids_of_nothing_in("worlds"))
     def list_the_regions_of_an_unknown_world(self, world_id: str) -> Answer:
         """There is nothing nowhere."""
         return self.read(f"/worlds/{world_id}/regions")
