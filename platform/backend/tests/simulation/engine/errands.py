@@ -6,11 +6,13 @@ offers, those of all domains.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from simulation.engine.choosing import made
 from simulation.engine.harness import Harness
 from simulation.engine.model import Refusal
 
@@ -21,10 +23,11 @@ _MARK: Final = "errand"
 
 
 class Errand(NamedTuple):
-    """What somebody wants done: by which action, and what of what the model offers."""
+    """What somebody wants done: by which action, what of what the model offers, and the action's other arguments."""
 
     action: str
     choice: Any
+    details: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,29 +69,18 @@ def errands() -> SearchStrategy[Errand]:
     return st.runner().flatmap(_errands_now)
 
 
-def details() -> SearchStrategy[dict[str, Any]]:
-    """Draw the other arguments of all errands."""
-    return st.runner().flatmap(lambda machine: st.fixed_dictionaries(_details_of(type(machine))))
-
-
 def _errands_now(machine: Harness) -> SearchStrategy[Errand]:
-    offered = {name: sorted(offers(machine.model)) for name, offers in _offers_of(type(machine)).items()}
+    known = _errands_of(type(machine))
+    offered = {name: sorted(one.offered(machine.model)) for name, one in known.items() if one.offered is not None}
     possible = sorted(name for name, choices in offered.items() if choices)
     return st.sampled_from(possible).flatmap(
-        lambda name: st.sampled_from(offered[name]).flatmap(lambda choice: st.just(Errand(name, choice)))
+        lambda name: made(
+            partial(Errand, name), st.sampled_from(offered[name]), st.fixed_dictionaries(known[name].details)
+        )
     )
 
 
-def _offers_of(machine: type[Harness]) -> dict[str, Callable[[Any], Collection[Any]]]:
-    return {name: known.offered for name, known in _errands_of(machine).items() if known.offered is not None}
-
-
-def _details_of(machine: type[Harness]) -> dict[str, SearchStrategy[Any]]:
-    known = _errands_of(machine)
-    return {detail: strategy for name in _offers_of(machine) for detail, strategy in known[name].details.items()}
-
-
 def _errands_of(machine: type[Harness]) -> dict[str, About]:
-    """Return the errands of a machine by their actions, those of the domains that others build on first."""
+    """Return the errands of a machine by their actions."""
     parts = [vars(part) for part in reversed(machine.__mro__)]
     return {name: about(member) for part in parts for name, member in part.items() if hasattr(member, _MARK)}

@@ -17,7 +17,7 @@ from simulation.engine.fault_runs import FaultRuns
 from simulation.engine.harness import Exchange, Request
 from simulation.engine.planting import Patch, found_under_faults, on_each_application, wrap
 
-ANY_FAULT_RUN = r"\w+_in_a_storm"
+ANY_FAULT_RUN = r"\w+_under_faults"
 
 
 @found_under_faults(f"(I1|{ANY_FAULT_RUN}): expected")
