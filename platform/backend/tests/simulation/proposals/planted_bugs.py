@@ -6,6 +6,7 @@ from deepsci import errors
 from deepsci.errors import ApiError, ErrorCode
 from deepsci.models import Proposal, ProposalStatus, Validation, Verdict, World
 from deepsci.proposals import service as proposals
+from deepsci.rows import get_row
 from sqlalchemy import func, select, text
 
 from simulation.engine.planting import Patch, after, found_by, found_by_race, tolerate, within, without, wrap
@@ -267,12 +268,7 @@ def the_dormant_may_revise(patch: Patch) -> None:
 @found_by_race("revise_one_proposal_at_once")
 def proposals_are_not_locked(patch: Patch) -> None:
     """What was read before somebody else changed it is changed again."""
-    patch.setattr(proposals, "lock_proposal", lambda session, proposal_id: found(session, Proposal, proposal_id))
-
-
-def found(session: Any, model: Any, row_id: Any) -> Any:
-    """Return a row as it was, with no lock."""
-    return proposals.existing(session.get(model, row_id), row_id)
+    patch.setattr(proposals, "lock_proposal", lambda session, proposal_id: get_row(session, Proposal, proposal_id))
 
 
 @found_by_race("draft_beyond_the_cap_at_once")
