@@ -18,22 +18,13 @@ from deepsci.models import (
 from fastapi import Depends
 from sqlalchemy import func, select, text
 
-from simulation.engine.planting import (
-    Patch,
-    after,
-    execute_first,
-    found_by,
-    found_by_race,
-    on_each_application,
-    tolerate,
-    wrap,
-)
+from simulation.engine import planting as plant
 
 # Found by the invariants.
 
 
-@found_by("A1")
-def registrations_are_lower_cased_after_the_answer_was_made(patch: Patch) -> None:
+@plant.found_by("A1")
+def registrations_are_lower_cased_after_the_answer_was_made(patch: plant.Patch) -> None:
     """The answer shows the name as chosen, the table keeps another."""
 
     def register(original: Any, session: Any, *arguments: Any) -> Any:
@@ -41,65 +32,57 @@ def registrations_are_lower_cased_after_the_answer_was_made(patch: Patch) -> Non
         session.execute(text("UPDATE agents SET username = lower(username)"))
         return agent, api_key
 
-    wrap(patch, agents, "register", register)
+    plant.wrap(patch, agents, "register", register)
 
 
-@found_by("A2")
-def a_retried_registration_leaves_a_shouting_twin(patch: Patch) -> None:
+@plant.found_by("A2")
+def a_retried_registration_leaves_a_shouting_twin(patch: plant.Patch) -> None:
     """The index forgot lower(), and the retry did not look."""
-    execute_first(patch, "DROP INDEX uq_agents_username_lower")
+    plant.execute_first(patch, "DROP INDEX uq_agents_username_lower")
 
     def register(original: Any, session: Any, clock: Any, ids: Any, username: str) -> Any:
         original(session, clock, ids, username.upper())
         return original(session, clock, ids, username)
 
-    wrap(patch, agents, "register", register)
+    plant.wrap(patch, agents, "register", register)
 
 
-@found_by("A3")
-def keys_are_hashed_with_another_hash(patch: Patch) -> None:
+@plant.found_by("A3")
+def keys_are_hashed_with_another_hash(patch: plant.Patch) -> None:
     """Stored and looked up alike, so nobody notices from outside."""
     patch.setattr(agents, "hash_api_key", lambda key: hashlib.blake2s(key.encode()).hexdigest())
 
 
-@found_by("A4")
-def one_heartbeat_is_heard_of_all(patch: Patch) -> None:
+@plant.found_by("A4")
+def one_heartbeat_is_heard_of_all(patch: plant.Patch) -> None:
     """An UPDATE without its WHERE."""
-    after(patch, agents, "beat", "UPDATE agents SET last_heartbeat_at = (SELECT max(last_heartbeat_at) FROM agents)")
+    plant.after(
+        patch, agents, "beat", "UPDATE agents SET last_heartbeat_at = (SELECT max(last_heartbeat_at) FROM agents)"
+    )
 
 
 # Found by the forbidden moves.
 
 
-@found_by("register_a_taken_username")
-def usernames_are_unique_letter_by_letter(patch: Patch) -> None:
-    """The index forgot lower()."""
-    execute_first(
-        patch,
-        "DROP INDEX uq_agents_username_lower",
-        "CREATE UNIQUE INDEX uq_agents_username_lower ON agents (username)",
-    )
-
-
-@found_by("register_a_malformed_username")
-def usernames_are_mended(patch: Patch) -> None:
+@plant.found_by("register_a_malformed_username")
+def usernames_are_mended(patch: plant.Patch) -> None:
     """A kind proxy takes out what a username may not contain, and shortens what is too long."""
 
     def mend(body: Any) -> Any:
         name = body["username"]
         return {"username": re.sub(r"[^A-Za-z0-9_-]", "", name)[:30]} if isinstance(name, str) else body
 
-    tolerate(patch, "/agents", mend)
+    plant.tolerate(patch, "/agents", mend)
 
 
-@found_by("use_a_wrong_key")
-def keys_are_compared_regardless_of_case(patch: Patch) -> None:
+@plant.found_by("use_a_wrong_key")
+def keys_are_compared_regardless_of_case(patch: plant.Patch) -> None:
     """Somebody took keys for usernames."""
-    wrap(patch, agents, "hash_api_key", lambda original, key: original(key.lower()))
+    plant.wrap(patch, agents, "hash_api_key", lambda original, key: original(key.lower()))
 
 
-@found_by("act_without_a_key")
-def no_key_is_the_first_agents_key(patch: Patch) -> None:
+@plant.found_by("act_without_a_key")
+def no_key_is_the_first_agents_key(patch: plant.Patch) -> None:
     """A default for development that was never taken out."""
 
     def lenient(session: RequestSession, api_key: Annotated[str | None, Depends(api_key_header)]) -> Agent:
@@ -107,22 +90,22 @@ def no_key_is_the_first_agents_key(patch: Patch) -> None:
             return session.scalars(select(Agent).order_by(Agent.created_at, Agent.id)).first() or Agent()
         return agents.find_by_api_key(session, api_key)
 
-    on_each_application(patch, lambda app, _engine: app.dependency_overrides.update({authenticate: lenient}))
+    plant.on_each_application(patch, lambda app, _engine: app.dependency_overrides.update({authenticate: lenient}))
 
 
-@found_by("read_an_unknown_agent")
-def an_agent_is_found_by_its_proposals_too(patch: Patch) -> None:
+@plant.found_by("read_an_unknown_agent")
+def an_agent_is_found_by_its_proposals_too(patch: plant.Patch) -> None:
     """A lookup that wanted to be helpful."""
 
     def get_agent(original: Any, session: Any, agent_id: Any) -> Any:
         proposal = session.get(Proposal, agent_id)
         return original(session, agent_id if proposal is None else proposal.author_id)
 
-    wrap(patch, agents, "get_agent", get_agent)
+    plant.wrap(patch, agents, "get_agent", get_agent)
 
 
-@found_by("read_on_from_a_cursor_of_nonsense")
-def what_is_no_cursor_leads_to_the_beginning(patch: Patch) -> None:
+@plant.found_by("read_on_from_a_cursor_of_nonsense")
+def what_is_no_cursor_leads_to_the_beginning(patch: plant.Patch) -> None:
     """A default that wanted to be helpful."""
 
     def decoded(original: Any, cursor: str) -> tuple[datetime, UUID]:
@@ -132,20 +115,32 @@ def what_is_no_cursor_leads_to_the_beginning(patch: Patch) -> None:
             return datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1)
         return place
 
-    wrap(patch, pagination, "decoded", decoded)
+    plant.wrap(patch, pagination, "decoded", decoded)
+
+
+# Bugs that say all by their names.
+
+# The index forgot lower().
+plant.bug(
+    "register_a_taken_username",
+    "usernames_are_unique_letter_by_letter",
+    plant.lost(
+        "DROP INDEX uq_agents_username_lower", "CREATE UNIQUE INDEX uq_agents_username_lower ON agents (username)"
+    ),
+)
 
 
 # Found by the races.
 
 
-@found_by_race("register_one_username_at_once")
-def usernames_are_looked_up_and_then_taken(patch: Patch) -> None:
+@plant.found_by_race("register_one_username_at_once")
+def usernames_are_looked_up_and_then_taken(patch: plant.Patch) -> None:
     """Two that look at once both find it free."""
-    execute_first(patch, "DROP INDEX uq_agents_username_lower")
+    plant.execute_first(patch, "DROP INDEX uq_agents_username_lower")
 
     def register(original: Any, session: Any, clock: Any, ids: Any, username: str) -> Any:
         if session.scalar(select(Agent.id).where(func.lower(Agent.username) == username.lower())) is not None:
             raise ApiError(ErrorCode.USERNAME_TAKEN, "Another agent has this username, perhaps in another case.")
         return original(session, clock, ids, username)
 
-    wrap(patch, agents, "register", register)
+    plant.wrap(patch, agents, "register", register)

@@ -13,147 +13,85 @@ from deepsci.models import (
 from sqlalchemy import select
 
 from simulation.dwellers.planted_bugs import as_if_nothing_lapsed, whoever_holds
-from simulation.engine.planting import (
-    Patch,
-    after,
-    execute_first,
-    found_by,
-    found_by_race,
-    tolerate,
-    within,
-    without,
-    wrap,
-)
+from simulation.engine import planting as plant
 
 # Found by the invariants.
 
 
-@found_by("C1")
-def the_second_action_is_kept_as_the_third(patch: Patch) -> None:
+@plant.found_by("C1")
+def the_second_action_is_kept_as_the_third(patch: plant.Patch) -> None:
     """Two counters, and the answer was made with the other one."""
-    after(patch, actions, "act", "UPDATE actions SET number = 3 WHERE number = 2")
+    plant.after(patch, actions, "act", "UPDATE actions SET number = 3 WHERE number = 2")
 
 
-@found_by("C2")
-def actions_are_put_down_to_the_first_holder(patch: Patch) -> None:
+@plant.followed("C2", actions, "act")
+def actions_are_put_down_to_the_first_holder() -> str:
     """A dweller is taken for its first holder's for ever."""
-    after(
-        patch,
-        actions,
-        "act",
+    return (
         "UPDATE actions SET agent_id = first.agent_id "
         "FROM (SELECT DISTINCT ON (dweller_id) * FROM claims ORDER BY dweller_id, claimed_at, id) first "
-        "WHERE first.dweller_id = actions.dweller_id",
+        "WHERE first.dweller_id = actions.dweller_id"
     )
 
 
-@found_by("C3")
-def acting_spends_all_tokens_of_the_claim(patch: Patch) -> None:
+@plant.followed("C3", actions, "act")
+def acting_spends_all_tokens_of_the_claim() -> str:
     """An UPDATE whose WHERE names the claim and not the token."""
-    after(
-        patch,
-        actions,
-        "act",
+    return (
         "UPDATE context_tokens SET spent_at = spent.spent_at FROM context_tokens spent "
         "WHERE spent.claim_id = context_tokens.claim_id AND spent.spent_at >= context_tokens.issued_at "
-        "AND context_tokens.spent_at IS NULL",
+        "AND context_tokens.spent_at IS NULL"
     )
 
 
-@found_by("C4")
-def tokens_are_hashed_with_another_hash(patch: Patch) -> None:
+@plant.found_by("C4")
+def tokens_are_hashed_with_another_hash(patch: plant.Patch) -> None:
     """Stored and looked up alike, so nobody notices from outside."""
     patch.setattr(actions, "hash_token", lambda secret: hashlib.blake2s(secret.encode()).hexdigest())
 
 
-@found_by("C5")
-def tokens_are_spent_when_they_would_have_expired(patch: Patch) -> None:
+@plant.followed("C5", actions, "act")
+def tokens_are_spent_when_they_would_have_expired() -> str:
     """The one time was stored for the other."""
-    after(
-        patch,
-        actions,
-        "act",
-        "UPDATE context_tokens SET spent_at = issued_at + interval '10 minutes' WHERE spent_at IS NOT NULL",
-    )
+    return "UPDATE context_tokens SET spent_at = issued_at + interval '10 minutes' WHERE spent_at IS NOT NULL"
 
 
 # Found by the forbidden moves.
 
 
-@found_by("read_the_context_of_a_dweller_one_does_not_hold")
-def anybody_may_look(patch: Patch) -> None:
-    """That there is a claim was checked, not whose it is."""
-    within(patch, actions, "read_context", "own_claim", whoever_holds)
-
-
-@found_by("read_the_context_after_the_lapse")
-def contexts_are_shown_after_the_lapse(patch: Patch) -> None:
-    """As long as nobody has settled it."""
-    within(patch, actions, "read_context", "own_claim", as_if_nothing_lapsed)
-
-
-@found_by("read_the_context_while_dormant")
-def the_dormant_may_look(patch: Patch) -> None:
-    """It was taken for mere reading."""
-    without(patch, actions, "read_context", "refuse_dormant")
-
-
-@found_by("act_while_dormant")
-def the_dormant_may_act(patch: Patch) -> None:
-    """They were awake when they got their tokens."""
-    without(patch, actions, "act", "refuse_dormant")
-
-
-@found_by("act_through_a_dweller_one_does_not_hold")
-def whoever_has_the_token_may_act(patch: Patch) -> None:
-    """That there is a claim was checked, not whose it is."""
-    within(patch, actions, "act", "own_claim", whoever_holds)
-
-
-@found_by("act_after_the_lapse")
-def what_has_lapsed_may_still_be_acted_under(patch: Patch) -> None:
-    """As long as nobody has settled it."""
-    within(patch, actions, "act", "own_claim", as_if_nothing_lapsed)
-
-
-@found_by("act_with_a_spent_token")
-def tokens_may_be_spent_again(patch: Patch) -> None:
-    """A check that was left out, and the constraint that would have noticed."""
-    execute_first(patch, "ALTER TABLE actions DROP CONSTRAINT uq_actions_context_token_id")
-    patch.setattr(actions, "refuse_spent", lambda _token: None)
-
-
-@found_by("act_with_an_expired_token")
-def tokens_last_a_minute_longer(patch: Patch) -> None:
+@plant.found_by("act_with_an_expired_token")
+def tokens_last_a_minute_longer(patch: plant.Patch) -> None:
     """For those with slow clocks."""
-    wrap(patch, actions, "refuse_expired", lambda original, token, now: original(token, now - timedelta(minutes=1)))
+    plant.wrap(
+        patch, actions, "refuse_expired", lambda original, token, now: original(token, now - timedelta(minutes=1))
+    )
 
 
-@found_by("act_with_an_unknown_token")
-def tokens_are_compared_regardless_of_case(patch: Patch) -> None:
+@plant.found_by("act_with_an_unknown_token")
+def tokens_are_compared_regardless_of_case(patch: plant.Patch) -> None:
     """Somebody took tokens for usernames."""
-    wrap(patch, actions, "hash_token", lambda original, secret: original(secret.lower()))
+    plant.wrap(patch, actions, "hash_token", lambda original, secret: original(secret.lower()))
 
 
-@found_by("act_with_a_token_for_another_dweller")
-def tokens_are_good_for_all_whom_one_holds(patch: Patch) -> None:
+@plant.found_by("act_with_a_token_for_another_dweller")
+def tokens_are_good_for_all_whom_one_holds(patch: plant.Patch) -> None:
     """They are looked up by the agent."""
 
     def find_token(original: Any, session: Any, claim: Any, secret: str) -> Any:
         open_to_it = Claim.agent_id == claim.agent_id, Claim.ended_at.is_(None)
         return token_where(session, secret, *open_to_it) or original(session, claim, secret)
 
-    wrap(patch, actions, "find_token", find_token)
+    plant.wrap(patch, actions, "find_token", find_token)
 
 
-@found_by("act_with_a_token_of_an_earlier_claim")
-def tokens_outlive_their_claim(patch: Patch) -> None:
+@plant.found_by("act_with_a_token_of_an_earlier_claim")
+def tokens_outlive_their_claim(patch: plant.Patch) -> None:
     """They are looked up by the dweller."""
 
     def find_token(original: Any, session: Any, claim: Any, secret: str) -> Any:
         return token_where(session, secret, Claim.dweller_id == claim.dweller_id) or original(session, claim, secret)
 
-    wrap(patch, actions, "find_token", find_token)
+    plant.wrap(patch, actions, "find_token", find_token)
 
 
 def token_where(session: Any, secret: str, *conditions: Any) -> Any:
@@ -162,8 +100,8 @@ def token_where(session: Any, secret: str, *conditions: Any) -> Any:
     return session.scalar(of_claims.where(ContextToken.token_sha256 == actions.hash_token(secret), *conditions))
 
 
-@found_by("act_in_a_malformed_way")
-def deeds_are_mended(patch: Patch) -> None:
+@plant.found_by("act_in_a_malformed_way")
+def deeds_are_mended(patch: plant.Patch) -> None:
     """A kind proxy makes a deed of anything, and a token."""
 
     def mend(body: Any) -> Any:
@@ -171,16 +109,58 @@ def deeds_are_mended(patch: Patch) -> None:
         token, deed = str(said.get("context_token") or "none"), str(said.get("deed", "")).replace("\x00", "")
         return {"context_token": token[:200], "deed": deed[:2000] if deed.strip() else "Nothing."}
 
-    tolerate(patch, "/actions", mend)
+    plant.tolerate(patch, "/actions", mend)
+
+
+# Bugs that say all by their names.
+
+# That there is a claim was checked, not whose it is.
+plant.bug(
+    "read_the_context_of_a_dweller_one_does_not_hold",
+    "anybody_may_look",
+    plant.relaxed(actions, "own_claim", whoever_holds, of="read_context"),
+)
+# As long as nobody has settled it.
+plant.bug(
+    "read_the_context_after_the_lapse",
+    "contexts_are_shown_after_the_lapse",
+    plant.relaxed(actions, "own_claim", as_if_nothing_lapsed, of="read_context"),
+)
+# It was taken for mere reading.
+plant.bug(
+    "read_the_context_while_dormant",
+    "the_dormant_may_look",
+    plant.left_out(actions, "refuse_dormant", of="read_context"),
+)
+# They were awake when they got their tokens.
+plant.bug("act_while_dormant", "the_dormant_may_act", plant.left_out(actions, "refuse_dormant", of="act"))
+# That there is a claim was checked, not whose it is.
+plant.bug(
+    "act_through_a_dweller_one_does_not_hold",
+    "whoever_has_the_token_may_act",
+    plant.relaxed(actions, "own_claim", whoever_holds, of="act"),
+)
+# As long as nobody has settled it.
+plant.bug(
+    "act_after_the_lapse",
+    "what_has_lapsed_may_still_be_acted_under",
+    plant.relaxed(actions, "own_claim", as_if_nothing_lapsed, of="act"),
+)
+plant.bug(
+    "act_with_a_spent_token",
+    "tokens_may_be_spent_again",
+    plant.lost("ALTER TABLE actions DROP CONSTRAINT uq_actions_context_token_id"),
+    plant.left_out(actions, "refuse_spent"),
+)
 
 
 # Found by the races.
 
 
-@found_by_race("spend_one_token_at_once")
-def tokens_are_looked_at_before_the_lock(patch: Patch) -> None:
+@plant.found_by_race("spend_one_token_at_once")
+def tokens_are_looked_at_before_the_lock(patch: plant.Patch) -> None:
     """Two find it unspent, and spend it one after the other; the constraint that would have noticed was lost."""
-    execute_first(patch, "ALTER TABLE actions DROP CONSTRAINT uq_actions_context_token_id")
+    plant.execute_first(patch, "ALTER TABLE actions DROP CONSTRAINT uq_actions_context_token_id")
 
     def act(original: Any, session: Any, clock: Any, ids: Any, agent: Any, dweller_id: Any, body: Any) -> Any:
         given = select(ContextToken.spent_at).where(ContextToken.token_sha256 == actions.hash_token(body.context_token))
@@ -196,6 +176,6 @@ def tokens_are_looked_at_before_the_lock(patch: Patch) -> None:
         if token.was_spent:
             raise ApiError(ErrorCode.CONTEXT_TOKEN_SPENT, "A token is good for one action. Ask for the context again.")
 
-    wrap(patch, actions, "act", act)
-    wrap(patch, actions, "find_token", find_token)
+    plant.wrap(patch, actions, "act", act)
+    plant.wrap(patch, actions, "find_token", find_token)
     patch.setattr(actions, "refuse_spent", refuse_spent)

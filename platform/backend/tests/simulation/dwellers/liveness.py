@@ -18,7 +18,7 @@ class ClaimLiveness(ClaimActions):
             "SELECT id::text, dweller_id::text, agent_id::text, last_action_at FROM claims "
             "WHERE ended_at IS NULL ORDER BY id"
         )
-        self.expect_rows(
+        self.expect_by_id(
             expected={},
             found={claim: held for claim, held in open_claims.items() if now < held[-1] + CLAIM_LASTS},
         )

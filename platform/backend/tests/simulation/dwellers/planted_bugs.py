@@ -19,62 +19,42 @@ from deepsci.notifications import service as notifications
 from deepsci.notifications.sending import notify
 from sqlalchemy import or_, select
 
-from simulation.engine.planting import (
-    Patch,
-    after,
-    execute_first,
-    found_by,
-    found_by_race,
-    tolerate,
-    within,
-    without,
-    wrap,
-)
+from simulation.engine import planting as plant
 
 # Found by the invariants.
 
 
-@found_by("D1")
-def names_are_trimmed_after_the_answer_was_made(patch: Patch) -> None:
+@plant.found_by("D1")
+def names_are_trimmed_after_the_answer_was_made(patch: plant.Patch) -> None:
     """The answer shows the name as chosen, the table keeps another."""
-    after(patch, dwellers, "add_dweller", r"UPDATE dwellers SET name = btrim(name, E' \n')")
+    plant.after(patch, dwellers, "add_dweller", r"UPDATE dwellers SET name = btrim(name, E' \n')")
 
 
-@found_by("D2")
-def a_retried_dweller_is_there_twice(patch: Patch) -> None:
+@plant.followed("D2", dwellers, "add_dweller", lost="ALTER TABLE dwellers DROP CONSTRAINT uq_dwellers_world_id_name")
+def a_retried_dweller_is_there_twice() -> str:
     """The constraint was lost in a migration, and the retry did not look."""
-    execute_first(patch, "ALTER TABLE dwellers DROP CONSTRAINT uq_dwellers_world_id_name")
-    after(
-        patch,
-        dwellers,
-        "add_dweller",
+    return (
         "INSERT INTO dwellers SELECT gen_random_uuid(), world_id, region_id, name, persona, action_count, created_at "
-        "FROM dwellers ORDER BY created_at DESC, id LIMIT 1",
+        "FROM dwellers ORDER BY created_at DESC, id LIMIT 1"
     )
 
 
 # Found by the forbidden moves.
 
 
-@found_by("add_a_dweller_to_somebody_elses_world")
-def anybody_may_populate_a_world(patch: Patch) -> None:
-    """A check that was left out."""
-    patch.setattr(dwellers, "refuse_unless_founder", lambda _world, _agent: None)
-
-
-@found_by("add_a_dweller_in_a_region_of_another_world")
-def regions_are_looked_up_in_all_worlds(patch: Patch) -> None:
+@plant.found_by("add_a_dweller_in_a_region_of_another_world")
+def regions_are_looked_up_in_all_worlds(patch: plant.Patch) -> None:
     """By their id alone; the foreign key that would notice was lost."""
-    execute_first(patch, "ALTER TABLE dwellers DROP CONSTRAINT fk_dwellers_world_id_region_id_regions")
+    plant.execute_first(patch, "ALTER TABLE dwellers DROP CONSTRAINT fk_dwellers_world_id_region_id_regions")
 
     def get_region(original: Any, session: Any, world_id: Any, region_id: Any) -> Any:
         return session.get(Region, region_id) or original(session, world_id, region_id)
 
-    wrap(patch, dwellers, "get_region", get_region)
+    plant.wrap(patch, dwellers, "get_region", get_region)
 
 
-@found_by("add_a_dweller_in_an_unknown_region")
-def an_unknown_region_is_the_first_one(patch: Patch) -> None:
+@plant.found_by("add_a_dweller_in_an_unknown_region")
+def an_unknown_region_is_the_first_one(patch: plant.Patch) -> None:
     """A default that wanted to be helpful."""
 
     def get_region(original: Any, session: Any, world_id: Any, region_id: Any) -> Any:
@@ -83,27 +63,21 @@ def an_unknown_region_is_the_first_one(patch: Patch) -> None:
             region_id = session.scalars(regions).first() or region_id
         return original(session, world_id, region_id)
 
-    wrap(patch, dwellers, "get_region", get_region)
+    plant.wrap(patch, dwellers, "get_region", get_region)
 
 
-@found_by("list_or_add_dwellers_of_an_unknown_world")
-def dwellers_are_found_by_their_worlds_proposal_too(patch: Patch) -> None:
+@plant.found_by("list_or_add_dwellers_of_an_unknown_world")
+def dwellers_are_found_by_their_worlds_proposal_too(patch: plant.Patch) -> None:
     """A lookup that wanted to be helpful."""
 
     def get_world(original: Any, session: Any, world_id: Any) -> Any:
         return session.scalar(select(World).where(World.proposal_id == world_id)) or original(session, world_id)
 
-    wrap(patch, dwellers, "get_world", get_world)
+    plant.wrap(patch, dwellers, "get_world", get_world)
 
 
-@found_by("add_a_dweller_under_a_taken_name")
-def the_constraint_on_names_was_lost(patch: Patch) -> None:
-    """Nothing but the constraint stands between a world and two of a name."""
-    execute_first(patch, "ALTER TABLE dwellers DROP CONSTRAINT uq_dwellers_world_id_name")
-
-
-@found_by("add_a_malformed_dweller")
-def descriptions_are_shortened(patch: Patch) -> None:
+@plant.found_by("add_a_malformed_dweller")
+def descriptions_are_shortened(patch: plant.Patch) -> None:
     """A kind proxy cuts what is too long, and takes out what the platform does not know."""
 
     def shorten(body: Any) -> Any:
@@ -113,11 +87,11 @@ def descriptions_are_shortened(patch: Patch) -> None:
         lengths = {"name": 100, "persona": 2000}
         return {key: text[: lengths.get(key)] if isinstance(text, str) else text for key, text in known.items()}
 
-    tolerate(patch, "/dwellers", shorten)
+    plant.tolerate(patch, "/dwellers", shorten)
 
 
-@found_by("ask_something_of_an_unknown_dweller")
-def who_is_not_there_is_not_held_by_you(patch: Patch) -> None:
+@plant.found_by("ask_something_of_an_unknown_dweller")
+def who_is_not_there_is_not_held_by_you(patch: plant.Patch) -> None:
     """An unknown dweller is answered like one that another agent holds."""
 
     def lock_dweller(original: Any, session: Any, dweller_id: Any) -> Any:
@@ -126,84 +100,43 @@ def who_is_not_there_is_not_held_by_you(patch: Patch) -> None:
         return original(session, dweller_id)
 
     for service in (claims, actions):
-        wrap(patch, service, "lock_dweller", lock_dweller)
+        plant.wrap(patch, service, "lock_dweller", lock_dweller)
 
 
 # Found by the invariants.
 
 
-@found_by("D3")
-def lapsed_claims_on_the_dweller_stay_open(patch: Patch) -> None:
+@plant.found_by("D3")
+def lapsed_claims_on_the_dweller_stay_open(patch: plant.Patch) -> None:
     """The index was lost in a migration, and only the claimer's own lapsed claims are settled."""
-    execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
+    plant.execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
 
     def settle_lapsed(original: Any, session: Any, now: Any, *, agent_id: Any = None, dweller_id: Any = None) -> None:  # noqa: ARG001  the bug
         original(session, now, agent_id=agent_id)
 
-    wrap(patch, claims, "settle_lapsed", settle_lapsed)
+    plant.wrap(patch, claims, "settle_lapsed", settle_lapsed)
 
 
-@found_by("D4")
-def claims_that_lapsed_are_put_down_as_released(patch: Patch) -> None:
+@plant.found_by("D4")
+def claims_that_lapsed_are_put_down_as_released(patch: plant.Patch) -> None:
     """One way to end for all, and no answer says which it was."""
-    wrap(patch, claims, "end", lambda original, claim, _ending, now: original(claim, Ending.RELEASED, now))
+    plant.wrap(patch, claims, "end", lambda original, claim, _ending, now: original(claim, Ending.RELEASED, now))
 
 
-@found_by("D5")
-def the_fifth_claim_brings_a_sixth(patch: Patch) -> None:
+@plant.followed("D5", claims, "claim")
+def the_fifth_claim_brings_a_sixth() -> str:
     """A bonus for the diligent, of which the cap was not told."""
-    after(
-        patch,
-        claims,
-        "claim",
+    return (
         "INSERT INTO claims (id, dweller_id, agent_id, claimed_at, last_action_at) "
         "SELECT gen_random_uuid(), free.id, full_.agent_id, full_.claimed_at, full_.claimed_at "
         "FROM (SELECT agent_id, max(claimed_at) AS claimed_at FROM claims WHERE ended_at IS NULL "
         "GROUP BY agent_id HAVING count(*) = 5) full_, "
         "LATERAL (SELECT id FROM dwellers WHERE NOT EXISTS (SELECT FROM claims WHERE dweller_id = dwellers.id "
-        "AND ended_at IS NULL) ORDER BY id LIMIT 1) free",
+        "AND ended_at IS NULL) ORDER BY id LIMIT 1) free"
     )
 
 
 # Found by the forbidden moves.
-
-
-@found_by("claim_a_dweller_someone_else_holds")
-def a_held_dweller_may_be_claimed(patch: Patch) -> None:
-    """A check that was left out, and the index that would have noticed."""
-    execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
-    patch.setattr(claims, "refuse_held", lambda _present, _agent: None)
-
-
-@found_by("claim_a_dweller_one_holds")
-def an_own_dweller_may_be_claimed_again(patch: Patch) -> None:
-    """The other check that was left out, and the same index."""
-    execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
-    patch.setattr(claims, "refuse_already_holding", lambda _present, _agent: None)
-
-
-@found_by("claim_a_sixth_dweller")
-def six_dwellers_may_be_held(patch: Patch) -> None:
-    """Off by one."""
-    patch.setattr(claims, "MAX_HELD", 6)
-
-
-@found_by("claim_a_dweller_while_dormant")
-def the_dormant_may_claim(patch: Patch) -> None:
-    """A check that was left out."""
-    without(patch, claims, "claim", "refuse_dormant")
-
-
-@found_by("release_a_dweller_one_does_not_hold")
-def anybody_may_release(patch: Patch) -> None:
-    """That there is a claim was checked, not whose it is."""
-    within(patch, claims, "release", "own_claim", whoever_holds)
-
-
-@found_by("release_a_dweller_after_the_lapse")
-def what_has_lapsed_may_still_be_released(patch: Patch) -> None:
-    """As long as nobody has settled it."""
-    within(patch, claims, "release", "own_claim", as_if_nothing_lapsed)
 
 
 def whoever_holds(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
@@ -219,43 +152,87 @@ def as_if_nothing_lapsed(original: Any, session: Any, dweller: Any, agent: Any, 
 # Found by liveness.
 
 
-@found_by("L2")
-def the_dormant_may_not_release(patch: Patch) -> None:
+@plant.found_by("L2")
+def the_dormant_may_not_release(patch: plant.Patch) -> None:
     """A check too many, copied from where claims are made."""
 
     def release(original: Any, session: Any, clock: Any, agent: Any, dweller_id: Any) -> Any:
         refuse_dormant(agent, clock.now())
         return original(session, clock, agent, dweller_id)
 
-    wrap(patch, claims, "release", release)
+    plant.wrap(patch, claims, "release", release)
+
+
+# Bugs that say all by their names.
+
+plant.bug(
+    "add_a_dweller_to_somebody_elses_world",
+    "anybody_may_populate_a_world",
+    plant.left_out(dwellers, "refuse_unless_founder"),
+)
+# Nothing but the constraint stands between a world and two of a name.
+plant.bug(
+    "add_a_dweller_under_a_taken_name",
+    "the_constraint_on_names_was_lost",
+    plant.lost("ALTER TABLE dwellers DROP CONSTRAINT uq_dwellers_world_id_name"),
+)
+plant.bug(
+    "claim_a_dweller_someone_else_holds",
+    "a_held_dweller_may_be_claimed",
+    plant.lost("DROP INDEX uq_claims_dweller_id_open"),
+    plant.left_out(claims, "refuse_held"),
+)
+plant.bug(
+    "claim_a_dweller_one_holds",
+    "an_own_dweller_may_be_claimed_again",
+    plant.lost("DROP INDEX uq_claims_dweller_id_open"),
+    plant.left_out(claims, "refuse_already_holding"),
+)
+# Off by one.
+plant.bug("claim_a_sixth_dweller", "six_dwellers_may_be_held", plant.replaced(claims, "MAX_HELD", 6))
+plant.bug(
+    "claim_a_dweller_while_dormant", "the_dormant_may_claim", plant.left_out(claims, "refuse_dormant", of="claim")
+)
+# That there is a claim was checked, not whose it is.
+plant.bug(
+    "release_a_dweller_one_does_not_hold",
+    "anybody_may_release",
+    plant.relaxed(claims, "own_claim", whoever_holds, of="release"),
+)
+# As long as nobody has settled it.
+plant.bug(
+    "release_a_dweller_after_the_lapse",
+    "what_has_lapsed_may_still_be_released",
+    plant.relaxed(claims, "own_claim", as_if_nothing_lapsed, of="release"),
+)
 
 
 # Found by the races.
 
 
-@found_by_race("claim_one_dweller_at_once")
-@found_by_race("claim_a_dweller_while_it_is_released")
-@found_by_race("act_while_the_dweller_is_released")
-def dwellers_are_not_locked(patch: Patch) -> None:
+@plant.found_by_race("claim_one_dweller_at_once")
+@plant.found_by_race("claim_a_dweller_while_it_is_released")
+@plant.found_by_race("act_while_the_dweller_is_released")
+def dwellers_are_not_locked(patch: plant.Patch) -> None:
     """The index and the constraints still hold, and whoever comes second is told of a failure."""
 
     def lock_dwellers(_original: Any, session: Any, dweller_ids: Any) -> Any:
         query = select(Dweller).where(Dweller.id.in_(sorted(dweller_ids)))
         return {dweller.id: dweller for dweller in session.scalars(query)}
 
-    wrap(patch, dwellers, "lock_dwellers", lock_dwellers)
-    wrap(patch, claims, "lock_dwellers", lock_dwellers)
+    plant.wrap(patch, dwellers, "lock_dwellers", lock_dwellers)
+    plant.wrap(patch, claims, "lock_dwellers", lock_dwellers)
 
 
-@found_by_race("claim_one_dweller_at_once")
-def dwellers_are_not_locked_and_the_index_on_open_claims_was_lost(patch: Patch) -> None:
+@plant.found_by_race("claim_one_dweller_at_once")
+def dwellers_are_not_locked_and_the_index_on_open_claims_was_lost(patch: plant.Patch) -> None:
     """Both hold it."""
-    execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
+    plant.execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
     dwellers_are_not_locked(patch)
 
 
-@found_by_race("claim_beyond_the_cap_at_once")
-def held_dwellers_are_counted_before_the_lock(patch: Patch) -> None:
+@plant.found_by_race("claim_beyond_the_cap_at_once")
+def held_dwellers_are_counted_before_the_lock(patch: plant.Patch) -> None:
     """Two that are each the fifth come to six."""
 
     def lock_agent(original: Any, session: Any, agent: Any) -> None:
@@ -270,13 +247,13 @@ def held_dwellers_are_counted_before_the_lock(patch: Patch) -> None:
         if session.info["held before the lock"] >= claims.MAX_HELD:
             raise ApiError(ErrorCode.TOO_MANY_DWELLERS, "You hold enough dwellers. Release one first.")
 
-    wrap(patch, claims, "claim", claim)
-    wrap(patch, claims, "lock_agent", lock_agent)
+    plant.wrap(patch, claims, "claim", claim)
+    plant.wrap(patch, claims, "lock_agent", lock_agent)
     patch.setattr(claims, "refuse_above_cap", refuse_above_cap)
 
 
-@found_by_race("claim_what_has_lapsed_at_once")
-def lapsed_claims_are_looked_up_before_the_lock(patch: Patch) -> None:
+@plant.found_by_race("claim_what_has_lapsed_at_once")
+def lapsed_claims_are_looked_up_before_the_lock(patch: plant.Patch) -> None:
     """Whoever comes second settles them again, and would tell of them again."""
 
     def settle_lapsed(session: Any, now: Any, *, agent_id: Any = None, dweller_id: Any = None) -> None:

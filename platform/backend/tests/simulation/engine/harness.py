@@ -259,8 +259,13 @@ class Harness(RuleBasedStateMachine):
         __tracebackhide__ = True
         assert expected == found, f"{self.checking}: expected {what} {expected}, found {found} {where}"
 
-    def expect_rows(self, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
-        """Assert that what the database holds is what the model predicts; both by id."""
+    def expect_rows(self, expected: Mapping[Any, Any], query: LiteralString, *, columns: int = 1) -> None:
+        """Assert that a query finds what the model predicts, by its first column or columns; see `rows_by_id`."""
+        __tracebackhide__ = True
+        self.expect_by_id(expected, self.rows_by_id(query, columns=columns))
+
+    def expect_by_id(self, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> None:
+        """Assert that what was found in the database is what the model predicts; both by id."""
         __tracebackhide__ = True
         if expected == found:
             return
@@ -283,9 +288,13 @@ class Harness(RuleBasedStateMachine):
             self.rows_read[query] = self.observer.execute(query).fetchall()
         return self.rows_read[query]
 
-    def rows_by_id(self, query: LiteralString) -> dict[Any, Any]:
-        """Return the rows of a query by their first column; of two columns, the second alone is the value."""
-        return {key: values[0] if len(values) == 1 else tuple(values) for key, *values in self.rows(query)}
+    def rows_by_id(self, query: LiteralString, *, columns: int = 1) -> dict[Any, Any]:
+        """Return the rows of a query by their first column, or columns. A value of one column stands alone."""
+        found = {}
+        for row in self.rows(query):
+            key, values = row[:columns], row[columns:]
+            found[key[0] if columns == 1 else key] = values[0] if len(values) == 1 else values
+        return found
 
     @contextmanager
     def _reading_ahead(self) -> Iterator[None]:

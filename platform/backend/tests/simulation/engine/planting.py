@@ -7,11 +7,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
+from deepsci.errors import ApiError, ErrorCode
 from deepsci.main import create_app
 from fastapi import FastAPI
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from simulation.engine import harness
 
@@ -50,6 +52,34 @@ def found_by(check: str) -> Callable[[Plant], Plant]:
     return planted
 
 
+def bug(check: str, name: str, *bugs: Plant) -> None:
+    """Plant a bug for a check that is made of what stands below, and says all by its name."""
+
+    def planted(patch: Patch) -> None:
+        for plant in bugs:
+            plant(patch)
+
+    PLANTED_BUGS.append(PlantedBug(check, name, planted))
+
+
+def followed(check: str, service: Any, action: str, *, lost: str | None = None) -> Callable[[Callable[[], str]], Plant]:
+    """Plant a bug for a check: a statement, which a function returns, follows an action; see `after`.
+
+    A bad migration has first executed `lost`, which takes away what would have noticed.
+    """
+
+    def planted(statement: Callable[[], str]) -> Plant:
+        def plant(patch: Patch) -> None:
+            if lost is not None:
+                execute_first(patch, lost)
+            after(patch, service, action, statement())
+
+        PLANTED_BUGS.append(PlantedBug(check, statement.__name__, plant))
+        return plant
+
+    return planted
+
+
 def found_by_race(race: str, *, by: str | None = None) -> Callable[[Plant], Plant]:
     """Plant a bug for a race, which finds it by its answers, or by an invariant that looks at what came of them."""
 
@@ -75,6 +105,66 @@ def bugs_of(check: str) -> list[str]:
     planted = [bug.name for bug in PLANTED_BUGS if bug.found_by == check]
     raced = [bug.name for bug in PLANTED_RACES if bug.race == check]
     return planted + raced + [bug.name for bug in BUGS_UNDER_FAULTS if re.match(bug.found_by, f"{check}: expected")]
+
+
+# Bugs for `bug`.
+
+
+def left_out(service: Any, rule: str, *, of: str | None = None) -> Plant:
+    """Return a bug: a check of a service was left out, of one action or of all."""
+    if of is not None:
+        return lambda patch: without(patch, service, of, rule)
+    return replaced(service, rule, lambda *_arguments: None)
+
+
+def relaxed(service: Any, rule: str, lenient: Callable[..., Any], *, of: str) -> Plant:
+    """Return a bug: a check of a service was replaced by another in one of the actions; see `within`."""
+    return lambda patch: within(patch, service, of, rule, lenient)
+
+
+def replaced(service: Any, name: str, value: Any) -> Plant:
+    """Return a bug: something of a service is something else."""
+    return lambda patch: patch.setattr(service, name, value)
+
+
+def unknown_answered_as(service: Any, action: str, model: Any, code: ErrorCode) -> Plant:
+    """Return a bug: a row that is not there, which the action's argument that is an id names, is answered otherwise."""
+
+    def answered(original: Any, session: Any, *arguments: Any) -> Any:
+        [row_id] = [argument for argument in arguments if isinstance(argument, UUID)]
+        if session.get(model, row_id) is None:
+            raise ApiError(code, "There is none.")
+        return original(session, *arguments)
+
+    return lambda patch: wrap(patch, service, action, answered)
+
+
+def unknown_taken_for_newest(service: Any, getter: str, model: Any) -> Plant:
+    """Return a bug: an id that names nothing leads to the newest row."""
+
+    def get(original: Any, session: Any, row_id: Any) -> Any:
+        newest = select(model.id).order_by(model.created_at.desc(), model.id).limit(1)
+        is_there = session.get(model, row_id) is not None
+        return original(session, row_id if is_there else session.scalar(newest) or row_id)
+
+    return lambda patch: wrap(patch, service, getter, get)
+
+
+def empty_for_unknown(service: Any, lists: str, model: Any) -> Plant:
+    """Return a bug: the list that belongs to nothing is empty, and not refused."""
+
+    def newest(original: Any, session: Any, row_id: Any, *page: Any) -> Any:
+        return original(session, row_id, *page) if session.get(model, row_id) is not None else ([], None)
+
+    return lambda patch: wrap(patch, service, lists, newest)
+
+
+def lost(*statements: str) -> Plant:
+    """Return a bug: a bad migration has executed these statements."""
+    return lambda patch: execute_first(patch, *statements)
+
+
+# What other bugs are made of.
 
 
 def wrap(patch: Patch, module: Any, name: str, wrapper: Callable[..., Any]) -> None:

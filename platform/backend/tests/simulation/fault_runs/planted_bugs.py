@@ -13,15 +13,15 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool.base import ResetStyle
 
+from simulation.engine import planting as plant
 from simulation.engine.fault_runs import FaultRuns
 from simulation.engine.harness import Exchange, Request
-from simulation.engine.planting import Patch, found_under_faults, on_each_application, wrap
 
 ANY_FAULT_RUN = r"\w+_under_faults"
 
 
-@found_under_faults(f"(I1|{ANY_FAULT_RUN}): expected")
-def clients_ask_again_under_another_key(patch: Patch) -> None:
+@plant.found_under_faults(f"(I1|{ANY_FAULT_RUN}): expected")
+def clients_ask_again_under_another_key(patch: plant.Patch) -> None:
     """What was done and not answered is done again."""
     transmit: Callable[[FaultRuns, Request], Exchange] = FaultRuns.transmit
 
@@ -35,25 +35,25 @@ def clients_ask_again_under_another_key(patch: Patch) -> None:
     patch.setattr(FaultRuns, "transmit", transmit_anew)
 
 
-@found_under_faults(f"{ANY_FAULT_RUN}: expected 503s beyond")
-def what_was_undone_is_not_done_again(patch: Patch) -> None:
+@plant.found_under_faults(f"{ANY_FAULT_RUN}: expected 503s beyond")
+def what_was_undone_is_not_done_again(patch: plant.Patch) -> None:
     """40001 and 40P01 are answered as if the database were away."""
     patch.setattr(transactions, "UNDONE", frozenset())
 
 
-@found_under_faults("F1")
-def what_is_done_outside_the_transaction_is_done_again(patch: Patch) -> None:
+@plant.found_under_faults("F1")
+def what_is_done_outside_the_transaction_is_done_again(patch: plant.Patch) -> None:
     """An effect in a transaction of its own stays, where that of the request is undone and made again."""
 
     def give(original: Any, session: Session, *arguments: Any) -> Any:
         with Session(session.get_bind(), expire_on_commit=False) as own, own.begin():
             return original(own, *arguments)
 
-    wrap(patch, feedback, "give", give)
+    plant.wrap(patch, feedback, "give", give)
 
 
-@found_under_faults(f"{ANY_FAULT_RUN}: expected an answer 503")
-def answers_are_given_before_the_commit(patch: Patch) -> None:
+@plant.found_under_faults(f"{ANY_FAULT_RUN}: expected an answer 503")
+def answers_are_given_before_the_commit(patch: plant.Patch) -> None:
     """What the commit comes to is not waited for."""
 
     async def attempt(original: Any, request: Any, handle: Any) -> Any:
@@ -70,15 +70,15 @@ def answers_are_given_before_the_commit(patch: Patch) -> None:
                 raise
             return answers[0]
 
-    wrap(patch, transactions, "_attempt", attempt)
+    plant.wrap(patch, transactions, "_attempt", attempt)
 
 
-@found_under_faults(f"{ANY_FAULT_RUN}: expected 503s beyond")
-def dead_connections_stay_in_the_pool(patch: Patch) -> None:
+@plant.found_under_faults(f"{ANY_FAULT_RUN}: expected 503s beyond")
+def dead_connections_stay_in_the_pool(patch: plant.Patch) -> None:
     """Nobody notices that they are dead, and whoever gets one fails."""
 
     def keep(_app: FastAPI, engine: Engine) -> None:
         engine.dialect.is_disconnect = lambda *_arguments: False  # type: ignore[method-assign]  # the bug
         engine.pool._reset_on_return = ResetStyle.reset_none
 
-    on_each_application(patch, keep)
+    plant.on_each_application(patch, keep)

@@ -10,7 +10,7 @@ class IdempotencyInvariants(IdempotencyActions):
     @always
     def keys_are_kept_once(self) -> None:
         """I1: each key that was taken is kept once, for its agent or for nobody, with its status, and no other is."""
-        self.expect_rows(
+        self.expect_by_id(
             expected={
                 self.model.kept_as(keyed): [request.status] for keyed, request in self.model.keyed_requests.items()
             },
@@ -32,7 +32,7 @@ class IdempotencyInvariants(IdempotencyActions):
             "FROM idempotent_requests kept ORDER BY id"
         )
         exposed = {row_id: _contained(secrets, columns.encode() + answer) for row_id, columns, answer in rows}
-        self.expect_rows(expected={}, found={row_id: found for row_id, found in exposed.items() if found})
+        self.expect_by_id(expected={}, found={row_id: found for row_id, found in exposed.items() if found})
 
 
 def _contained(secrets: list[bytes], columns: bytes) -> list[bytes]:

@@ -11,13 +11,13 @@ from deepsci.models import (
 from fastapi import FastAPI, Request
 from sqlalchemy import Engine, select, text
 
-from simulation.engine.planting import Patch, execute_first, found_by, found_by_race, on_each_application
+from simulation.engine import planting as plant
 
 # Found by the invariants.
 
 
-@found_by("I1")
-def refusals_give_the_key_back(patch: Patch) -> None:
+@plant.found_by("I1")
+def refusals_give_the_key_back(patch: plant.Patch) -> None:
     """What was refused may be tried again, somebody thought; an answer is kept only of what succeeded."""
 
     def answer(promise: idempotency.Once, status: int, effect: Callable[[], Any]) -> Any:
@@ -31,8 +31,8 @@ def refusals_give_the_key_back(patch: Patch) -> None:
     patch.setattr(idempotency.Once, "__call__", answer)
 
 
-@found_by("I2")
-def answers_are_not_sealed(patch: Patch) -> None:
+@plant.found_by("I2")
+def answers_are_not_sealed(patch: plant.Patch) -> None:
     """The seal was left out in development, where answers should be readable."""
 
     class NoSeal:
@@ -48,8 +48,8 @@ def answers_are_not_sealed(patch: Patch) -> None:
 # Found by the forbidden moves.
 
 
-@found_by("reuse_a_key_for_another_body")
-def blanks_make_no_difference(patch: Patch) -> None:
+@plant.found_by("reuse_a_key_for_another_body")
+def blanks_make_no_difference(patch: plant.Patch) -> None:
     """However the JSON is laid out, and whatever blanks the texts in it have."""
 
     async def fingerprint(request: Request) -> str:
@@ -59,8 +59,8 @@ def blanks_make_no_difference(patch: Patch) -> None:
     compare_by(patch, fingerprint)
 
 
-@found_by("reuse_a_key_for_another_path")
-def ids_make_no_difference(patch: Patch) -> None:
+@plant.found_by("reuse_a_key_for_another_path")
+def ids_make_no_difference(patch: plant.Patch) -> None:
     """The route is compared, not the path."""
 
     async def fingerprint(request: Request) -> str:
@@ -70,20 +70,20 @@ def ids_make_no_difference(patch: Patch) -> None:
     compare_by(patch, fingerprint)
 
 
-def compare_by(patch: Patch, fingerprint: Callable[[Request], Any]) -> None:
+def compare_by(patch: plant.Patch, fingerprint: Callable[[Request], Any]) -> None:
     """Let another fingerprint say which requests are the same."""
     overrides = {idempotency.fingerprint: fingerprint}
-    on_each_application(patch, lambda app, _engine: app.dependency_overrides.update(overrides))
+    plant.on_each_application(patch, lambda app, _engine: app.dependency_overrides.update(overrides))
 
 
-@found_by("send_a_malformed_key")
-def keys_are_mended(patch: Patch) -> None:
+@plant.found_by("send_a_malformed_key")
+def keys_are_mended(patch: plant.Patch) -> None:
     """A kind proxy fills up what is too short and cuts what is too long."""
 
     def install(app: FastAPI, _engine: Engine) -> None:
         app.add_middleware(KeyMendingProxy)
 
-    on_each_application(patch, install)
+    plant.on_each_application(patch, install)
 
 
 class KeyMendingProxy:
@@ -104,11 +104,13 @@ class KeyMendingProxy:
 # Found by the races.
 
 
-@found_by_race("use_one_key_at_once")
-@found_by_race("register_with_one_key_at_once")
-def idempotency_keys_are_looked_up_and_then_taken(patch: Patch) -> None:
+@plant.found_by_race("use_one_key_at_once")
+@plant.found_by_race("register_with_one_key_at_once")
+def idempotency_keys_are_looked_up_and_then_taken(patch: plant.Patch) -> None:
     """A request that was sent again before it was answered has its effect twice, or fails."""
-    execute_first(patch, "ALTER TABLE idempotent_requests DROP CONSTRAINT uq_idempotent_requests_agent_id_key_sha256")
+    plant.execute_first(
+        patch, "ALTER TABLE idempotent_requests DROP CONSTRAINT uq_idempotent_requests_agent_id_key_sha256"
+    )
 
     def take(promise: idempotency.Once, key: str) -> Any:
         key_sha256 = idempotency._sha256(key)

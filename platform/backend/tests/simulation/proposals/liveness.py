@@ -18,8 +18,8 @@ class ProposalLiveness(ValidationActions):
                 self.an_agent_is_awake(voter)
                 self.an_agent_votes(Ballot(voter, name), "approve", "Nothing speaks against it.")
         self.expect_rows(
-            expected={},
-            found=self.rows_by_id("SELECT id::text, status FROM proposals WHERE status = 'validating' ORDER BY id"),
+            {},
+            "SELECT id::text, status FROM proposals WHERE status = 'validating' ORDER BY id",
         )
 
     def _an_honest_voter(self, proposal: str) -> str:

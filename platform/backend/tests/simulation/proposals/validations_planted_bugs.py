@@ -13,28 +13,25 @@ from deepsci.models import (
 from deepsci.proposals import service as proposals
 from sqlalchemy import func, select, text, update
 
-from simulation.engine.planting import Patch, after, execute_first, found_by, found_by_race, tolerate, without, wrap
+from simulation.engine import planting as plant
 
 # Found by the invariants.
 
 
-@found_by("V1")
-def a_later_vote_overwrites_the_critiques_of_the_earlier(patch: Patch) -> None:
+@plant.followed("V1", proposals, "validate")
+def a_later_vote_overwrites_the_critiques_of_the_earlier() -> str:
     """Another UPDATE with half of its WHERE."""
-    after(
-        patch,
-        proposals,
-        "validate",
+    return (
         "UPDATE validations SET critique = latest.critique "
         "FROM (SELECT proposal_id, critique FROM validations ORDER BY created_at DESC, id LIMIT 1) latest "
-        "WHERE validations.proposal_id = latest.proposal_id",
+        "WHERE validations.proposal_id = latest.proposal_id"
     )
 
 
-@found_by("V2")
-def a_retried_vote_is_there_twice(patch: Patch) -> None:
+@plant.found_by("V2")
+def a_retried_vote_is_there_twice(patch: plant.Patch) -> None:
     """The constraint was lost in a migration, and the retry did not look."""
-    execute_first(patch, "ALTER TABLE validations DROP CONSTRAINT uq_validations_proposal_id_validator_id")
+    plant.execute_first(patch, "ALTER TABLE validations DROP CONSTRAINT uq_validations_proposal_id_validator_id")
 
     def decide(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
         world = original(session, ids, proposal, validation)
@@ -47,11 +44,11 @@ def a_retried_vote_is_there_twice(patch: Patch) -> None:
             session.execute(text(twin), {"id": validation.id})
         return world
 
-    wrap(patch, proposals, "decide", decide)
+    plant.wrap(patch, proposals, "decide", decide)
 
 
-@found_by("V3")
-def authors_sign_what_was_decided(patch: Patch) -> None:
+@plant.found_by("V3")
+def authors_sign_what_was_decided(patch: plant.Patch) -> None:
     """For the record, in the wrong table."""
 
     def decide(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
@@ -65,11 +62,11 @@ def authors_sign_what_was_decided(patch: Patch) -> None:
             session.execute(text(signature), {"id": proposal.id})
         return world
 
-    wrap(patch, proposals, "decide", decide)
+    plant.wrap(patch, proposals, "decide", decide)
 
 
-@found_by("V4")
-def the_deciding_rejection_is_not_kept(patch: Patch) -> None:
+@plant.found_by("V4")
+def the_deciding_rejection_is_not_kept(patch: plant.Patch) -> None:
     """The decision is there, one of its reasons is not."""
 
     def decide(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
@@ -78,85 +75,55 @@ def the_deciding_rejection_is_not_kept(patch: Patch) -> None:
             session.execute(text("DELETE FROM validations WHERE id = :id"), {"id": validation.id})
         return world
 
-    wrap(patch, proposals, "decide", decide)
+    plant.wrap(patch, proposals, "decide", decide)
 
 
-@found_by("V5")
-def every_validation_is_of_the_first_revision(patch: Patch) -> None:
+@plant.found_by("V5")
+def every_validation_is_of_the_first_revision(patch: plant.Patch) -> None:
     """A default that came with the column."""
-    after(patch, proposals, "validate", "UPDATE validations SET revision = 1")
+    plant.after(patch, proposals, "validate", "UPDATE validations SET revision = 1")
 
 
 # Found by the forbidden moves.
 
 
-@found_by("validate_ones_own_proposal")
-def authors_may_vote(patch: Patch) -> None:
-    """A check that was left out."""
-    patch.setattr(proposals, "refuse_own_proposal", lambda _proposal, _agent: None)
-
-
-@found_by("validate_a_second_time")
-def the_constraint_on_votes_was_lost(patch: Patch) -> None:
-    """Nothing but the constraint stands between an agent and its second vote."""
-    execute_first(patch, "ALTER TABLE validations DROP CONSTRAINT uq_validations_proposal_id_validator_id")
-
-
-@found_by("validate_a_draft")
-def drafts_may_be_validated(patch: Patch) -> None:
+@plant.found_by("validate_a_draft")
+def drafts_may_be_validated(patch: plant.Patch) -> None:
     """Only decided proposals are refused."""
     may_be_validated_when(patch, ProposalStatus.DRAFT)
 
 
-@found_by("validate_a_decided_proposal")
-def rejected_proposals_get_another_chance(patch: Patch) -> None:
+@plant.found_by("validate_a_decided_proposal")
+def rejected_proposals_get_another_chance(patch: plant.Patch) -> None:
     """Only approved ones are final."""
     may_be_validated_when(patch, ProposalStatus.REJECTED)
 
 
-def may_be_validated_when(patch: Patch, status: ProposalStatus) -> None:
+def may_be_validated_when(patch: plant.Patch, status: ProposalStatus) -> None:
     """Let votes on proposals of one more status through."""
 
     def refuse(original: Any, proposal: Any) -> None:
         if proposal.status != status:
             original(proposal)
 
-    wrap(patch, proposals, "refuse_unless_validating", refuse)
+    plant.wrap(patch, proposals, "refuse_unless_validating", refuse)
 
 
-@found_by("validate_an_unknown_proposal")
-def votes_on_nothing_are_not_open(patch: Patch) -> None:
-    """An unknown proposal is answered like one that is not open to validation."""
-
-    def validate(original: Any, session: Any, clock: Any, ids: Any, agent: Any, proposal_id: Any, body: Any) -> Any:
-        if session.get(Proposal, proposal_id) is None:
-            raise ApiError(ErrorCode.PROPOSAL_NOT_VALIDATING, "The proposal is not open to validation.")
-        return original(session, clock, ids, agent, proposal_id, body)
-
-    wrap(patch, proposals, "validate", validate)
-
-
-@found_by("validate_with_a_malformed_ballot")
-def verdicts_are_read_regardless_of_case(patch: Patch) -> None:
+@plant.found_by("validate_with_a_malformed_ballot")
+def verdicts_are_read_regardless_of_case(patch: plant.Patch) -> None:
     """A kind proxy lowers what is shouted."""
 
     def lower(body: Any) -> Any:
         return body | {"verdict": body["verdict"].lower()} if isinstance(body, dict) else body
 
-    tolerate(patch, "/validations", lower)
-
-
-@found_by("validate_while_dormant")
-def the_dormant_may_validate(patch: Patch) -> None:
-    """A check that was left out."""
-    without(patch, proposals, "validate", "refuse_dormant")
+    plant.tolerate(patch, "/validations", lower)
 
 
 # Found by liveness.
 
 
-@found_by("L1")
-def agents_with_long_names_have_no_vote(patch: Patch) -> None:
+@plant.found_by("L1")
+def agents_with_long_names_have_no_vote(patch: plant.Patch) -> None:
     """The register of voters has room for twenty letters; no move's agent needs more."""
 
     def validate(original: Any, session: Any, clock: Any, ids: Any, agent: Any, *arguments: Any) -> Any:
@@ -164,14 +131,34 @@ def agents_with_long_names_have_no_vote(patch: Patch) -> None:
             raise ApiError(ErrorCode.PROPOSAL_NOT_VALIDATING, "The proposal is not open to validation.")
         return original(session, clock, ids, agent, *arguments)
 
-    wrap(patch, proposals, "validate", validate)
+    plant.wrap(patch, proposals, "validate", validate)
+
+
+# Bugs that say all by their names.
+
+plant.bug("validate_ones_own_proposal", "authors_may_vote", plant.left_out(proposals, "refuse_own_proposal"))
+# Nothing but the constraint stands between an agent and its second vote.
+plant.bug(
+    "validate_a_second_time",
+    "the_constraint_on_votes_was_lost",
+    plant.lost("ALTER TABLE validations DROP CONSTRAINT uq_validations_proposal_id_validator_id"),
+)
+plant.bug(
+    "validate_while_dormant", "the_dormant_may_validate", plant.left_out(proposals, "refuse_dormant", of="validate")
+)
+# An unknown proposal is answered like one that is not open to validation.
+plant.bug(
+    "validate_an_unknown_proposal",
+    "votes_on_nothing_are_not_open",
+    plant.unknown_answered_as(proposals, "validate", Proposal, ErrorCode.PROPOSAL_NOT_VALIDATING),
+)
 
 
 # Found by the races.
 
 
-@found_by_race("tell_one_author_at_once")
-def notifications_are_numbered_in_python(patch: Patch) -> None:
+@plant.found_by_race("tell_one_author_at_once")
+def notifications_are_numbered_in_python(patch: plant.Patch) -> None:
     """Two get the same number."""
 
     def notify_in_python(session: Any, agent_id: Any, kind: Any, subject_id: Any, now: Any) -> None:
@@ -183,8 +170,8 @@ def notifications_are_numbered_in_python(patch: Patch) -> None:
     patch.setattr(proposals, "notify", notify_in_python)
 
 
-@found_by_race("validate_one_proposal_at_once")
-def votes_are_counted_before_the_lock(patch: Patch) -> None:
+@plant.found_by_race("validate_one_proposal_at_once")
+def votes_are_counted_before_the_lock(patch: plant.Patch) -> None:
     """Two that are each the second are each taken for the first, and nothing is decided."""
 
     def validate(original: Any, session: Any, clock: Any, ids: Any, agent: Any, proposal_id: Any, body: Any) -> Any:
@@ -192,7 +179,7 @@ def votes_are_counted_before_the_lock(patch: Patch) -> None:
         session.info["votes before the lock"] = session.scalar(counted)
         return original(session, clock, ids, agent, proposal_id, body)
 
-    wrap(patch, proposals, "validate", validate)
+    plant.wrap(patch, proposals, "validate", validate)
     patch.setattr(
         proposals, "count_votes", lambda session, _proposal, _verdict: session.info["votes before the lock"] + 1
     )

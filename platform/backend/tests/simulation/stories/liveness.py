@@ -18,8 +18,8 @@ class StoryLiveness(ReviewActions):
         for reply in sorted(self.model.replies()):
             self.an_agent_responds(reply, "Thank you.")
         self.expect_rows(
-            expected={},
-            found=self.rows_by_id("SELECT id::text, title FROM stories WHERE acclaimed_at IS NULL ORDER BY id"),
+            {},
+            "SELECT id::text, title FROM stories WHERE acclaimed_at IS NULL ORDER BY id",
         )
 
     def _an_honest_reader(self, story: str) -> str:

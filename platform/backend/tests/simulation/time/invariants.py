@@ -17,8 +17,9 @@ class TimeInvariants(AgentActions):
         """T1: every stored time is the simulated time of the request that stored it."""
         query = every_stored_time(*self.model.stored_times())
         self.expect_rows(
-            expected=self.model.times(),
-            found={(column, row_id): time for column, row_id, time in self.rows(query)},
+            self.model.times(),
+            query,
+            columns=2,
         )
 
 

@@ -6,11 +6,11 @@ from typing import Any
 from deepsci.proposals import service as proposals
 from sqlalchemy import update
 
-from simulation.engine.planting import Patch, found_by, wrap
+from simulation.engine import planting as plant
 
 
-@found_by("T1")
-def submissions_are_dated_by_the_wall_clock(patch: Patch) -> None:
+@plant.found_by("T1")
+def submissions_are_dated_by_the_wall_clock(patch: plant.Patch) -> None:
     """One statement takes its time from somewhere else; the answer shows what was meant."""
 
     def submit(original: Any, session: Any, clock: Any, agent: Any, proposal_id: Any) -> Any:
@@ -19,4 +19,4 @@ def submissions_are_dated_by_the_wall_clock(patch: Patch) -> None:
         session.execute(later, execution_options={"synchronize_session": False})
         return proposal
 
-    wrap(patch, proposals, "submit", submit)
+    plant.wrap(patch, proposals, "submit", submit)

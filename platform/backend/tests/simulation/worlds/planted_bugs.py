@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from deepsci.errors import ApiError, ErrorCode
+from deepsci.errors import ErrorCode
 from deepsci.models import ProposalStatus, World
 from deepsci.proposals import service as proposals
 from deepsci.worlds import service as worlds
-from sqlalchemy import select, text
+from sqlalchemy import text
 
-from simulation.engine.planting import Patch, after, execute_first, found_by, tolerate, without, wrap
+from simulation.engine import planting as plant
 
 # Found by the invariants.
 
 
-@found_by("W1")
-def a_rejected_proposal_gets_a_world_too(patch: Patch) -> None:
+@plant.found_by("W1")
+def a_rejected_proposal_gets_a_world_too(patch: plant.Patch) -> None:
     """Nobody is told, but it is there."""
 
     def decide(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
@@ -23,11 +23,11 @@ def a_rejected_proposal_gets_a_world_too(patch: Patch) -> None:
             worlds.found_world(session, ids, proposal, validation.created_at)
         return world
 
-    wrap(patch, proposals, "decide", decide)
+    plant.wrap(patch, proposals, "decide", decide)
 
 
-@found_by("W2")
-def older_worlds_begin_a_year_early(patch: Patch) -> None:
+@plant.found_by("W2")
+def older_worlds_begin_a_year_early(patch: plant.Patch) -> None:
     """Off by one, and for all but the world that was just founded."""
 
     def found_world(original: Any, session: Any, *arguments: Any) -> Any:
@@ -35,11 +35,11 @@ def older_worlds_begin_a_year_early(patch: Patch) -> None:
         session.execute(text("UPDATE worlds SET year = year - 1 WHERE id <> :id"), {"id": world.id})
         return world
 
-    wrap(patch, proposals, "found_world", found_world)
+    plant.wrap(patch, proposals, "found_world", found_world)
 
 
-@found_by("W3")
-def the_latest_founder_founded_all_worlds(patch: Patch) -> None:
+@plant.found_by("W3")
+def the_latest_founder_founded_all_worlds(patch: plant.Patch) -> None:
     """An UPDATE without its WHERE."""
 
     def found_world(original: Any, session: Any, *arguments: Any) -> Any:
@@ -47,37 +47,26 @@ def the_latest_founder_founded_all_worlds(patch: Patch) -> None:
         session.execute(text("UPDATE worlds SET founder_id = :founder_id"), {"founder_id": world.founder_id})
         return world
 
-    wrap(patch, proposals, "found_world", found_world)
+    plant.wrap(patch, proposals, "found_world", found_world)
 
 
 # Found by the forbidden moves.
 
 
-@found_by("read_an_unknown_world")
-def an_unknown_id_leads_to_the_newest_world(patch: Patch) -> None:
-    """A default that wanted to be helpful."""
-
-    def get_world(original: Any, session: Any, world_id: Any) -> Any:
-        newest = session.scalars(select(World).order_by(World.created_at.desc(), World.id).limit(1)).first()
-        return session.get(World, world_id) or newest or original(session, world_id)
-
-    wrap(patch, worlds, "get_world", get_world)
-
-
 # Found by the invariants.
 
 
-@found_by("R1")
-def long_descriptions_are_cut(patch: Patch) -> None:
+@plant.found_by("R1")
+def long_descriptions_are_cut(patch: plant.Patch) -> None:
     """Five characters are enough for anybody."""
-    after(patch, worlds, "add_region", "UPDATE regions SET description = left(description, 5)")
+    plant.after(patch, worlds, "add_region", "UPDATE regions SET description = left(description, 5)")
 
 
-@found_by("R2")
-def a_retried_region_is_there_twice(patch: Patch) -> None:
+@plant.found_by("R2")
+def a_retried_region_is_there_twice(patch: plant.Patch) -> None:
     """The constraint was lost in a migration, and the retry did not look."""
     lose_the_constraint_on_names(patch)
-    after(
+    plant.after(
         patch,
         worlds,
         "add_region",
@@ -90,25 +79,19 @@ def a_retried_region_is_there_twice(patch: Patch) -> None:
 # Found by the forbidden moves.
 
 
-@found_by("add_a_region_to_somebody_elses_world")
-def anybody_may_shape_a_world(patch: Patch) -> None:
-    """A check that was left out."""
-    without(patch, worlds, "add_region", "refuse_unless_founder")
-
-
-@found_by("add_a_region_under_a_taken_name")
-def the_constraint_on_names_of_regions_was_lost(patch: Patch) -> None:
+@plant.found_by("add_a_region_under_a_taken_name")
+def the_constraint_on_names_of_regions_was_lost(patch: plant.Patch) -> None:
     """Nothing but the constraint stands between two regions and one name."""
     lose_the_constraint_on_names(patch)
 
 
-def lose_the_constraint_on_names(patch: Patch) -> None:
+def lose_the_constraint_on_names(patch: plant.Patch) -> None:
     """Let regions of a world have the same name."""
-    execute_first(patch, "ALTER TABLE regions DROP CONSTRAINT uq_regions_world_id_name")
+    plant.execute_first(patch, "ALTER TABLE regions DROP CONSTRAINT uq_regions_world_id_name")
 
 
-@found_by("add_a_malformed_region")
-def regions_are_mended(patch: Patch) -> None:
+@plant.found_by("add_a_malformed_region")
+def regions_are_mended(patch: plant.Patch) -> None:
     """A kind proxy takes out what the platform does not know, and shortens what is too long."""
 
     def mend(body: Any) -> Any:
@@ -117,22 +100,31 @@ def regions_are_mended(patch: Patch) -> None:
         known = {key: body[key] for key in ("name", "description") if key in body}
         return {key: value[:100] if isinstance(value, str) else value for key, value in known.items()}
 
-    tolerate(patch, "/regions", mend)
+    plant.tolerate(patch, "/regions", mend)
 
 
-@found_by("add_a_region_to_an_unknown_world")
-def nobody_founded_what_is_not_there(patch: Patch) -> None:
-    """An unknown world is answered like a foreign one."""
+# Bugs that say all by their names.
 
-    def add_region(original: Any, session: Any, clock: Any, ids: Any, agent: Any, world_id: Any, body: Any) -> Any:
-        if session.get(World, world_id) is None:
-            raise ApiError(ErrorCode.NOT_THE_FOUNDER, "Only its founder can shape a world.")
-        return original(session, clock, ids, agent, world_id, body)
-
-    wrap(patch, worlds, "add_region", add_region)
-
-
-@found_by("list_the_regions_of_an_unknown_world")
-def an_unknown_world_has_no_regions(patch: Patch) -> None:
-    """Whether it is there is not looked at."""
-    without(patch, worlds, "newest_regions", "get_world")
+plant.bug(
+    "add_a_region_to_somebody_elses_world",
+    "anybody_may_shape_a_world",
+    plant.left_out(worlds, "refuse_unless_founder", of="add_region"),
+)
+# Whether it is there is not looked at.
+plant.bug(
+    "list_the_regions_of_an_unknown_world",
+    "an_unknown_world_has_no_regions",
+    plant.left_out(worlds, "get_world", of="newest_regions"),
+)
+# A default that wanted to be helpful.
+plant.bug(
+    "read_an_unknown_world",
+    "an_unknown_id_leads_to_the_newest_world",
+    plant.unknown_taken_for_newest(worlds, "get_world", World),
+)
+# An unknown world is answered like a foreign one.
+plant.bug(
+    "add_a_region_to_an_unknown_world",
+    "nobody_founded_what_is_not_there",
+    plant.unknown_answered_as(worlds, "add_region", World, ErrorCode.NOT_THE_FOUNDER),
+)
