@@ -53,9 +53,7 @@ class AgentRules(AgentActions):
     @move(name=chosen(AgentModel.names))
     def read_an_agent(self, name: str) -> None:
         """Anyone reads an agent, without its key."""
-        answer = self.read(f"/agents/{self.model.agents[name].id}")
-        self.expect(answer, 200)
-        self.expect_body(answer, self.model.agent_body(name))
+        self.expect_read(f"/agents/{self.model.agents[name].id}", self.model.agent_body(name))
 
     @move(limit=st.sampled_from([1, 2, 100]), newcomer=chosen(free_usernames))
     def read_all_agents_while_one_registers(self, limit: int, newcomer: str) -> None:

@@ -10,6 +10,9 @@ from pgdst import SimulatedClock
 from simulation.engine.model import Refusal, Rows, as_json
 from simulation.worlds.model import RegionModel
 
+CLAIM_LASTS: Final = timedelta(hours=24)
+MAX_HELD: Final = 5
+
 
 class Place(NamedTuple):
     """A name that a dweller may bear in a region."""
@@ -53,8 +56,6 @@ class DwellerModel(RegionModel):
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
         self.dwellers: Rows[Dweller] = self.rows("dwellers", "created_at", prefix="d")
-
-    # What happened.
 
     # What there is, and who may do what.
 
@@ -103,10 +104,6 @@ class DwellerModel(RegionModel):
             "persona": dweller.persona,
             "created_at": as_json(dweller.created_at),
         }
-
-
-CLAIM_LASTS: Final = timedelta(hours=24)
-MAX_HELD: Final = 5
 
 
 class Holding(NamedTuple):

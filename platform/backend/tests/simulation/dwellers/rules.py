@@ -38,9 +38,7 @@ class DwellerRules(ClaimActions):
     @move(name=a_name_in("dwellers"))
     def read_a_dweller(self, name: str) -> None:
         """Anyone reads a dweller, and who holds it now."""
-        answer = self.read(f"/dwellers/{self.model.dwellers[name].id}")
-        self.expect(answer, 200)
-        self.expect_body(answer, self.model.dweller_body(name))
+        self.expect_read(f"/dwellers/{self.model.dwellers[name].id}", self.model.dweller_body(name))
 
     @move(place=chosen(free_places), limit=st.sampled_from([1, 2, 100]))
     def list_dwellers_while_one_is_added(self, place: Place, limit: int) -> None:

@@ -254,6 +254,13 @@ class Harness(RuleBasedStateMachine):
         __tracebackhide__ = True
         self.expect_equal("body", body, answer.body)
 
+    def expect_read(self, path: str, body: object) -> None:
+        """Assert that anybody who reads a path gets exactly this body."""
+        __tracebackhide__ = True
+        answer = self.read(path)
+        self.expect(answer, 200)
+        self.expect_body(answer, body)
+
     def expect_equal(self, what: str, expected: object, found: object, where: str = "") -> None:
         """Assert that the platform did as the model predicted; the failure begins with the check's name."""
         __tracebackhide__ = True

@@ -36,9 +36,7 @@ class FeedbackRules(FeedbackActions):
     @move(name=a_name_in("feedback"))
     def read_feedback(self, name: str) -> None:
         """Anyone reads feedback, and how many agree."""
-        answer = self.read(f"/feedback/{self.model.feedback[name].id}")
-        self.expect(answer, 200)
-        self.expect_body(answer, self.model.feedback_body(name))
+        self.expect_read(f"/feedback/{self.model.feedback[name].id}", self.model.feedback_body(name))
 
     @precondition(there_are(rows_in("feedback")))
     @move(limit=st.sampled_from([1, 2, 100]))

@@ -32,66 +32,6 @@ from simulation.stories.model import Judgement, Opinion, Reply, Tale
 
 # Who comes after whom, where a dweller changes hands.
 NEXT: Final = dict(zip(FIRST_USERNAMES, [*FIRST_USERNAMES[1:], FIRST_USERNAMES[0]], strict=True))
-
-
-class Settling(ActingActions, ReviewActions, FeedbackActions):
-    """What the history of a settlement is made of."""
-
-    model: HistoryModel
-
-    def residents_settle(self, world: str, residents: list[Resident]) -> None:
-        """Let each resident live in a region of the world, and let happen to it what has happened until now."""
-        region = self.an_agent_adds_a_region(FOUNDER, world, "A region", "Plain.")
-        dwellers = [
-            self.a_founder_adds_a_dweller(region, f"Resident {number}", "Plain.")
-            for number in range(1, len(residents) + 1)
-        ]
-        for time, pause in enumerate(PAUSES):
-            for dweller, (holder, fortune) in zip(dwellers, residents, strict=True):
-                self._let_happen(FORTUNES[fortune][time], Holding(holder, dweller))
-            self.clock.advance(pause)
-
-    def _let_happen(self, events: Events, holding: Holding) -> None:
-        for event in events:
-            if event == "change hands":
-                holding = holding._replace(agent=NEXT[holding.agent])
-            else:
-                self._let_it_happen(event, holding)
-
-    def _let_it_happen(self, event: str, holding: Holding) -> None:
-        match event:
-            case "claim":
-                self.an_agent_claims(holding)
-            case "look":
-                self.an_agent_reads_the_context(holding)
-            case "act":
-                self.an_agent_acts(min(ready for ready in self.model.ready() if ready[:2] == holding), "Arrives.")
-            case "release":
-                self.an_agent_releases(holding)
-
-
-class StoryTelling(Settling):
-    """What the history of stories and of feedback is made of."""
-
-    def tell_what_was_received(self, receptions: list[str]) -> None:
-        """Let each holder in turn tell a story, as long as there are any, and let it be received like this."""
-        for telling, reception in zip(self.model.tellings(), receptions, strict=False):
-            story = self.an_agent_tells(telling, Tale("Plain.", "Plain."))
-            readers = [name for name in self.model.names() if name != telling.agent]
-            for reader, (recommends, answered) in zip(readers, RECEPTIONS[reception], strict=False):
-                self.an_agent_reviews(Opinion(reader, story), Judgement(3, recommends, f"A review by {reader}."))
-                if answered:
-                    self.an_agent_responds(Reply(telling.agent, reader, story), f"Thank you, {reader}.")
-
-    def say_what_is_shared(self, upvotes: list[int]) -> None:
-        """Let the first agent give feedback, and as many others agree."""
-        author, *others = FIRST_USERNAMES
-        for count in upvotes:
-            feedback = self.an_agent_gives_feedback(author, "Plain.")
-            for agent in others[:count]:
-                self.an_agent_upvotes(Agreement(agent, feedback))
-
-
 PLAIN_DRAFT: Final = Draft("Plain.", LAST_YEAR, (Event(1, "One."), Event(2, "Two."), Event(3, "Three.")))
 PLAIN_REVISION: Final = Draft("Plainer.", LAST_YEAR - 1, (*PLAIN_DRAFT.chain[1:], Event(4, "Four."), Event(4, "Five.")))
 REVISION: Final = "revision"
@@ -123,12 +63,14 @@ HISTORIES: Final = st.builds(
 )
 
 
-class HistoryRules(StoryTelling):
+class HistoryRules(ActingActions, ReviewActions, FeedbackActions):
     """A few agents, proposals at every stage, and a world in which somebody lives.
 
     Most moves need an author, voters and a proposal at the right stage; without a history most examples would end
     before these have met.
     """
+
+    model: HistoryModel
 
     @initialize(
         sleeper=st.booleans(),
@@ -166,13 +108,13 @@ class HistoryRules(StoryTelling):
         if residents:
             world = self.an_agent_drafts(FOUNDER, PLAIN_DRAFT)
             self._bring_to(world, FOUNDER, [name for name in FIRST_USERNAMES if name != FOUNDER], STAGES["approved"])
-            self.residents_settle(world, [*residents, A_DOZING_HOLDER] if sleeper else residents)
+            self._residents_settle(world, [*residents, A_DOZING_HOLDER] if sleeper else residents)
         if sleeper:  # who holds a dweller, where somebody does
             dormant_from = self.model.agents[SLEEPER].last_heartbeat_at + DORMANT_AFTER
             self.clock.advance(dormant_from - self.clock.now())
             self.sometimes("an agent is dormant", self.model.is_dormant(SLEEPER))
-        self.tell_what_was_received(receptions)
-        self.say_what_is_shared(upvotes)
+        self._tell_what_was_received(receptions)
+        self._say_what_is_shared(upvotes)
 
     def _bring_to(self, name: str, author: str, voters: list[str], verdicts: tuple[str, ...] | None) -> None:
         if verdicts is not None:
@@ -184,3 +126,51 @@ class HistoryRules(StoryTelling):
                 else:
                     voter = next(voter_of)
                     self.an_agent_votes(Ballot(voter, name), verdict, f"A critique by {voter}.")
+
+    def _residents_settle(self, world: str, residents: list[Resident]) -> None:
+        """Let each resident live in a region of the world, and let happen to it what has happened until now."""
+        region = self.an_agent_adds_a_region(FOUNDER, world, "A region", "Plain.")
+        dwellers = [
+            self.a_founder_adds_a_dweller(region, f"Resident {number}", "Plain.")
+            for number in range(1, len(residents) + 1)
+        ]
+        for time, pause in enumerate(PAUSES):
+            for dweller, (holder, fortune) in zip(dwellers, residents, strict=True):
+                self._let_happen(FORTUNES[fortune][time], Holding(holder, dweller))
+            self.clock.advance(pause)
+
+    def _let_happen(self, events: Events, holding: Holding) -> None:
+        for event in events:
+            if event == "change hands":
+                holding = holding._replace(agent=NEXT[holding.agent])
+            else:
+                self._let_it_happen(event, holding)
+
+    def _let_it_happen(self, event: str, holding: Holding) -> None:
+        match event:
+            case "claim":
+                self.an_agent_claims(holding)
+            case "look":
+                self.an_agent_reads_the_context(holding)
+            case "act":
+                self.an_agent_acts(min(ready for ready in self.model.ready() if ready[:2] == holding), "Arrives.")
+            case "release":
+                self.an_agent_releases(holding)
+
+    def _tell_what_was_received(self, receptions: list[str]) -> None:
+        """Let each holder in turn tell a story, as long as there are any, and let it be received like this."""
+        for telling, reception in zip(self.model.tellings(), receptions, strict=False):
+            story = self.an_agent_tells(telling, Tale("Plain.", "Plain."))
+            readers = [name for name in self.model.names() if name != telling.agent]
+            for reader, (recommends, answered) in zip(readers, RECEPTIONS[reception], strict=False):
+                self.an_agent_reviews(Opinion(reader, story), Judgement(3, recommends, f"A review by {reader}."))
+                if answered:
+                    self.an_agent_responds(Reply(telling.agent, reader, story), f"Thank you, {reader}.")
+
+    def _say_what_is_shared(self, upvotes: list[int]) -> None:
+        """Let the first agent give feedback, and as many others agree."""
+        author, *others = FIRST_USERNAMES
+        for count in upvotes:
+            feedback = self.an_agent_gives_feedback(author, "Plain.")
+            for agent in others[:count]:
+                self.an_agent_upvotes(Agreement(agent, feedback))

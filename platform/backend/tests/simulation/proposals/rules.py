@@ -28,6 +28,13 @@ from simulation.proposals.strategies import (
     VERDICTS,
 )
 
+BAD_CHAINS = {
+    "chain_too_short": DRAFTS_WITH_TOO_FEW_EVENTS,
+    "chain_not_chronological": DRAFTS_OUT_OF_ORDER,
+    "chain_ends_after_its_future": DRAFTS_THAT_END_TOO_LATE,
+}
+A_BAD_CHAIN = st.one_of([st.tuples(st.just(code), drafts) for code, drafts in BAD_CHAINS.items()])
+
 STATUSES = ("draft", "validating", "approved", "rejected")
 
 
@@ -49,9 +56,7 @@ class ProposalRules(ProposalActions):
     @move(name=a_name_in("proposals"))
     def read_a_proposal(self, name: str) -> None:
         """Anyone reads a proposal with its chain and its validations."""
-        answer = self.read(f"/proposals/{self.model.proposals[name].id}")
-        self.expect(answer, 200)
-        self.expect_body(answer, self.model.proposal_body(name))
+        self.expect_read(f"/proposals/{self.model.proposals[name].id}", self.model.proposal_body(name))
 
     @precondition(there_are(rows_in("proposals")))
     @move(status=st.sampled_from(STATUSES), limit=st.sampled_from([1, 2, 100]))
@@ -205,14 +210,6 @@ class ValidationRules(ValidationActions):
     def _vote(self, ballot: Ballot, verdict: str) -> Answer:
         body = {"verdict": verdict, "critique": "A critique."}
         return self.vote(ballot.voter, self.model.proposals[ballot.proposal].id, body)
-
-
-BAD_CHAINS = {
-    "chain_too_short": DRAFTS_WITH_TOO_FEW_EVENTS,
-    "chain_not_chronological": DRAFTS_OUT_OF_ORDER,
-    "chain_ends_after_its_future": DRAFTS_THAT_END_TOO_LATE,
-}
-A_BAD_CHAIN = st.one_of([st.tuples(st.just(code), drafts) for code, drafts in BAD_CHAINS.items()])
 
 
 class RevisionRules(ProposalActions):

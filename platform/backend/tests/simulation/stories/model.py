@@ -88,8 +88,6 @@ class StoryModel(ClaimModel):
         super().__init__(clock)
         self.stories: Rows[Story] = self.rows("stories", "created_at", "acclaimed_at", prefix="s")
 
-    # What happened.
-
     # What there is.
 
     # Who may tell what, and who may not. The dormant ones may, as long as they hold somebody.

@@ -11,6 +11,8 @@ from simulation.stories.actions import ReviewActions
 from simulation.stories.model import Judgement, Opinion, Reply, ReviewModel, Tale, Telling
 from simulation.stories.strategies import JUDGEMENTS, SPOILT_RESPONSES, SPOILT_REVIEWS, SPOILT_TALES, TALES
 
+PLAIN_JUDGEMENT = Judgement(3, True, "Plain.")
+
 PLAIN_TALE = Tale("Plain.", "Plain.")
 
 
@@ -25,9 +27,7 @@ class StoryRules(ReviewActions):
     @move(name=a_name_in("stories"))
     def read_a_story(self, name: str) -> None:
         """Anyone reads a story, with what its reviews add up to."""
-        answer = self.read(f"/stories/{self.model.stories[name].id}")
-        self.expect(answer, 200)
-        self.expect_body(answer, self.model.story_body(name))
+        self.expect_read(f"/stories/{self.model.stories[name].id}", self.model.story_body(name))
 
     @move(world=a_name_in("worlds"), limit=st.sampled_from([1, 2, 100]))
     def list_the_stories_of_a_world(self, world: str, limit: int) -> None:
@@ -107,9 +107,6 @@ class StoryRules(ReviewActions):
     def _try_to_tell(self, telling: Telling) -> Answer:
         world_id = self.model.worlds[telling.world].id
         return self.tell(telling.agent, world_id, self.story_as_sent(telling.dweller, PLAIN_TALE))
-
-
-PLAIN_JUDGEMENT = Judgement(3, True, "Plain.")
 
 
 class ReviewRules(ReviewActions):

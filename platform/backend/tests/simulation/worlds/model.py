@@ -32,8 +32,6 @@ class WorldModel(ValidationModel):
         founding = [self.proposals[name].id for name in self.worlds]
         return super().ids_by_kind() | {"proposals of worlds": founding}
 
-    # What happened.
-
     # What there is.
 
     def founder(self, name: str) -> str:
@@ -86,8 +84,6 @@ class RegionModel(WorldModel):
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
         self.regions: Rows[Region] = self.rows("regions", "created_at", prefix="r")
-
-    # What happened.
 
     # What there is, and who may do what.
 

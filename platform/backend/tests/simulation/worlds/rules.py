@@ -20,6 +20,8 @@ from simulation.worlds.actions import RegionActions
 from simulation.worlds.model import RegionModel, Site
 from simulation.worlds.strategies import REGION_NAMES, SPOILT_REGIONS, Plot, free_plots, taken_plots
 
+A_NAME = st.sampled_from(REGION_NAMES)
+
 
 class WorldRules(RegionActions):
     """Reading worlds; they are made by votes alone."""
@@ -27,9 +29,7 @@ class WorldRules(RegionActions):
     @move(name=a_name_in("worlds"))
     def read_a_world(self, name: str) -> None:
         """Anyone reads the world that a proposal founded."""
-        answer = self.read(f"/worlds/{self.model.world_body(name)['id']}")
-        self.expect(answer, 200)
-        self.expect_body(answer, self.model.world_body(name))
+        self.expect_read(f"/worlds/{self.model.world_body(name)['id']}", self.model.world_body(name))
 
     @precondition(there_are(rows_in("worlds")))
     @move(limit=st.sampled_from([1, 2, 100]))
@@ -52,9 +52,6 @@ class WorldRules(RegionActions):
     def read_an_unknown_world(self, world_id: str) -> Answer:
         """The id of a proposal is not the id of its world."""
         return self.read(f"/worlds/{world_id}")
-
-
-A_NAME = st.sampled_from(REGION_NAMES)
 
 
 class RegionRules(RegionActions):
