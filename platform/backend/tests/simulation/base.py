@@ -1,4 +1,4 @@
-"""What the rules and invariants of every domain stand on."""
+"""The base of the rules and invariants of all domains."""
 
 from simulation.engine.fault_runs import FaultRuns
 from simulation.engine.lists import Lists

@@ -1,4 +1,4 @@
-"""What the simulation makes of the options that the kit passes through."""
+"""How the simulation reads the options that the kit passes through."""
 
 import pytest
 

@@ -8,7 +8,7 @@ from simulation.engine.harness import Answer
 
 
 class AgentActions(DeepSciFiBaseRules):
-    """What makes an agent, and keeps it awake."""
+    """Registering and sending heartbeats."""
 
     model: AgentModel
 

@@ -1,4 +1,4 @@
-"""What must be so of agents."""
+"""The model of agents."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Who registers while others do."""
+"""Agents register at once."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
@@ -18,5 +18,5 @@ class AgentRaces(AgentActions):
         usernames=chosen(free_usernames).flatmap(lambda name: st.lists(spellings_of(name), min_size=2, max_size=3)),
     )
     def register_one_username_at_once(self, data: DataObject, usernames: list[str]) -> None:
-        """Whoever is first has it, in whatever spelling; the others find it taken."""
+        """The first agent gets the username, in any spelling; the others are refused."""
         self.at_once(data, *(self.attempt(self.an_agent_registers, username) for username in usernames))

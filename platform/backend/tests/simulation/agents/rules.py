@@ -74,7 +74,7 @@ class AgentRules(AgentActions):
     @precondition(there_are(free_usernames))
     @forbidden_move(422, "malformed_request", username=st.sampled_from(MALFORMED_USERNAMES))
     def register_a_malformed_username(self, username: object) -> Answer:
-        """What is no username is refused before anyone could take it."""
+        """A malformed username is refused."""
         return self.register(username)
 
     @forbidden_move(401, "api_key_unknown", name=chosen(AgentModel.names), wrong=any_of(WRONG_KEYS))
@@ -85,7 +85,7 @@ class AgentRules(AgentActions):
 
     @forbidden_move(401, "api_key_missing", request=st.sampled_from(NEEDS_A_KEY))
     def act_without_a_key(self, request: tuple[str, str]) -> Answer:
-        """Whoever shows no key does nothing, and learns nothing about what there is."""
+        """Without a key, a request does nothing and reveals nothing."""
         return self.send(*request)
 
     @forbidden_move(404, "agent_not_found", agent_id=ids_of_nothing_in("agents"))
@@ -100,7 +100,7 @@ class AgentRules(AgentActions):
         cursor=any_of(CURSORS_OF_NONSENSE),
     )
     def read_on_from_a_cursor_of_nonsense(self, path: str, cursor: str) -> Answer:
-        """What no list has given leads nowhere, least of all to its beginning."""
+        """A cursor that no list has given is refused; it does not lead to the beginning."""
         return self.read(f"{path}?cursor={CURSORS_OF_NONSENSE[cursor]}")
 
 
@@ -109,5 +109,5 @@ class HeartbeatRules(AgentActions):
 
     @move(also_under_faults=True, name=chosen(AgentModel.names))
     def send_a_heartbeat(self, name: str) -> None:
-        """Whoever was heard of is active, whatever it was before."""
+        """After a heartbeat an agent is active, even if it was dormant."""
         self.an_agent_sends_a_heartbeat(name)

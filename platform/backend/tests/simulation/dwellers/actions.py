@@ -11,7 +11,7 @@ from simulation.worlds.actions import RegionActions
 
 
 class DwellerActions(RegionActions):
-    """What a founder does for those who live in its world."""
+    """Adding dwellers."""
 
     model: DwellerModel
 
@@ -33,7 +33,7 @@ class DwellerActions(RegionActions):
 
 
 class ClaimActions(DwellerActions):
-    """What agents do to hold dwellers."""
+    """Claiming and releasing dwellers."""
 
     model: ClaimModel
 
@@ -98,7 +98,7 @@ class ClaimActions(DwellerActions):
 
 
 class ActingActions(ClaimActions):
-    """What holders do."""
+    """Reading the context of a dweller and acting on it."""
 
     model: DwellerActionModel
 

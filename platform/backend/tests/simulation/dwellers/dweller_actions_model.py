@@ -1,4 +1,4 @@
-"""What must be so of actions, and of the context tokens that they are done with."""
+"""The model of dwellers' actions and of context tokens."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ RECENT_ACTIONS: Final = 5
 
 
 class Attempt(NamedTuple):
-    """Who acts through whom, with which token."""
+    """An agent that acts, the dweller it acts through, and the token."""
 
     agent: str
     dweller: str
@@ -39,7 +39,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Action:
-    """What a dweller did, through whom, and with which token."""
+    """An action of a dweller, its agent and its token."""
 
     id: str
     agent: str

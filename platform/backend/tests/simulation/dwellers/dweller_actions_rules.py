@@ -51,17 +51,17 @@ class DwellerActionRules(ActingActions):
 
     @forbidden_move(403, "agent_dormant", holding=chosen(DwellerActionModel.dormant_wishes))
     def read_the_context_while_dormant(self, holding: Holding) -> Answer:
-        """Who is not heard of gets no token, not even for whom it holds."""
+        """A dormant agent gets no token, even for a dweller that it holds."""
         return self._try_to_read(holding)
 
     @forbidden_move(403, "agent_dormant", attempt=chosen(DwellerActionModel.dormant_attempts))
     def act_while_dormant(self, attempt: Attempt) -> Answer:
-        """Who is not heard of does nothing, not even with a good token."""
+        """A dormant agent cannot act, even with a good token."""
         return self.try_to_act(attempt)
 
     @forbidden_move(403, "not_the_holder", attempt=chosen(DwellerActionModel.with_anothers_token))
     def act_through_a_dweller_one_does_not_hold(self, attempt: Attempt) -> Answer:
-        """A good token in the wrong hands is good for nothing."""
+        """A good token of another agent's is refused."""
         return self.try_to_act(attempt)
 
     @forbidden_move(403, "not_the_holder", attempt=chosen(DwellerActionModel.after_the_lapse))
@@ -95,12 +95,12 @@ class DwellerActionRules(ActingActions):
 
     @forbidden_move(409, "context_token_unknown", attempt=chosen(DwellerActionModel.through_another))
     def act_with_a_token_for_another_dweller(self, attempt: Attempt) -> Answer:
-        """What one dweller sees is not what another one does upon."""
+        """A token is good for its own dweller only."""
         return self.try_to_act(attempt)
 
     @forbidden_move(409, "context_token_unknown", attempt=chosen(DwellerActionModel.under_an_earlier_claim))
     def act_with_a_token_of_an_earlier_claim(self, attempt: Attempt) -> Answer:
-        """With the claim end its tokens, the unspent ones and the spent ones, whosever it was."""
+        """When a claim ends, its tokens end with it, spent or not, even for an agent that claims again."""
         return self.try_to_act(attempt)
 
     @forbidden_move(
@@ -110,7 +110,7 @@ class DwellerActionRules(ActingActions):
         spoilt=any_of(SPOILT_DEEDS),
     )
     def act_in_a_malformed_way(self, attempt: Attempt, spoilt: str) -> Answer:
-        """What is no deed spends no token."""
+        """A malformed action spends no token."""
         body = {"context_token": self.model.tokens[attempt.token].secret, "deed": "Knocks."}
         return self.act(attempt.agent, self.model.dwellers[attempt.dweller].id, SPOILT_DEEDS[spoilt](body))
 

@@ -1,4 +1,4 @@
-"""What must be so of dwellers and of claims: who holds whom, until when, and how it ended."""
+"""The model of dwellers and of the claims on them."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class Place(NamedTuple):
 
 
 class Settler(NamedTuple):
-    """Who would like to add somebody where."""
+    """An agent, and a region to which it would add a dweller."""
 
     agent: str
     region: str
 
 
 class Stray(NamedTuple):
-    """Who would like to add somebody to a world, in a region that is not there."""
+    """An agent, a world to which it would add a dweller, and a region that is not in it."""
 
     agent: str
     world: str
@@ -107,7 +107,7 @@ class DwellerModel(RegionModel):
 
 
 class Holding(NamedTuple):
-    """Who holds, held, or would like to hold whom."""
+    """An agent, and a dweller that it holds, has held or would hold."""
 
     agent: str
     dweller: str

@@ -1,4 +1,4 @@
-"""Who wants whom, and who acts, at once."""
+"""Claims, releases and actions at once."""
 
 from functools import partial
 
@@ -68,7 +68,7 @@ class ClaimRaces(ClaimActions):
     def claim_a_dweller_while_it_is_released(
         self, data: DataObject, holding: Holding, times: int, rivals: list[str]
     ) -> None:
-        """Who comes before the release finds it held, who comes after it has it; the holder may change its mind."""
+        """A claim before the release is refused, one after it succeeds; also the holder may claim again."""
         claims = [self.attempt(self.an_agent_claims, holding._replace(agent=rival)) for rival in rivals]
         self.at_once(data, *[self.attempt(self.an_agent_releases, holding)] * times, *claims)
 
@@ -88,7 +88,7 @@ class DwellerActionRaces(ActingActions):
 
     @race(attempts=some_about_one(DwellerActionModel.ready, lambda _model, attempt: attempt.dweller, fewest=1, most=2))
     def act_while_the_dweller_is_released(self, data: DataObject, attempts: list[Attempt]) -> None:
-        """What comes after the release is not done any more."""
+        """After the release, no action is done any more."""
         holding = Holding(attempts[0].agent, attempts[0].dweller)
         actions = [self.attempt(self.an_agent_acts, attempt, deed="Knocks.") for attempt in attempts]
         self.at_once(data, *actions, partial(self.an_agent_releases, holding))

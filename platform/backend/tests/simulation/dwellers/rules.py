@@ -100,7 +100,7 @@ class DwellerRules(ClaimActions):
 
     @forbidden_move(422, "malformed_request", place=chosen(free_places), spoilt=any_of(SPOILT_DWELLERS))
     def add_a_malformed_dweller(self, place: Place, spoilt: str) -> Answer:
-        """What is no dweller is refused, even of a founder."""
+        """A malformed dweller is refused, even from a founder."""
         region = self.model.regions[place.region]
         body = {"region_id": region.id, "name": place.name, "persona": "Somebody."}
         founder = self.model.founder(region.world)
@@ -161,17 +161,17 @@ class ClaimRules(ClaimActions):
 
     @forbidden_move(403, "agent_dormant", holding=chosen(ClaimModel.dormant_wishes))
     def claim_a_dweller_while_dormant(self, holding: Holding) -> Answer:
-        """Who is not heard of holds nobody new."""
+        """A dormant agent cannot claim a dweller."""
         return self._try_to_claim(holding)
 
     @forbidden_move(403, "not_the_holder", holding=chosen(ClaimModel.not_held))
     def release_a_dweller_one_does_not_hold(self, holding: Holding) -> Answer:
-        """Nobody ends another's claim, and there is nothing to end where there is none."""
+        """Only the holder can release a dweller."""
         return self._try_to_release(holding)
 
     @forbidden_move(403, "not_the_holder", holding=chosen(ClaimModel.lapsed_holdings))
     def release_a_dweller_after_the_lapse(self, holding: Holding) -> Answer:
-        """What has lapsed is not released, although nobody has settled it yet; nor does this settle it."""
+        """A claim that has lapsed is not released, although nobody has settled it yet; this does not settle it."""
         return self._try_to_release(holding)
 
     def _try_to_claim(self, holding: Holding) -> Answer:

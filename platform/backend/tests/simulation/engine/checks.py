@@ -33,7 +33,7 @@ Method = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Check:
-    """What is known of a check; `answered` is how the platform refuses a forbidden move."""
+    """A check of a machine; `answered` is how the platform refuses a forbidden move."""
 
     kind: str
     name: str

@@ -23,7 +23,7 @@ _MARK: Final = "errand"
 
 
 class Errand(NamedTuple):
-    """What somebody wants done: by which action, what of what the model offers, and the action's other arguments."""
+    """An action's name, its first argument, which the model offers, and its other arguments."""
 
     action: str
     choice: Any
@@ -32,7 +32,7 @@ class Errand(NamedTuple):
 
 @dataclass(frozen=True)
 class About:
-    """What is known of an errand: what the model offers, when it is refused, and where other arguments come from."""
+    """What the model offers for an errand, when it is refused, and strategies for its other arguments."""
 
     offered: Callable[[Any], Collection[Any]] | None
     refused: Predict

@@ -1,8 +1,8 @@
 """Requests under faults: clients ask again with the same key until they are answered, or give up.
 
-When the faults are over, each request has happened once or not at all: who was answered must be told what some order
-of the requests explains, who has given up must find its effect there, with its key, or nothing. A key that is kept says
-that its request was done, and when: one transaction did both.
+When the faults are over, each request was done once or not at all. The answers that clients got must be linearizable; a
+client that gave up must find its effect and its key, or neither. A kept key says that its request was done, and when:
+one transaction did both.
 """
 
 from collections.abc import Container, Iterable
@@ -38,7 +38,7 @@ ATTEMPTS: Final = 5  # that the platform makes at what was undone, before it tel
 
 @dataclass(frozen=True)
 class Told:
-    """What a client was told last, and when its request was done, if it was."""
+    """The last answer to a client whose request was done, and when it was."""
 
     exchange: Exchange
     taken_at: datetime
@@ -46,7 +46,7 @@ class Told:
 
 
 class FaultRuns(Races):
-    """What makes moves happen under faults."""
+    """Moves under faults, and the check that each was done once or not at all."""
 
     SOMETIMES_STRUCK = frozenset(
         {

@@ -41,7 +41,7 @@ class CleanDatabases(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """What the examples of one run share. The ledger counts what they reached, `faults` are the kinds that strike."""
+    """All that the examples of one run share. The ledger counts what they reached, `faults` are the possible kinds."""
 
     databases: CleanDatabases
     backends: Backends
@@ -59,7 +59,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent: by whom, with which keys, and the body as it is laid out."""
+    """A request: its client, its keys, and its body as it is laid out."""
 
     client: str
     method: str
@@ -86,7 +86,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the platform answered."""
+    """An answer of the platform."""
 
     status: int
     body: Any

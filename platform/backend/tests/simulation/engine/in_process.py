@@ -21,7 +21,7 @@ HOST = "testserver"
 
 @dataclass(frozen=True)
 class Response:
-    """What an application answers."""
+    """The answer of an application."""
 
     status: int
     text: str

@@ -10,7 +10,7 @@ AN_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Keyed(NamedTuple):
-    """Who sent a request, NOBODY where an agent registers, and under which key: the same key of another is another."""
+    """A client and its key. The client is NOBODY where an agent registers; two clients may use the same key."""
 
     agent: str
     key: str
@@ -35,7 +35,7 @@ class KeyedRequest(NamedTuple):
 
     @property
     def keyed(self) -> Keyed:
-        """What it is known by."""
+        """The client and the key."""
         return Keyed(self.client if self.api_key is not None else NOBODY, self.idempotency_key)
 
 

@@ -1,9 +1,9 @@
-"""Requests at once: who comes when is drawn, and the answers must be those that some order of the moves would get.
+"""Races: requests at once. Their answers must be linearizable, and the tables must match the same order.
 
-The model knows only of one move after another. So the moves are made twice: first only to see what each sends, then,
-when the platform has answered all of them at once, one after another with these answers. Requests that do not overlap
-keep their order; of those that do, the one that committed first is tried first, as that usually is what counted. An
-order is right if it explains the answers, and all invariants agree with what it leaves in the tables.
+The model predicts one move after another. So each move is made twice: first only to see its request, then, when the
+platform has answered all requests, in some order and with these answers. Requests that do not overlap keep their order;
+of the others, the one that committed first is tried first. An order is right if it explains the answers and all
+invariants hold for what it leaves in the tables.
 Source: Herlihy and Wing, Linearizability, TOPLAS 1990.
 """
 
@@ -30,7 +30,7 @@ Move = Callable[[], object]
 
 
 class Races(Concurrently, Harness):
-    """What makes moves happen at once."""
+    """Moves at once, and the search for an order that explains their answers."""
 
     SOMETIMES = frozenset(
         {

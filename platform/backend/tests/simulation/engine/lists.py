@@ -37,7 +37,7 @@ class Page(NamedTuple):
 
 
 class Lists(Harness):
-    """What every reader of a list does: what it is shown depends on the list alone, and on where it left off."""
+    """Reading lists: a page depends on the list alone, and on where the reader left off."""
 
     SOMETIMES = frozenset({"a list has a second page"})
 

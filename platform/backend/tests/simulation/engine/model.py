@@ -29,7 +29,7 @@ class Threshold(NamedTuple):
 
 
 class Row(Protocol):
-    """What the model knows of a row; times have the names of their columns."""
+    """A row as the model keeps it; times have the names of their columns."""
 
     @property
     def id(self) -> str:

@@ -1,4 +1,4 @@
-"""What agents do while the database has a bad day."""
+"""Errands under faults."""
 
 from typing import Final
 
@@ -31,13 +31,13 @@ class FaultRunRules(DeepSciFiBaseRules):
     @CALM_AHEAD
     @fault_run(wanted=errands(), times=st.sampled_from([2, 3]), patience=PATIENCE)
     def want_the_same_under_faults(self, data: DataObject, wanted: Errand, times: int, patience: int) -> None:
-        """Who asks twice is told twice, and who waits for another's lock may be hit there."""
+        """The same errand several times at once; a fault may hit a client that waits for another's lock."""
         self.under_faults(data, patience, *[self._move(wanted)] * times)
 
     @CALM_AHEAD
     @fault_run(wanted=SOME_ERRANDS, patience=PATIENCE)
     def lose_answers_under_faults(self, data: DataObject, wanted: list[Errand], patience: int) -> None:
-        """What was done and nobody heard of is not done again."""
+        """A commit whose answer is lost is not done again."""
         moves = [self._move(errand) for errand in wanted]
         self.under_faults(data, patience, *moves, kinds=(Fault.COMMIT_DONE, Fault.COMMIT_UNDONE))
 

@@ -9,7 +9,7 @@ from simulation.feedback.model import Agreement, Feedback, FeedbackModel
 
 
 class FeedbackActions(AgentActions):
-    """What an agent does that has an opinion about the platform."""
+    """Giving feedback and upvoting it."""
 
     model: FeedbackModel
 

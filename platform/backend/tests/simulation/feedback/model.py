@@ -1,4 +1,4 @@
-"""What must be so of feedback."""
+"""The model of feedback."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +22,7 @@ class Feedback:
 
 
 class Agreement(NamedTuple):
-    """Who agrees with what."""
+    """An agent and feedback that it agrees with."""
 
     agent: str
     feedback: str

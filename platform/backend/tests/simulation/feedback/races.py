@@ -1,4 +1,4 @@
-"""Who agrees at once."""
+"""Upvotes at once."""
 
 from hypothesis.strategies import DataObject
 

@@ -58,12 +58,12 @@ class FeedbackRules(FeedbackActions):
 
     @forbidden_move(422, "malformed_request", agent=chosen(FeedbackModel.names), spoilt=any_of(SPOILT_FEEDBACK))
     def give_malformed_feedback(self, agent: str, spoilt: str) -> Answer:
-        """What says nothing is not kept."""
+        """Malformed feedback is refused."""
         return self.give_feedback(agent, SPOILT_FEEDBACK[spoilt])
 
     @forbidden_move(403, "own_feedback", agreement=chosen(FeedbackModel.own_feedback))
     def upvote_ones_own_feedback(self, agreement: Agreement) -> Answer:
-        """That one agrees with oneself is no news."""
+        """An agent cannot upvote its own feedback."""
         return self._upvote(agreement)
 
     @forbidden_move(409, "already_upvoted", agreement=chosen(FeedbackModel.second_agreements))

@@ -1,4 +1,4 @@
-"""What must be so of all that happens before an example begins."""
+"""The model of everything that happens before an example begins."""
 
 from simulation.dwellers.dweller_actions_model import DwellerActionModel
 from simulation.feedback.model import FeedbackModel

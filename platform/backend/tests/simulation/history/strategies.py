@@ -1,4 +1,4 @@
-"""Who lives in a world before an example begins, what has happened to them, and what was told and said."""
+"""Dwellers with their past, and stories and feedback, from before an example begins."""
 
 import operator
 from datetime import timedelta
@@ -14,7 +14,7 @@ Events = tuple[str, ...]
 
 
 class Fortune(NamedTuple):
-    """What was done to a dweller: so long ago that claims have just lapsed, or tokens have just expired, and now."""
+    """The past of a dweller: a day ago, when claims lapse now; ten minutes ago, when tokens expire now; and now."""
 
     a_day_ago: Events = ()
     ten_minutes_ago: Events = ()

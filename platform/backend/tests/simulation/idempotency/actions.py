@@ -10,7 +10,7 @@ from simulation.idempotency.model import IdempotencyModel
 
 
 class IdempotencyActions(FeedbackActions):
-    """What a client does that did not get its answer, or lost it."""
+    """Sending a request again under its key."""
 
     model: IdempotencyModel
 

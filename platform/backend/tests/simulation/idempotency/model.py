@@ -1,4 +1,4 @@
-"""What was sent with an idempotency key and may be sent again."""
+"""The model of requests with an idempotency key."""
 
 from datetime import datetime
 

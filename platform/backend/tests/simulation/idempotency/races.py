@@ -15,7 +15,7 @@ from simulation.idempotency.model import IdempotencyModel
 
 
 class IdempotencyRaces(IdempotencyActions):
-    """Not waiting for an answer before one asks again."""
+    """Requests with one key at once."""
 
     SOMETIMES = frozenset({"a key is refused as it was used for another request at once"})
 
@@ -30,7 +30,7 @@ class IdempotencyRaces(IdempotencyActions):
 
     @race(username=chosen(free_usernames), times=st.sampled_from([2, 3]))
     def register_with_one_key_at_once(self, data: DataObject, username: str, times: int) -> None:
-        """Who is no agent yet becomes one, and is shown one key."""
+        """One agent is registered, and one API key is shown."""
         key = f"at-once-{len(self.model.keyed_requests) + 1:08}"
         self.at_once(data, *[partial(self._registers_once, username, key)] * times)
 

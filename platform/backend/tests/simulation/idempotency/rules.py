@@ -45,7 +45,7 @@ class IdempotencyRules(IdempotencyActions):
 
     @move(key=chosen(IdempotencyModel.keys_of_agents), username=chosen(free_usernames))
     def register_with_a_key_that_an_agent_has_used(self, key: str, username: str) -> None:
-        """Nor does who is no agent yet."""
+        """Agents and unregistered clients may use the same key."""
         self.an_agent_registers(username, idempotency_key=key)
 
     @move(keyed=chosen(fresh_keys_at_the_limits), text=prose())

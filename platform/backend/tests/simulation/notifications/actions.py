@@ -9,7 +9,7 @@ from simulation.notifications.model import NotificationModel, Reading
 
 
 class NotificationActions(AgentActions):
-    """What the owner of an inbox does."""
+    """Reading notifications and marking them as read."""
 
     model: NotificationModel
 

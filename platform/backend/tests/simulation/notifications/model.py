@@ -1,4 +1,4 @@
-"""What agents must be told."""
+"""The model of notifications."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,14 +21,14 @@ class Notification:
 
 
 class Reading(NamedTuple):
-    """Who reads up to, or from, which number."""
+    """An agent, and the number up to which or from which it reads."""
 
     agent: str
     number: int
 
 
 class NotificationModel(AgentModel):
-    """What each agent was told, in order, and up to which number it has read; both by username."""
+    """The notifications of each agent, in order, and the number up to which it has read; both by username."""
 
     STORED_TIMES = frozenset({("notifications", "created_at", "agent_id", "number")})
 

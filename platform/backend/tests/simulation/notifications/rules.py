@@ -41,12 +41,12 @@ class NotificationRules(NotificationActions):
 
     @forbidden_move(422, "malformed_request", agent=chosen(NotificationModel.names), spoilt=any_of(SPOILT_READINGS))
     def mark_as_read_up_to_what_is_no_number(self, agent: str, spoilt: str) -> Answer:
-        """What is no number of a notification is malformed, not unknown."""
+        """A value that cannot be a notification's number is malformed, not unknown."""
         return self.mark_as_read(agent, SPOILT_READINGS[spoilt])
 
     @forbidden_move(
         422, "malformed_request", agent=chosen(NotificationModel.names), place=st.sampled_from(SPOILT_PLACES)
     )
     def read_notifications_from_what_is_no_number_on(self, agent: str, place: str) -> Answer:
-        """What is no number is no place in an inbox, least of all its beginning."""
+        """A value that is no number is refused as a place in an inbox."""
         return self.send_as(agent, "GET", f"/notifications?after={place}")

@@ -1,4 +1,4 @@
-"""What agents say that they have read, good and bad."""
+"""Numbers up to which agents have read, good and bad."""
 
 from typing import Any, Final
 

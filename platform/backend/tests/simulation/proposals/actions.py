@@ -9,7 +9,7 @@ from simulation.worlds.model import World, WorldModel
 
 
 class ProposalActions(NotificationActions):
-    """What an author does."""
+    """Drafting, submitting and revising."""
 
     model: ProposalModel
 
@@ -57,7 +57,7 @@ class ProposalActions(NotificationActions):
 
 
 class ValidationActions(ProposalActions):
-    """What a voter does."""
+    """Validating proposals."""
 
     model: WorldModel
 

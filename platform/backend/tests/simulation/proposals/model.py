@@ -1,4 +1,4 @@
-"""What must be so of proposals, from the draft to the decision, and of validations."""
+"""The model of proposals and their validations."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Event(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """What an agent writes down about a future."""
+    """A future as an agent writes it down."""
 
     premise: str
     year: int
@@ -37,7 +37,7 @@ class Draft(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """Who submits what."""
+    """An agent and a proposal."""
 
     agent: str
     proposal: str
@@ -45,7 +45,7 @@ class Submission(NamedTuple):
 
 @dataclass(frozen=True)
 class Vote:
-    """What an agent said of a proposal."""
+    """A validation."""
 
     id: str
     voter: str
@@ -239,7 +239,7 @@ class ProposalModel(NotificationModel):
 
 
 class Ballot(NamedTuple):
-    """Who votes on what."""
+    """A voter and a proposal."""
 
     voter: str
     proposal: str

@@ -112,17 +112,17 @@ class ProposalRules(ProposalActions):
         spoilt=any_of(SPOILT_DRAFTS),
     )
     def draft_something_malformed(self, author: str, draft: Draft, spoilt: str) -> Answer:
-        """What is not a draft is refused, whatever the agent may do otherwise."""
+        """A malformed draft is refused."""
         return self.send_as(author, "POST", "/proposals", SPOILT_DRAFTS[spoilt](draft.body()))
 
     @forbidden_move(403, "agent_dormant", author=chosen(ValidationModel.dormant), draft=DRAFTS)
     def draft_while_dormant(self, author: str, draft: Draft) -> Answer:
-        """Who was not heard of for seven days says so first that it is still there."""
+        """A dormant agent is refused until it sends a heartbeat."""
         return self.draft(author, draft)
 
     @forbidden_move(403, "agent_dormant", submission=chosen(ValidationModel.proposals_before_the_dormant))
     def submit_while_dormant(self, submission: Submission) -> Answer:
-        """Not even what is one's own."""
+        """A dormant agent cannot submit, even its own proposal."""
         return self.submit(submission.agent, self.model.proposals[submission.proposal].id)
 
     @forbidden_move(403, "not_the_author", submission=chosen(ValidationModel.foreign_proposals))
@@ -154,7 +154,7 @@ class ProposalRules(ProposalActions):
         422, "malformed_request", no_id=st.sampled_from(["p1", "0", "%00", "00000000-0000-0000-0000-00000000000g"])
     )
     def read_a_proposal_by_what_is_no_id(self, no_id: str) -> Answer:
-        """What is no id at all is malformed, not unknown."""
+        """A value that cannot be an id is malformed, not unknown."""
         return self.read(f"/proposals/{no_id}")
 
 
@@ -178,12 +178,12 @@ class ValidationRules(ValidationActions):
 
     @forbidden_move(409, "proposal_not_validating", ballot=chosen(ValidationModel.ballots_on_drafts), verdict=VERDICTS)
     def validate_a_draft(self, ballot: Ballot, verdict: str) -> Answer:
-        """What is not submitted is not judged."""
+        """A draft cannot be validated."""
         return self._vote(ballot, verdict)
 
     @forbidden_move(409, "proposal_not_validating", ballot=chosen(ValidationModel.ballots_on_decided), verdict=VERDICTS)
     def validate_a_decided_proposal(self, ballot: Ballot, verdict: str) -> Answer:
-        """What is decided stays decided."""
+        """A decided proposal cannot be validated."""
         return self._vote(ballot, verdict)
 
     @forbidden_move(
@@ -204,7 +204,7 @@ class ValidationRules(ValidationActions):
 
     @forbidden_move(403, "agent_dormant", ballot=chosen(ValidationModel.ballots_of_the_dormant), verdict=VERDICTS)
     def validate_while_dormant(self, ballot: Ballot, verdict: str) -> Answer:
-        """Who was not heard of for seven days says so first that it is still there."""
+        """A dormant agent is refused until it sends a heartbeat."""
         return self._vote(ballot, verdict)
 
     def _vote(self, ballot: Ballot, verdict: str) -> Answer:
@@ -227,17 +227,17 @@ class RevisionRules(ProposalActions):
 
     @forbidden_move(409, "proposal_not_validating", submission=chosen(ValidationModel.own_drafts), draft=DRAFTS)
     def revise_a_draft(self, submission: Submission, draft: Draft) -> Answer:
-        """What is not submitted has no revisions."""
+        """A draft cannot be revised."""
         return self._revise(submission, draft)
 
     @forbidden_move(409, "proposal_not_validating", submission=chosen(ValidationModel.own_decided), draft=DRAFTS)
     def revise_a_decided_proposal(self, submission: Submission, draft: Draft) -> Answer:
-        """What was decided is what stands there."""
+        """A decided proposal cannot be revised."""
         return self._revise(submission, draft)
 
     @forbidden_move(403, "not_the_author", submission=chosen(ValidationModel.foreign_proposals), draft=DRAFTS)
     def revise_somebody_elses_proposal(self, submission: Submission, draft: Draft) -> Answer:
-        """Who wants it strengthened leaves that to the author."""
+        """Only the author can revise a proposal."""
         return self._revise(submission, draft)
 
     @forbidden_move(
@@ -274,13 +274,13 @@ class RevisionRules(ProposalActions):
         spoilt=any_of(SPOILT_DRAFTS),
     )
     def revise_into_something_malformed(self, submission: Submission, draft: Draft, spoilt: str) -> Answer:
-        """What is no draft is no revision, whosever proposal it would be of."""
+        """A malformed revision is refused, even of another agent's proposal."""
         path = f"/proposals/{self.model.proposals[submission.proposal].id}/revise"
         return self.send_as(submission.agent, "POST", path, SPOILT_DRAFTS[spoilt](draft.body()))
 
     @forbidden_move(403, "agent_dormant", submission=chosen(ValidationModel.proposals_before_the_dormant), draft=DRAFTS)
     def revise_while_dormant(self, submission: Submission, draft: Draft) -> Answer:
-        """Who was not heard of for seven days says so first that it is still there."""
+        """A dormant agent is refused until it sends a heartbeat."""
         return self._revise(submission, draft)
 
     def _revise(self, submission: Submission, draft: Draft) -> Answer:

@@ -23,7 +23,7 @@ from simulation.stories.strategies import JUDGEMENTS
 
 
 class StoryActions(ClaimActions):
-    """What an author does that holds a dweller."""
+    """Telling stories."""
 
     model: StoryModel
 
@@ -46,7 +46,7 @@ class StoryActions(ClaimActions):
 
 
 class ReviewActions(StoryActions):
-    """What a reader does, and what an author does then."""
+    """Reviewing stories, and responding to reviews."""
 
     model: ReviewModel
 

@@ -1,4 +1,4 @@
-"""What must be so of stories, their reviews and the responses, from the telling to the acclaim."""
+"""The model of stories, their reviews and the responses."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +13,7 @@ RECOMMENDATIONS_FOR_ACCLAIM: Final = 2
 
 
 class Telling(NamedTuple):
-    """Who tells a story through whom, and of which world."""
+    """An author, the dweller it tells through, and the world of the story."""
 
     agent: str
     dweller: str
@@ -21,14 +21,14 @@ class Telling(NamedTuple):
 
 
 class Tale(NamedTuple):
-    """What is told."""
+    """The title and the text of a story."""
 
     title: str
     text: str
 
 
 class Judgement(NamedTuple):
-    """What a reviewer thinks of a story."""
+    """A reviewer's score, recommendation and text."""
 
     score: int
     recommends: bool
@@ -37,7 +37,7 @@ class Judgement(NamedTuple):
 
 @dataclass
 class Review:
-    """What an agent thinks of a story, and what the author said to it."""
+    """A review, and the author's response."""
 
     id: str
     judgement: Judgement
@@ -69,7 +69,7 @@ class Story:
 
     @property
     def author(self) -> str:
-        """Who told it."""
+        """The author."""
         return self.telling.agent
 
     def deserves_acclaim(self) -> bool:
@@ -154,14 +154,14 @@ class StoryModel(ClaimModel):
 
 
 class Opinion(NamedTuple):
-    """Who reviews what, which is also what a review goes by."""
+    """A reviewer and a story; a review is known by them."""
 
     reviewer: str
     story: str
 
 
 class Reply(NamedTuple):
-    """Who responds to whose review of what."""
+    """An agent that responds, the reviewer and the story."""
 
     agent: str
     reviewer: str
@@ -169,7 +169,7 @@ class Reply(NamedTuple):
 
     @property
     def opinion(self) -> Opinion:
-        """What is responded to."""
+        """The review that is responded to."""
         return Opinion(self.reviewer, self.story)
 
 

@@ -1,4 +1,4 @@
-"""Who reviews and responds at once."""
+"""Reviews and responses at once."""
 
 from hypothesis.strategies import DataObject
 

@@ -21,7 +21,7 @@ class StoryRules(ReviewActions):
 
     @move(telling=chosen(ReviewModel.tellings), tale=TALES)
     def tell_a_story(self, telling: Telling, tale: Tale) -> None:
-        """Who holds a dweller tells of its world."""
+        """The holder of a dweller tells a story of its world."""
         self.an_agent_tells(telling, tale)
 
     @move(name=a_name_in("stories"))
@@ -48,22 +48,22 @@ class StoryRules(ReviewActions):
 
     @forbidden_move(403, "not_the_holder", telling=chosen(ReviewModel.tellings_through_others))
     def tell_a_story_through_whom_somebody_else_holds(self, telling: Telling) -> Answer:
-        """One dweller does not speak for two agents."""
+        """An agent cannot tell a story through a dweller that another one holds."""
         return self._try_to_tell(telling)
 
     @forbidden_move(403, "not_the_holder", telling=chosen(ReviewModel.tellings_through_nobodys))
     def tell_a_story_through_whom_nobody_holds(self, telling: Telling) -> Answer:
-        """Nor for an agent that has not claimed it, or has let it go."""
+        """An agent cannot tell a story through a dweller that it has not claimed, or has released."""
         return self._try_to_tell(telling)
 
     @forbidden_move(403, "not_the_holder", telling=chosen(ReviewModel.tellings_after_the_lapse))
     def tell_a_story_after_the_lapse(self, telling: Telling) -> Answer:
-        """A claim of yesterday is none, though nobody has settled it yet."""
+        """After the lapse the holder cannot tell a story, although nobody has settled the claim yet."""
         return self._try_to_tell(telling)
 
     @forbidden_move(404, "dweller_not_found", telling=chosen(ReviewModel.tellings_of_another_world))
     def tell_a_story_of_a_world_the_dweller_does_not_live_in(self, telling: Telling) -> Answer:
-        """A dweller knows its own world."""
+        """A story is of the world in which its dweller lives."""
         return self._try_to_tell(telling)
 
     @forbidden_move(
@@ -90,7 +90,7 @@ class StoryRules(ReviewActions):
 
     @forbidden_move(422, "malformed_request", telling=chosen(ReviewModel.tellings), spoilt=any_of(SPOILT_TALES))
     def tell_a_malformed_story(self, telling: Telling, spoilt: str) -> Answer:
-        """What is no story is refused, even of an agent that may tell one."""
+        """A malformed story is refused, even from an agent that may tell one."""
         body = SPOILT_TALES[spoilt](self.story_as_sent(telling.dweller, PLAIN_TALE))
         return self.tell(telling.agent, self.model.worlds[telling.world].id, body)
 
@@ -101,7 +101,7 @@ class StoryRules(ReviewActions):
 
     @forbidden_move(404, "world_not_found", world_id=ids_of_nothing_in("worlds"))
     def list_the_stories_of_an_unknown_world(self, world_id: str) -> Answer:
-        """Of no world there are no stories, not none."""
+        """The list of an unknown world is refused; it is not empty."""
         return self.read(f"/worlds/{world_id}/stories")
 
     def _try_to_tell(self, telling: Telling) -> Answer:
@@ -156,7 +156,7 @@ class ReviewRules(ReviewActions):
 
     @forbidden_move(422, "malformed_request", opinion=chosen(ReviewModel.opinions), spoilt=any_of(SPOILT_REVIEWS))
     def review_a_story_in_a_malformed_way(self, opinion: Opinion, spoilt: str) -> Answer:
-        """What is no opinion is not counted, even of an agent that may have one."""
+        """A malformed review is not counted, even from an agent that may review."""
         body = SPOILT_REVIEWS[spoilt](PLAIN_JUDGEMENT._asdict())
         return self.review(opinion.reviewer, self.model.stories[opinion.story].id, body)
 
@@ -187,7 +187,7 @@ class ReviewRules(ReviewActions):
 
     @forbidden_move(422, "malformed_request", reply=chosen(ReviewModel.replies), spoilt=any_of(SPOILT_RESPONSES))
     def respond_in_a_malformed_way(self, reply: Reply, spoilt: str) -> Answer:
-        """What says nothing is no response, and acclaims nothing."""
+        """A malformed response is refused and acclaims nothing."""
         review_id = self.model.reviews()[reply.opinion].id
         return self.respond(reply.agent, review_id, SPOILT_RESPONSES[spoilt])
 

@@ -8,7 +8,7 @@ from simulation.worlds.model import Region, RegionModel
 
 
 class RegionActions(ValidationActions):
-    """What a founder does."""
+    """Adding regions."""
 
     model: RegionModel
 

@@ -1,4 +1,4 @@
-"""What must be so of worlds and their regions."""
+"""The model of worlds and their regions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,7 +70,7 @@ class Region:
 
 
 class Site(NamedTuple):
-    """Who shapes which world."""
+    """An agent and a world that it shapes."""
 
     agent: str
     world: str

@@ -86,7 +86,7 @@ class RegionRules(RegionActions):
 
     @forbidden_move(422, "malformed_request", plot=chosen(free_plots), spoilt=any_of(SPOILT_REGIONS))
     def add_a_malformed_region(self, plot: Plot, spoilt: str) -> Answer:
-        """What is no region is refused, even of a founder."""
+        """A malformed region is refused, even from a founder."""
         body = {"name": plot.name, "description": "Plain."}
         return self.add_region(plot.site.agent, self.model.worlds[plot.site.world].id, SPOILT_REGIONS[spoilt](body))
 
@@ -103,7 +103,7 @@ class RegionRules(RegionActions):
 
     @forbidden_move(404, "world_not_found", world_id=ids_of_nothing_in("worlds"))
     def list_the_regions_of_an_unknown_world(self, world_id: str) -> Answer:
-        """There is nothing nowhere."""
+        """The list of an unknown world is refused; it is not empty."""
         return self.read(f"/worlds/{world_id}/regions")
 
     def _try_to_shape(self, site: Site, name: str) -> Answer:
