@@ -1,20 +1,19 @@
 """What whoever meets a failure is told."""
 
 import re
-from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import precondition
 from pgdst import Backends, Trace
 from pgdst.simulation.examples import limit_shrinking
-from simulation.agents.planted_bugs import no_key_is_the_first_agents_key
+from simulation.domains import import_planted_bugs
 from simulation.engine import profiles
 from simulation.engine.checks import RACE, eventually, move
 from simulation.engine.harness import Answer, CleanDatabases, Harness, Run
+from simulation.engine.planting import planted_bug
 from simulation.engine.profiles import declare, run_machine, settings_of
 from simulation.machine import KINDS, DeepSciFi, machine_of
-from simulation.proposals.validations_planted_bugs import a_retried_vote_is_there_twice
 
 
 class HalfReachable(Harness):
@@ -34,6 +33,7 @@ class HalfReachable(Harness):
         self.sometimes("it is night", True)
 
 
+import_planted_bugs()
 UNREACHED = ["do_the_impossible", "it is night"]
 # Without races, which take long to be made smaller.
 ONE_AFTER_THE_OTHER = machine_of("DeepSciFi", *KINDS - {RACE})
@@ -73,11 +73,11 @@ def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(
 SHRINKS_SECONDS = 300.0
 
 
-def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDatabases, backends: Backends) -> str:
+def failure_of(bug: str, databases: CleanDatabases, backends: Backends) -> str:
     """Return what is said of the smallest failing example of a platform with a bug, its steps included."""
     limit_shrinking(SHRINKS_SECONDS)  # what a test before has set may be too short on a busy machine
     with pytest.MonkeyPatch.context() as patch:
-        bug(patch)
+        planted_bug(bug)(patch)
         with pytest.raises(AssertionError) as failure:
             run_machine(ONE_AFTER_THE_OTHER, Run(databases, backends, 1, Trace()), settings_of())
     return "\n".join([str(failure.value), *failure.value.__notes__])
@@ -88,7 +88,7 @@ def test_a_failing_invariant_says_the_rows_by_name_and_id_and_what_was_expected(
     clean_databases: CleanDatabases, pgdst_backends: Backends
 ) -> None:
     """And what happened before, at the stage it had come to."""
-    said = failure_of(a_retried_vote_is_there_twice, clean_databases, pgdst_backends)
+    said = failure_of("a_retried_vote_is_there_twice", clean_databases, pgdst_backends)
     row = r"^V2: p1 \([0-9a-f-]{36}\) (?:ada|Bob|cyd-3) \([0-9a-f-]{36}\): expected 1, found 2$"
     assert re.search(row, said, re.MULTILINE), said
     steps = re.findall(r"^state.*$", said, re.MULTILINE)
@@ -100,7 +100,7 @@ def test_a_failing_move_is_the_last_of_the_fewest_steps_as_a_call(
     clean_databases: CleanDatabases, pgdst_backends: Backends
 ) -> None:
     """With its arguments; invariants that held in between are not listed."""
-    said = failure_of(no_key_is_the_first_agents_key, clean_databases, pgdst_backends)
+    said = failure_of("no_key_is_the_first_agents_key", clean_databases, pgdst_backends)
     assert "act_without_a_key: expected status and code (401, 'api_key_missing'), found (200, None)" in said
     steps = re.findall(r"^state.*$", said, re.MULTILINE)
     assert 4 == len(steps), steps

@@ -23,28 +23,21 @@ from simulation.engine import planting as plant
 # Found by the invariants.
 
 
-@plant.found_by("A1")
-def registrations_are_lower_cased_after_the_answer_was_made(patch: plant.Patch) -> None:
+@plant.wrapping("A1", agents, "register")
+def registrations_are_lower_cased_after_the_answer_was_made(original: Any, session: Any, *arguments: Any) -> Any:
     """The answer shows the name as chosen, the table keeps another."""
-
-    def register(original: Any, session: Any, *arguments: Any) -> Any:
-        agent, api_key = original(session, *arguments)
-        session.execute(text("UPDATE agents SET username = lower(username)"))
-        return agent, api_key
-
-    plant.wrap(patch, agents, "register", register)
+    agent, api_key = original(session, *arguments)
+    session.execute(text("UPDATE agents SET username = lower(username)"))
+    return agent, api_key
 
 
-@plant.found_by("A2")
-def a_retried_registration_leaves_a_shouting_twin(patch: plant.Patch) -> None:
+@plant.wrapping("A2", agents, "register", lost="DROP INDEX uq_agents_username_lower")
+def a_retried_registration_leaves_a_shouting_twin(
+    original: Any, session: Any, clock: Any, ids: Any, username: str
+) -> Any:
     """The index forgot lower(), and the retry did not look."""
-    plant.execute_first(patch, "DROP INDEX uq_agents_username_lower")
-
-    def register(original: Any, session: Any, clock: Any, ids: Any, username: str) -> Any:
-        original(session, clock, ids, username.upper())
-        return original(session, clock, ids, username)
-
-    plant.wrap(patch, agents, "register", register)
+    original(session, clock, ids, username.upper())
+    return original(session, clock, ids, username)
 
 
 @plant.found_by("A3")
@@ -64,15 +57,11 @@ def one_heartbeat_is_heard_of_all(patch: plant.Patch) -> None:
 # Found by the forbidden moves.
 
 
-@plant.found_by("register_a_malformed_username")
-def usernames_are_mended(patch: plant.Patch) -> None:
+@plant.mending("register_a_malformed_username", "/agents")
+def usernames_are_mended(body: Any) -> Any:
     """A kind proxy takes out what a username may not contain, and shortens what is too long."""
-
-    def mend(body: Any) -> Any:
-        name = body["username"]
-        return {"username": re.sub(r"[^A-Za-z0-9_-]", "", name)[:30]} if isinstance(name, str) else body
-
-    plant.tolerate(patch, "/agents", mend)
+    name = body["username"]
+    return {"username": re.sub(r"[^A-Za-z0-9_-]", "", name)[:30]} if isinstance(name, str) else body
 
 
 @plant.found_by("use_a_wrong_key")
@@ -93,29 +82,21 @@ def no_key_is_the_first_agents_key(patch: plant.Patch) -> None:
     plant.on_each_application(patch, lambda app, _engine: app.dependency_overrides.update({authenticate: lenient}))
 
 
-@plant.found_by("read_an_unknown_agent")
-def an_agent_is_found_by_its_proposals_too(patch: plant.Patch) -> None:
+@plant.wrapping("read_an_unknown_agent", agents, "get_agent")
+def an_agent_is_found_by_its_proposals_too(original: Any, session: Any, agent_id: Any) -> Any:
     """A lookup that wanted to be helpful."""
-
-    def get_agent(original: Any, session: Any, agent_id: Any) -> Any:
-        proposal = session.get(Proposal, agent_id)
-        return original(session, agent_id if proposal is None else proposal.author_id)
-
-    plant.wrap(patch, agents, "get_agent", get_agent)
+    proposal = session.get(Proposal, agent_id)
+    return original(session, agent_id if proposal is None else proposal.author_id)
 
 
-@plant.found_by("read_on_from_a_cursor_of_nonsense")
-def what_is_no_cursor_leads_to_the_beginning(patch: plant.Patch) -> None:
+@plant.wrapping("read_on_from_a_cursor_of_nonsense", pagination, "decoded")
+def what_is_no_cursor_leads_to_the_beginning(original: Any, cursor: str) -> tuple[datetime, UUID]:
     """A default that wanted to be helpful."""
-
-    def decoded(original: Any, cursor: str) -> tuple[datetime, UUID]:
-        try:
-            place: tuple[datetime, UUID] = original(cursor)
-        except ApiError:
-            return datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1)
-        return place
-
-    plant.wrap(patch, pagination, "decoded", decoded)
+    try:
+        place: tuple[datetime, UUID] = original(cursor)
+    except ApiError:
+        return datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1)
+    return place
 
 
 # Bugs that say all by their names.

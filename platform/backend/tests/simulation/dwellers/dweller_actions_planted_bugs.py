@@ -73,25 +73,17 @@ def tokens_are_compared_regardless_of_case(patch: plant.Patch) -> None:
     plant.wrap(patch, actions, "hash_token", lambda original, secret: original(secret.lower()))
 
 
-@plant.found_by("act_with_a_token_for_another_dweller")
-def tokens_are_good_for_all_whom_one_holds(patch: plant.Patch) -> None:
+@plant.wrapping("act_with_a_token_for_another_dweller", actions, "find_token")
+def tokens_are_good_for_all_whom_one_holds(original: Any, session: Any, claim: Any, secret: str) -> Any:
     """They are looked up by the agent."""
-
-    def find_token(original: Any, session: Any, claim: Any, secret: str) -> Any:
-        open_to_it = Claim.agent_id == claim.agent_id, Claim.ended_at.is_(None)
-        return token_where(session, secret, *open_to_it) or original(session, claim, secret)
-
-    plant.wrap(patch, actions, "find_token", find_token)
+    open_to_it = Claim.agent_id == claim.agent_id, Claim.ended_at.is_(None)
+    return token_where(session, secret, *open_to_it) or original(session, claim, secret)
 
 
-@plant.found_by("act_with_a_token_of_an_earlier_claim")
-def tokens_outlive_their_claim(patch: plant.Patch) -> None:
+@plant.wrapping("act_with_a_token_of_an_earlier_claim", actions, "find_token")
+def tokens_outlive_their_claim(original: Any, session: Any, claim: Any, secret: str) -> Any:
     """They are looked up by the dweller."""
-
-    def find_token(original: Any, session: Any, claim: Any, secret: str) -> Any:
-        return token_where(session, secret, Claim.dweller_id == claim.dweller_id) or original(session, claim, secret)
-
-    plant.wrap(patch, actions, "find_token", find_token)
+    return token_where(session, secret, Claim.dweller_id == claim.dweller_id) or original(session, claim, secret)
 
 
 def token_where(session: Any, secret: str, *conditions: Any) -> Any:
@@ -100,16 +92,12 @@ def token_where(session: Any, secret: str, *conditions: Any) -> Any:
     return session.scalar(of_claims.where(ContextToken.token_sha256 == actions.hash_token(secret), *conditions))
 
 
-@plant.found_by("act_in_a_malformed_way")
-def deeds_are_mended(patch: plant.Patch) -> None:
+@plant.mending("act_in_a_malformed_way", "/actions")
+def deeds_are_mended(body: Any) -> Any:
     """A kind proxy makes a deed of anything, and a token."""
-
-    def mend(body: Any) -> Any:
-        said = body or {}
-        token, deed = str(said.get("context_token") or "none"), str(said.get("deed", "")).replace("\x00", "")
-        return {"context_token": token[:200], "deed": deed[:2000] if deed.strip() else "Nothing."}
-
-    plant.tolerate(patch, "/actions", mend)
+    said = body or {}
+    token, deed = str(said.get("context_token") or "none"), str(said.get("deed", "")).replace("\x00", "")
+    return {"context_token": token[:200], "deed": deed[:2000] if deed.strip() else "Nothing."}
 
 
 # Bugs that say all by their names.

@@ -42,52 +42,40 @@ def a_retried_dweller_is_there_twice() -> str:
 # Found by the forbidden moves.
 
 
-@plant.found_by("add_a_dweller_in_a_region_of_another_world")
-def regions_are_looked_up_in_all_worlds(patch: plant.Patch) -> None:
+@plant.wrapping(
+    "add_a_dweller_in_a_region_of_another_world",
+    dwellers,
+    "get_region",
+    lost="ALTER TABLE dwellers DROP CONSTRAINT fk_dwellers_world_id_region_id_regions",
+)
+def regions_are_looked_up_in_all_worlds(original: Any, session: Any, world_id: Any, region_id: Any) -> Any:
     """By their id alone; the foreign key that would notice was lost."""
-    plant.execute_first(patch, "ALTER TABLE dwellers DROP CONSTRAINT fk_dwellers_world_id_region_id_regions")
-
-    def get_region(original: Any, session: Any, world_id: Any, region_id: Any) -> Any:
-        return session.get(Region, region_id) or original(session, world_id, region_id)
-
-    plant.wrap(patch, dwellers, "get_region", get_region)
+    return session.get(Region, region_id) or original(session, world_id, region_id)
 
 
-@plant.found_by("add_a_dweller_in_an_unknown_region")
-def an_unknown_region_is_the_first_one(patch: plant.Patch) -> None:
+@plant.wrapping("add_a_dweller_in_an_unknown_region", dwellers, "get_region")
+def an_unknown_region_is_the_first_one(original: Any, session: Any, world_id: Any, region_id: Any) -> Any:
     """A default that wanted to be helpful."""
-
-    def get_region(original: Any, session: Any, world_id: Any, region_id: Any) -> Any:
-        if session.get(Region, region_id) is None:
-            regions = select(Region.id).where(Region.world_id == world_id).order_by(Region.created_at, Region.id)
-            region_id = session.scalars(regions).first() or region_id
-        return original(session, world_id, region_id)
-
-    plant.wrap(patch, dwellers, "get_region", get_region)
+    if session.get(Region, region_id) is None:
+        regions = select(Region.id).where(Region.world_id == world_id).order_by(Region.created_at, Region.id)
+        region_id = session.scalars(regions).first() or region_id
+    return original(session, world_id, region_id)
 
 
-@plant.found_by("list_or_add_dwellers_of_an_unknown_world")
-def dwellers_are_found_by_their_worlds_proposal_too(patch: plant.Patch) -> None:
+@plant.wrapping("list_or_add_dwellers_of_an_unknown_world", dwellers, "get_world")
+def dwellers_are_found_by_their_worlds_proposal_too(original: Any, session: Any, world_id: Any) -> Any:
     """A lookup that wanted to be helpful."""
-
-    def get_world(original: Any, session: Any, world_id: Any) -> Any:
-        return session.scalar(select(World).where(World.proposal_id == world_id)) or original(session, world_id)
-
-    plant.wrap(patch, dwellers, "get_world", get_world)
+    return session.scalar(select(World).where(World.proposal_id == world_id)) or original(session, world_id)
 
 
-@plant.found_by("add_a_malformed_dweller")
-def descriptions_are_shortened(patch: plant.Patch) -> None:
+@plant.mending("add_a_malformed_dweller", "/dwellers")
+def descriptions_are_shortened(body: Any) -> Any:
     """A kind proxy cuts what is too long, and takes out what the platform does not know."""
-
-    def shorten(body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        known = {key: body[key] for key in ("region_id", "name", "persona") if key in body}
-        lengths = {"name": 100, "persona": 2000}
-        return {key: text[: lengths.get(key)] if isinstance(text, str) else text for key, text in known.items()}
-
-    plant.tolerate(patch, "/dwellers", shorten)
+    if not isinstance(body, dict):
+        return body
+    known = {key: body[key] for key in ("region_id", "name", "persona") if key in body}
+    lengths = {"name": 100, "persona": 2000}
+    return {key: text[: lengths.get(key)] if isinstance(text, str) else text for key, text in known.items()}
 
 
 @plant.found_by("ask_something_of_an_unknown_dweller")
@@ -106,15 +94,12 @@ def who_is_not_there_is_not_held_by_you(patch: plant.Patch) -> None:
 # Found by the invariants.
 
 
-@plant.found_by("D3")
-def lapsed_claims_on_the_dweller_stay_open(patch: plant.Patch) -> None:
+@plant.wrapping("D3", claims, "settle_lapsed", lost="DROP INDEX uq_claims_dweller_id_open")
+def lapsed_claims_on_the_dweller_stay_open(
+    original: Any, session: Any, now: Any, *, agent_id: Any = None, **_on: Any
+) -> None:
     """The index was lost in a migration, and only the claimer's own lapsed claims are settled."""
-    plant.execute_first(patch, "DROP INDEX uq_claims_dweller_id_open")
-
-    def settle_lapsed(original: Any, session: Any, now: Any, *, agent_id: Any = None, dweller_id: Any = None) -> None:  # noqa: ARG001  the bug
-        original(session, now, agent_id=agent_id)
-
-    plant.wrap(patch, claims, "settle_lapsed", settle_lapsed)
+    original(session, now, agent_id=agent_id)
 
 
 @plant.found_by("D4")
@@ -152,15 +137,11 @@ def as_if_nothing_lapsed(original: Any, session: Any, dweller: Any, agent: Any, 
 # Found by liveness.
 
 
-@plant.found_by("L2")
-def the_dormant_may_not_release(patch: plant.Patch) -> None:
+@plant.wrapping("L2", claims, "release")
+def the_dormant_may_not_release(original: Any, session: Any, clock: Any, agent: Any, dweller_id: Any) -> Any:
     """A check too many, copied from where claims are made."""
-
-    def release(original: Any, session: Any, clock: Any, agent: Any, dweller_id: Any) -> Any:
-        refuse_dormant(agent, clock.now())
-        return original(session, clock, agent, dweller_id)
-
-    plant.wrap(patch, claims, "release", release)
+    refuse_dormant(agent, clock.now())
+    return original(session, clock, agent, dweller_id)
 
 
 # Bugs that say all by their names.

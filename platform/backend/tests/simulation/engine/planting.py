@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import pytest
@@ -19,6 +19,7 @@ from simulation.engine import harness
 
 Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
+Wrapper = TypeVar("Wrapper", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,34 @@ def followed(check: str, service: Any, action: str, *, lost: str | None = None) 
     return planted
 
 
+def wrapping(check: str, service: Any, name: str, *, lost: str | None = None) -> Callable[[Wrapper], Wrapper]:
+    """Plant a bug for a check: a function is replaced by a wrapper, which gets the original as its first argument.
+
+    A bad migration has first executed `lost`, which takes away what would have noticed.
+    """
+
+    def planted(wrapper: Wrapper) -> Wrapper:
+        def plant(patch: Patch) -> None:
+            if lost is not None:
+                execute_first(patch, lost)
+            wrap(patch, service, name, wrapper)
+
+        PLANTED_BUGS.append(PlantedBug(check, wrapper.__name__, plant))
+        return wrapper
+
+    return planted
+
+
+def mending(check: str, path: str) -> Callable[[Wrapper], Wrapper]:
+    """Plant a bug for a check: a proxy mends the bodies of requests to paths with this end."""
+
+    def planted(mend: Wrapper) -> Wrapper:
+        PLANTED_BUGS.append(PlantedBug(check, mend.__name__, lambda patch: tolerate(patch, path, mend)))
+        return mend
+
+    return planted
+
+
 def found_by_race(race: str, *, by: str | None = None) -> Callable[[Plant], Plant]:
     """Plant a bug for a race, which finds it by its answers, or by an invariant that looks at what came of them."""
 
@@ -98,6 +127,12 @@ def found_under_faults(by: str) -> Callable[[Plant], Plant]:
         return plant
 
     return planted
+
+
+def planted_bug(name: str) -> Plant:
+    """Return what plants the bug of a name, that a check finds."""
+    [plant] = [bug.plant for bug in PLANTED_BUGS if bug.name == name]
+    return plant
 
 
 def bugs_of(check: str) -> list[str]:

@@ -43,15 +43,11 @@ def the_count_of_upvotes_ends_at_one(patch: plant.Patch) -> None:
 # Found by the forbidden moves.
 
 
-@plant.found_by("give_malformed_feedback")
-def feedback_is_mended(patch: plant.Patch) -> None:
+@plant.mending("give_malformed_feedback", "/feedback")
+def feedback_is_mended(body: Any) -> Any:
     """A kind proxy shortens what is too long, takes out what the platform does not know, and makes text of anything."""
-
-    def mend(body: Any) -> Any:
-        words = str((body or {}).get("text", "")).replace("\x00", "").strip()
-        return {"text": words[:2000] or "Nothing."}
-
-    plant.tolerate(patch, "/feedback", mend)
+    words = str((body or {}).get("text", "")).replace("\x00", "").strip()
+    return {"text": words[:2000] or "Nothing."}
 
 
 # Bugs that say all by their names.

@@ -17,27 +17,21 @@ from simulation.engine import planting as plant
 # Found by the invariants.
 
 
-@plant.found_by("N1")
-def voters_are_told_of_their_own_votes(patch: plant.Patch) -> None:
+@plant.wrapping("N1", proposals, "notify")
+def voters_are_told_of_their_own_votes(
+    original: Any, session: Any, _author_id: Any, kind: Any, subject_id: Any, *arguments: Any
+) -> None:
     """And authors of nothing."""
-
-    def notify(original: Any, session: Any, _author_id: Any, kind: Any, subject_id: Any, *arguments: Any) -> None:
-        voter_id = session.get(Validation, subject_id).validator_id
-        original(session, voter_id, kind, subject_id, *arguments)
-
-    plant.wrap(patch, proposals, "notify", notify)
+    voter_id = session.get(Validation, subject_id).validator_id
+    original(session, voter_id, kind, subject_id, *arguments)
 
 
-@plant.found_by("N2")
-def what_one_agent_is_told_all_inboxes_count(patch: plant.Patch) -> None:
+@plant.wrapping("N2", proposals, "notify")
+def what_one_agent_is_told_all_inboxes_count(original: Any, session: Any, agent_id: Any, *arguments: Any) -> None:
     """An UPDATE whose WHERE was lost, and another one that had it."""
-
-    def notify(original: Any, session: Any, agent_id: Any, *arguments: Any) -> None:
-        original(session, agent_id, *arguments)
-        others = text("UPDATE inboxes SET last_number = last_number + 1 WHERE agent_id <> :agent_id")
-        session.execute(others, {"agent_id": agent_id})
-
-    plant.wrap(patch, proposals, "notify", notify)
+    original(session, agent_id, *arguments)
+    others = text("UPDATE inboxes SET last_number = last_number + 1 WHERE agent_id <> :agent_id")
+    session.execute(others, {"agent_id": agent_id})
 
 
 @plant.found_by("N3")
@@ -49,51 +43,37 @@ def when_one_agent_reads_all_have_read(patch: plant.Patch) -> None:
 # Found by the forbidden moves.
 
 
-@plant.found_by("mark_as_read_what_was_not_sent")
-def who_read_more_than_there_is_read_all(patch: plant.Patch) -> None:
+@plant.wrapping("mark_as_read_what_was_not_sent", notifications, "mark_as_read")
+def who_read_more_than_there_is_read_all(original: Any, session: Any, agent: Any, up_to: int) -> Any:
     """A number that is too great is taken for the greatest."""
-
-    def mark_as_read(original: Any, session: Any, agent: Any, up_to: int) -> Any:
-        return original(session, agent, min(up_to, notifications.read_inbox(session, agent).last_number))
-
-    plant.wrap(patch, notifications, "mark_as_read", mark_as_read)
+    return original(session, agent, min(up_to, notifications.read_inbox(session, agent).last_number))
 
 
-@plant.found_by("mark_as_read_up_to_what_is_no_number")
-def what_is_nearly_a_number_is_one(patch: plant.Patch) -> None:
+@plant.mending("mark_as_read_up_to_what_is_no_number", "/notifications/read")
+def what_is_nearly_a_number_is_one(body: Any) -> Any:
     """A kind proxy makes numbers of digits and of halves, and zero of nothing."""
-
-    def mend(body: Any) -> Any:
-        return {"up_to": max(int(body.get("up_to") or 0), 0)} if isinstance(body, dict) else body
-
-    plant.tolerate(patch, "/notifications/read", mend)
+    return {"up_to": max(int(body.get("up_to") or 0), 0)} if isinstance(body, dict) else body
 
 
-@plant.found_by("read_notifications_from_what_is_no_number_on")
-def what_is_no_number_is_not_found(patch: plant.Patch) -> None:
+@plant.wrapping("read_notifications_from_what_is_no_number_on", errors, "_answer_validation_error")
+async def what_is_no_number_is_not_found(original: Any, request: Any, error: Any) -> Any:
     """A malformed place is answered like an unknown one."""
-
-    async def answer(original: Any, request: Any, error: Any) -> Any:
-        if error.errors()[0]["loc"] == ("query", "after"):
-            return await errors._answer_api_error(request, ApiError(ErrorCode.NOTIFICATION_NOT_FOUND, "There is none."))
-        return await original(request, error)
-
-    plant.wrap(patch, errors, "_answer_validation_error", answer)
+    if error.errors()[0]["loc"] == ("query", "after"):
+        return await errors._answer_api_error(request, ApiError(ErrorCode.NOTIFICATION_NOT_FOUND, "There is none."))
+    return await original(request, error)
 
 
 # Found by liveness.
 
 
-@plant.found_by("L3")
-def who_does_not_say_how_many_is_told_of_two(patch: plant.Patch) -> None:
+@plant.wrapping("L3", notifications, "told")
+def who_does_not_say_how_many_is_told_of_two(
+    original: Any, session: Any, clock: Any, agent: Any, after: int, limit: int
+) -> Any:
     """The page is short, and does not say that it goes on; no move leaves the limit out."""
-
-    def told(original: Any, session: Any, clock: Any, agent: Any, after: int, limit: int) -> Any:
-        page = original(session, clock, agent, after, limit)
-        first_two = page._replace(notifications=page.notifications[:2], next_after=None)
-        return first_two if limit == DEFAULT_LIMIT else page
-
-    plant.wrap(patch, notifications, "told", told)
+    page = original(session, clock, agent, after, limit)
+    first_two = page._replace(notifications=page.notifications[:2], next_after=None)
+    return first_two if limit == DEFAULT_LIMIT else page
 
 
 # Found by the races.

@@ -35,22 +35,18 @@ def submitting_one_draft_submits_all() -> str:
     )
 
 
-@plant.found_by("P4")
-def rejected_proposals_leave_a_draft(patch: plant.Patch) -> None:
+@plant.wrapping("P4", proposals, "decide")
+def rejected_proposals_leave_a_draft(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
     """A copy for the author to work on, which nobody asked for and the cap was not asked about."""
-
-    def decide(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
-        world = original(session, ids, proposal, validation)
-        if proposal.status == ProposalStatus.REJECTED:
-            copy = (
-                "INSERT INTO proposals (id, author_id, premise, year, status, revision, created_at) "
-                "SELECT gen_random_uuid(), author_id, premise, year, 'draft', 1, decided_at "
-                "FROM proposals WHERE id = :id"
-            )
-            session.execute(text(copy), {"id": proposal.id})
-        return world
-
-    plant.wrap(patch, proposals, "decide", decide)
+    world = original(session, ids, proposal, validation)
+    if proposal.status == ProposalStatus.REJECTED:
+        copy = (
+            "INSERT INTO proposals (id, author_id, premise, year, status, revision, created_at) "
+            "SELECT gen_random_uuid(), author_id, premise, year, 'draft', 1, decided_at "
+            "FROM proposals WHERE id = :id"
+        )
+        session.execute(text(copy), {"id": proposal.id})
+    return world
 
 
 @plant.followed("P5", proposals, "revise")
@@ -86,54 +82,36 @@ def mended_draft(body: Any) -> Any:
     return known | {"year": int(known["year"])}
 
 
-@plant.found_by("submit_a_proposal_twice")
-def submitting_again_is_taken_for_a_retry(patch: plant.Patch) -> None:
+@plant.wrapping("submit_a_proposal_twice", proposals, "refuse_unless_draft")
+def submitting_again_is_taken_for_a_retry(original: Any, proposal: Any) -> None:
     """What is validating is submitted once more."""
-
-    def refuse(original: Any, proposal: Any) -> None:
-        if proposal.status != ProposalStatus.VALIDATING:
-            original(proposal)
-
-    plant.wrap(patch, proposals, "refuse_unless_draft", refuse)
+    if proposal.status != ProposalStatus.VALIDATING:
+        original(proposal)
 
 
-@plant.found_by("read_an_unknown_proposal")
-def a_proposal_is_found_by_its_world_too(patch: plant.Patch) -> None:
+@plant.wrapping("read_an_unknown_proposal", proposals, "get_proposal")
+def a_proposal_is_found_by_its_world_too(original: Any, session: Any, proposal_id: Any) -> Any:
     """A lookup that wanted to be helpful."""
-
-    def get_proposal(original: Any, session: Any, proposal_id: Any) -> Any:
-        world = session.get(World, proposal_id)
-        return original(session, proposal_id if world is None else world.proposal_id)
-
-    plant.wrap(patch, proposals, "get_proposal", get_proposal)
+    world = session.get(World, proposal_id)
+    return original(session, proposal_id if world is None else world.proposal_id)
 
 
-@plant.found_by("read_a_proposal_by_what_is_no_id")
-def what_is_no_id_is_not_found(patch: plant.Patch) -> None:
+@plant.wrapping("read_a_proposal_by_what_is_no_id", errors, "_answer_validation_error")
+async def what_is_no_id_is_not_found(original: Any, request: Any, error: Any) -> Any:
     """A malformed path is answered like an unknown one."""
-
-    async def answer(original: Any, request: Any, error: Any) -> Any:
-        if error.errors()[0]["loc"][0] == "path":
-            return await errors._answer_api_error(request, ApiError(ErrorCode.PROPOSAL_NOT_FOUND, "There is none."))
-        return await original(request, error)
-
-    plant.wrap(patch, errors, "_answer_validation_error", answer)
+    if error.errors()[0]["loc"][0] == "path":
+        return await errors._answer_api_error(request, ApiError(ErrorCode.PROPOSAL_NOT_FOUND, "There is none."))
+    return await original(request, error)
 
 
 # Found by the forbidden moves.
 
 
-@plant.found_by("revise_what_nobody_wants_strengthened")
-def one_wish_is_good_for_any_number_of_revisions(patch: plant.Patch) -> None:
+@plant.wrapping("revise_what_nobody_wants_strengthened", proposals, "count_wishes")
+def one_wish_is_good_for_any_number_of_revisions(_original: Any, session: Any, proposal: Any) -> Any:
     """Which revision it was about is not looked at."""
-
-    def count_wishes(_original: Any, session: Any, proposal: Any) -> Any:
-        query = select(func.count()).where(
-            Validation.proposal_id == proposal.id, Validation.verdict == Verdict.STRENGTHEN
-        )
-        return session.execute(query).scalar_one()
-
-    plant.wrap(patch, proposals, "count_wishes", count_wishes)
+    query = select(func.count()).where(Validation.proposal_id == proposal.id, Validation.verdict == Verdict.STRENGTHEN)
+    return session.execute(query).scalar_one()
 
 
 @plant.found_by("revise_a_draft")

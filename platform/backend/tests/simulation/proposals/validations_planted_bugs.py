@@ -28,54 +28,43 @@ def a_later_vote_overwrites_the_critiques_of_the_earlier() -> str:
     )
 
 
-@plant.found_by("V2")
-def a_retried_vote_is_there_twice(patch: plant.Patch) -> None:
+@plant.wrapping(
+    "V2", proposals, "decide", lost="ALTER TABLE validations DROP CONSTRAINT uq_validations_proposal_id_validator_id"
+)
+def a_retried_vote_is_there_twice(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
     """The constraint was lost in a migration, and the retry did not look."""
-    plant.execute_first(patch, "ALTER TABLE validations DROP CONSTRAINT uq_validations_proposal_id_validator_id")
-
-    def decide(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
-        world = original(session, ids, proposal, validation)
-        if proposal.status != ProposalStatus.VALIDATING:
-            twin = (
-                "INSERT INTO validations (id, proposal_id, validator_id, verdict, critique, revision, created_at) "
-                "SELECT gen_random_uuid(), proposal_id, validator_id, verdict, critique, revision, created_at "
-                "FROM validations WHERE id = :id"
-            )
-            session.execute(text(twin), {"id": validation.id})
-        return world
-
-    plant.wrap(patch, proposals, "decide", decide)
+    world = original(session, ids, proposal, validation)
+    if proposal.status != ProposalStatus.VALIDATING:
+        twin = (
+            "INSERT INTO validations (id, proposal_id, validator_id, verdict, critique, revision, created_at) "
+            "SELECT gen_random_uuid(), proposal_id, validator_id, verdict, critique, revision, created_at "
+            "FROM validations WHERE id = :id"
+        )
+        session.execute(text(twin), {"id": validation.id})
+    return world
 
 
-@plant.found_by("V3")
-def authors_sign_what_was_decided(patch: plant.Patch) -> None:
+@plant.wrapping("V3", proposals, "decide")
+def authors_sign_what_was_decided(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
     """For the record, in the wrong table."""
-
-    def decide(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
-        world = original(session, ids, proposal, validation)
-        if proposal.status != ProposalStatus.VALIDATING:
-            signature = (
-                "INSERT INTO validations (id, proposal_id, validator_id, verdict, critique, revision, created_at) "
-                "SELECT gen_random_uuid(), id, author_id, 'approve', 'Mine.', revision, decided_at "
-                "FROM proposals WHERE id = :id"
-            )
-            session.execute(text(signature), {"id": proposal.id})
-        return world
-
-    plant.wrap(patch, proposals, "decide", decide)
+    world = original(session, ids, proposal, validation)
+    if proposal.status != ProposalStatus.VALIDATING:
+        signature = (
+            "INSERT INTO validations (id, proposal_id, validator_id, verdict, critique, revision, created_at) "
+            "SELECT gen_random_uuid(), id, author_id, 'approve', 'Mine.', revision, decided_at "
+            "FROM proposals WHERE id = :id"
+        )
+        session.execute(text(signature), {"id": proposal.id})
+    return world
 
 
-@plant.found_by("V4")
-def the_deciding_rejection_is_not_kept(patch: plant.Patch) -> None:
+@plant.wrapping("V4", proposals, "decide")
+def the_deciding_rejection_is_not_kept(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
     """The decision is there, one of its reasons is not."""
-
-    def decide(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
-        world = original(session, ids, proposal, validation)
-        if proposal.status == ProposalStatus.REJECTED:
-            session.execute(text("DELETE FROM validations WHERE id = :id"), {"id": validation.id})
-        return world
-
-    plant.wrap(patch, proposals, "decide", decide)
+    world = original(session, ids, proposal, validation)
+    if proposal.status == ProposalStatus.REJECTED:
+        session.execute(text("DELETE FROM validations WHERE id = :id"), {"id": validation.id})
+    return world
 
 
 @plant.found_by("V5")
@@ -109,29 +98,23 @@ def may_be_validated_when(patch: plant.Patch, status: ProposalStatus) -> None:
     plant.wrap(patch, proposals, "refuse_unless_validating", refuse)
 
 
-@plant.found_by("validate_with_a_malformed_ballot")
-def verdicts_are_read_regardless_of_case(patch: plant.Patch) -> None:
+@plant.mending("validate_with_a_malformed_ballot", "/validations")
+def verdicts_are_read_regardless_of_case(body: Any) -> Any:
     """A kind proxy lowers what is shouted."""
-
-    def lower(body: Any) -> Any:
-        return body | {"verdict": body["verdict"].lower()} if isinstance(body, dict) else body
-
-    plant.tolerate(patch, "/validations", lower)
+    return body | {"verdict": body["verdict"].lower()} if isinstance(body, dict) else body
 
 
 # Found by liveness.
 
 
-@plant.found_by("L1")
-def agents_with_long_names_have_no_vote(patch: plant.Patch) -> None:
+@plant.wrapping("L1", proposals, "validate")
+def agents_with_long_names_have_no_vote(
+    original: Any, session: Any, clock: Any, ids: Any, agent: Any, *arguments: Any
+) -> Any:
     """The register of voters has room for twenty letters; no move's agent needs more."""
-
-    def validate(original: Any, session: Any, clock: Any, ids: Any, agent: Any, *arguments: Any) -> Any:
-        if len(agent.username) > 20:
-            raise ApiError(ErrorCode.PROPOSAL_NOT_VALIDATING, "The proposal is not open to validation.")
-        return original(session, clock, ids, agent, *arguments)
-
-    plant.wrap(patch, proposals, "validate", validate)
+    if len(agent.username) > 20:
+        raise ApiError(ErrorCode.PROPOSAL_NOT_VALIDATING, "The proposal is not open to validation.")
+    return original(session, clock, ids, agent, *arguments)
 
 
 # Bugs that say all by their names.

@@ -31,59 +31,41 @@ def long_titles_are_cut(patch: plant.Patch) -> None:
 # Found by the forbidden moves.
 
 
-@plant.found_by("tell_a_story_through_whom_somebody_else_holds")
-def whoever_is_held_speaks_for_all(patch: plant.Patch) -> None:
+@plant.wrapping("tell_a_story_through_whom_somebody_else_holds", stories, "own_claim")
+def whoever_is_held_speaks_for_all(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
     """That the dweller is held is checked, by whom is not."""
-
-    def own_claim(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
-        return present_claim(session, dweller, now) or original(session, dweller, agent, now)
-
-    plant.wrap(patch, stories, "own_claim", own_claim)
+    return present_claim(session, dweller, now) or original(session, dweller, agent, now)
 
 
-@plant.found_by("tell_a_story_through_whom_nobody_holds")
-def whoever_is_free_speaks_for_all(patch: plant.Patch) -> None:
+@plant.wrapping("tell_a_story_through_whom_nobody_holds", stories, "own_claim")
+def whoever_is_free_speaks_for_all(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
     """Nobody is robbed, somebody thought."""
-
-    def own_claim(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
-        query = select(Claim.id).where(Claim.dweller_id == dweller.id, Claim.ended_at.is_(None))
-        return original(session, dweller, agent, now) if session.scalars(query).first() is not None else None
-
-    plant.wrap(patch, stories, "own_claim", own_claim)
+    query = select(Claim.id).where(Claim.dweller_id == dweller.id, Claim.ended_at.is_(None))
+    return original(session, dweller, agent, now) if session.scalars(query).first() is not None else None
 
 
-@plant.found_by("tell_a_story_after_the_lapse")
-def authors_have_an_hour_of_grace(patch: plant.Patch) -> None:
+@plant.wrapping("tell_a_story_after_the_lapse", stories, "own_claim")
+def authors_have_an_hour_of_grace(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
     """So that a long story may be brought to its end."""
-
-    def own_claim(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
-        return original(session, dweller, agent, now - timedelta(hours=1))
-
-    plant.wrap(patch, stories, "own_claim", own_claim)
+    return original(session, dweller, agent, now - timedelta(hours=1))
 
 
-@plant.found_by("tell_a_story_of_an_unknown_world")
-def dwellers_are_looked_for_before_their_worlds(patch: plant.Patch) -> None:
+@plant.wrapping("tell_a_story_of_an_unknown_world", stories, "tell")
+def dwellers_are_looked_for_before_their_worlds(
+    original: Any, session: Any, clock: Any, ids: Any, author: Any, world_id: Any, body: Any
+) -> Any:
     """The refusals come in another order."""
-
-    def tell(original: Any, session: Any, clock: Any, ids: Any, author: Any, world_id: Any, body: Any) -> Any:
-        stories.refuse_of_another_world(lock_dweller(session, body.dweller_id), world_id)
-        return original(session, clock, ids, author, world_id, body)
-
-    plant.wrap(patch, stories, "tell", tell)
+    stories.refuse_of_another_world(lock_dweller(session, body.dweller_id), world_id)
+    return original(session, clock, ids, author, world_id, body)
 
 
-@plant.found_by("tell_a_malformed_story")
-def stories_are_mended(patch: plant.Patch) -> None:
+@plant.mending("tell_a_malformed_story", "/stories")
+def stories_are_mended(body: Any) -> Any:
     """A kind proxy shortens what is too long, and finds a title for what has none."""
-
-    def mend(body: Any) -> Any:
-        if not isinstance(body, dict) or not isinstance(body["text"], str):
-            return body
-        title = body.get("title", "").replace("\x00", "").strip()
-        return body | {"title": title[:200] or "Untitled", "text": body["text"][:20_000]}
-
-    plant.tolerate(patch, "/stories", mend)
+    if not isinstance(body, dict) or not isinstance(body["text"], str):
+        return body
+    title = body.get("title", "").replace("\x00", "").strip()
+    return body | {"title": title[:200] or "Untitled", "text": body["text"][:20_000]}
 
 
 # Found by the invariants.
@@ -144,54 +126,40 @@ def a_later_response_overwrites_the_earlier() -> str:
 # Found by the forbidden moves.
 
 
-@plant.found_by("review_a_story_in_a_malformed_way")
-def scores_are_mended(patch: plant.Patch) -> None:
+@plant.mending("review_a_story_in_a_malformed_way", "/reviews")
+def scores_are_mended(body: Any) -> Any:
     """A kind proxy makes numbers of digits and brings them into range."""
-
-    def mend(body: Any) -> Any:
-        if not isinstance(body, dict) or "score" not in body:
-            return body
-        return body | {"score": min(max(int(float(body["score"])), 1), 5)}
-
-    plant.tolerate(patch, "/reviews", mend)
+    if not isinstance(body, dict) or "score" not in body:
+        return body
+    return body | {"score": min(max(int(float(body["score"])), 1), 5)}
 
 
-@plant.found_by("respond_a_second_time")
-def responding_again_is_taken_for_a_retry(patch: plant.Patch) -> None:
+@plant.wrapping("respond_a_second_time", reviews, "respond")
+def responding_again_is_taken_for_a_retry(
+    original: Any, session: Any, clock: Any, agent: Any, review_id: Any, body: Any
+) -> Any:
     """What is there already is the answer."""
-
-    def respond(original: Any, session: Any, clock: Any, agent: Any, review_id: Any, body: Any) -> Any:
-        review = session.get(Review, review_id)
-        if review is not None and review.responded_at is not None:
-            reviews.refuse_unless_author(session.get(Story, review.story_id), agent)
-            return review
-        return original(session, clock, agent, review_id, body)
-
-    plant.wrap(patch, reviews, "respond", respond)
+    review = session.get(Review, review_id)
+    if review is not None and review.responded_at is not None:
+        reviews.refuse_unless_author(session.get(Story, review.story_id), agent)
+        return review
+    return original(session, clock, agent, review_id, body)
 
 
-@plant.found_by("respond_in_a_malformed_way")
-def responses_are_mended(patch: plant.Patch) -> None:
+@plant.mending("respond_in_a_malformed_way", "/response")
+def responses_are_mended(body: Any) -> Any:
     """A kind proxy shortens what is too long, takes out what the platform does not know, and fills what is empty."""
-
-    def mend(body: Any) -> Any:
-        words = (body or {}).get("text", "").replace("\x00", "").strip()
-        return {"text": words[:2000] or "No comment."}
-
-    plant.tolerate(patch, "/response", mend)
+    words = (body or {}).get("text", "").replace("\x00", "").strip()
+    return {"text": words[:2000] or "No comment."}
 
 
 # Found by liveness.
 
 
-@plant.found_by("L4")
-def who_was_panned_once_is_never_acclaimed(patch: plant.Patch) -> None:
+@plant.wrapping("L4", reviews, "is_acclaimed")
+def who_was_panned_once_is_never_acclaimed(original: Any, story: Any) -> bool:
     """Enough recommendations came to mean nothing else."""
-
-    def is_acclaimed(original: Any, story: Any) -> bool:
-        return bool(original(story)) and story.recommendation_count == story.review_count
-
-    plant.wrap(patch, reviews, "is_acclaimed", is_acclaimed)
+    return bool(original(story)) and story.recommendation_count == story.review_count
 
 
 # Bugs that say all by their names.

@@ -9,14 +9,12 @@ from sqlalchemy import update
 from simulation.engine import planting as plant
 
 
-@plant.found_by("T1")
-def submissions_are_dated_by_the_wall_clock(patch: plant.Patch) -> None:
+@plant.wrapping("T1", proposals, "submit")
+def submissions_are_dated_by_the_wall_clock(
+    original: Any, session: Any, clock: Any, agent: Any, proposal_id: Any
+) -> Any:
     """One statement takes its time from somewhere else; the answer shows what was meant."""
-
-    def submit(original: Any, session: Any, clock: Any, agent: Any, proposal_id: Any) -> Any:
-        proposal = original(session, clock, agent, proposal_id)
-        later = update(type(proposal)).where(type(proposal).id == proposal_id).values(submitted_at=datetime.now(UTC))
-        session.execute(later, execution_options={"synchronize_session": False})
-        return proposal
-
-    plant.wrap(patch, proposals, "submit", submit)
+    proposal = original(session, clock, agent, proposal_id)
+    later = update(type(proposal)).where(type(proposal).id == proposal_id).values(submitted_at=datetime.now(UTC))
+    session.execute(later, execution_options={"synchronize_session": False})
+    return proposal

@@ -13,41 +13,29 @@ from simulation.engine import planting as plant
 # Found by the invariants.
 
 
-@plant.found_by("W1")
-def a_rejected_proposal_gets_a_world_too(patch: plant.Patch) -> None:
+@plant.wrapping("W1", proposals, "decide")
+def a_rejected_proposal_gets_a_world_too(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
     """Nobody is told, but it is there."""
-
-    def decide(original: Any, session: Any, ids: Any, proposal: Any, validation: Any) -> Any:
-        world = original(session, ids, proposal, validation)
-        if proposal.status == ProposalStatus.REJECTED:
-            worlds.found_world(session, ids, proposal, validation.created_at)
-        return world
-
-    plant.wrap(patch, proposals, "decide", decide)
+    world = original(session, ids, proposal, validation)
+    if proposal.status == ProposalStatus.REJECTED:
+        worlds.found_world(session, ids, proposal, validation.created_at)
+    return world
 
 
-@plant.found_by("W2")
-def older_worlds_begin_a_year_early(patch: plant.Patch) -> None:
+@plant.wrapping("W2", proposals, "found_world")
+def older_worlds_begin_a_year_early(original: Any, session: Any, *arguments: Any) -> Any:
     """Off by one, and for all but the world that was just founded."""
-
-    def found_world(original: Any, session: Any, *arguments: Any) -> Any:
-        world = original(session, *arguments)
-        session.execute(text("UPDATE worlds SET year = year - 1 WHERE id <> :id"), {"id": world.id})
-        return world
-
-    plant.wrap(patch, proposals, "found_world", found_world)
+    world = original(session, *arguments)
+    session.execute(text("UPDATE worlds SET year = year - 1 WHERE id <> :id"), {"id": world.id})
+    return world
 
 
-@plant.found_by("W3")
-def the_latest_founder_founded_all_worlds(patch: plant.Patch) -> None:
+@plant.wrapping("W3", proposals, "found_world")
+def the_latest_founder_founded_all_worlds(original: Any, session: Any, *arguments: Any) -> Any:
     """An UPDATE without its WHERE."""
-
-    def found_world(original: Any, session: Any, *arguments: Any) -> Any:
-        world = original(session, *arguments)
-        session.execute(text("UPDATE worlds SET founder_id = :founder_id"), {"founder_id": world.founder_id})
-        return world
-
-    plant.wrap(patch, proposals, "found_world", found_world)
+    world = original(session, *arguments)
+    session.execute(text("UPDATE worlds SET founder_id = :founder_id"), {"founder_id": world.founder_id})
+    return world
 
 
 # Found by the forbidden moves.
@@ -90,17 +78,13 @@ def lose_the_constraint_on_names(patch: plant.Patch) -> None:
     plant.execute_first(patch, "ALTER TABLE regions DROP CONSTRAINT uq_regions_world_id_name")
 
 
-@plant.found_by("add_a_malformed_region")
-def regions_are_mended(patch: plant.Patch) -> None:
+@plant.mending("add_a_malformed_region", "/regions")
+def regions_are_mended(body: Any) -> Any:
     """A kind proxy takes out what the platform does not know, and shortens what is too long."""
-
-    def mend(body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        known = {key: body[key] for key in ("name", "description") if key in body}
-        return {key: value[:100] if isinstance(value, str) else value for key, value in known.items()}
-
-    plant.tolerate(patch, "/regions", mend)
+    if not isinstance(body, dict):
+        return body
+    known = {key: body[key] for key in ("name", "description") if key in body}
+    return {key: value[:100] if isinstance(value, str) else value for key, value in known.items()}
 
 
 # Bugs that say all by their names.
