@@ -11,10 +11,7 @@ from deepsci.agents import service as agents
 from deepsci.agents.authentication import api_key_header, authenticate
 from deepsci.dependencies import RequestSession
 from deepsci.errors import ApiError, ErrorCode
-from deepsci.models import (
-    Agent,
-    Proposal,
-)
+from deepsci.models import Agent, Proposal
 from fastapi import Depends
 from sqlalchemy import func, select, text
 

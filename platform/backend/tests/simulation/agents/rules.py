@@ -59,11 +59,7 @@ class AgentRules(AgentActions):
     def read_all_agents_while_one_registers(self, limit: int, newcomer: str) -> None:
         """Page by page, nobody is skipped or repeated."""
         self.expect_pages(
-            "/agents",
-            "agents",
-            self.model.agent_bodies,
-            limit,
-            between=lambda: self.an_agent_registers(newcomer),
+            "/agents", "agents", self.model.agent_bodies, limit, between=lambda: self.an_agent_registers(newcomer)
         )
 
     @forbidden_move(409, "username_taken", username=taken_usernames())
@@ -94,10 +90,7 @@ class AgentRules(AgentActions):
         return self.read(f"/agents/{agent_id}")
 
     @forbidden_move(
-        422,
-        "malformed_request",
-        path=chosen(lambda model: model.lists()),
-        cursor=any_of(CURSORS_OF_NONSENSE),
+        422, "malformed_request", path=chosen(lambda model: model.lists()), cursor=any_of(CURSORS_OF_NONSENSE)
     )
     def read_on_from_a_cursor_of_nonsense(self, path: str, cursor: str) -> Answer:
         """A cursor that no list has given is refused; it does not lead to the beginning."""

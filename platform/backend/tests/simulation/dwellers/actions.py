@@ -103,11 +103,7 @@ class ActingActions(ClaimActions):
     model: DwellerActionModel
 
     SOMETIMES = frozenset(
-        {
-            "a dweller acts twice",
-            "a claim outlives 24 hours by acting",
-            "a token is spent while another is out",
-        }
+        {"a dweller acts twice", "a claim outlives 24 hours by acting", "a token is spent while another is out"}
     )
 
     def read_context(self, agent: str, dweller_id: str) -> Answer:

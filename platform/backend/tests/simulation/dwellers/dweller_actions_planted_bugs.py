@@ -6,10 +6,7 @@ from typing import Any
 
 from deepsci.dwellers import actions
 from deepsci.errors import ApiError, ErrorCode
-from deepsci.models import (
-    Claim,
-    ContextToken,
-)
+from deepsci.models import Claim, ContextToken
 from sqlalchemy import select
 
 from simulation.dwellers.planted_bugs import as_if_nothing_lapsed, whoever_holds

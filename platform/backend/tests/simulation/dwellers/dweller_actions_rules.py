@@ -81,12 +81,7 @@ class DwellerActionRules(ActingActions):
         self.sometimes("a token expired unused", answer.code == "context_token_expired")
         return answer
 
-    @forbidden_move(
-        409,
-        "context_token_unknown",
-        attempt=chosen(DwellerActionModel.ready),
-        wrong=any_of(WRONG_KEYS),
-    )
+    @forbidden_move(409, "context_token_unknown", attempt=chosen(DwellerActionModel.ready), wrong=any_of(WRONG_KEYS))
     def act_with_an_unknown_token(self, attempt: Attempt, wrong: str) -> Answer:
         """A token that is nearly right opens nothing."""
         secret = WRONG_KEYS[wrong](self.model.tokens[attempt.token].secret)
@@ -103,12 +98,7 @@ class DwellerActionRules(ActingActions):
         """When a claim ends, its tokens end with it, spent or not, even for an agent that claims again."""
         return self.try_to_act(attempt)
 
-    @forbidden_move(
-        422,
-        "malformed_request",
-        attempt=chosen(DwellerActionModel.unspent),
-        spoilt=any_of(SPOILT_DEEDS),
-    )
+    @forbidden_move(422, "malformed_request", attempt=chosen(DwellerActionModel.unspent), spoilt=any_of(SPOILT_DEEDS))
     def act_in_a_malformed_way(self, attempt: Attempt, spoilt: str) -> Answer:
         """A malformed action spends no token."""
         body = {"context_token": self.model.tokens[attempt.token].secret, "deed": "Knocks."}

@@ -19,6 +19,5 @@ class ClaimLiveness(ClaimActions):
             "WHERE ended_at IS NULL ORDER BY id"
         )
         self.expect_by_id(
-            expected={},
-            found={claim: held for claim, held in open_claims.items() if now < held[-1] + CLAIM_LASTS},
+            expected={}, found={claim: held for claim, held in open_claims.items() if now < held[-1] + CLAIM_LASTS}
         )

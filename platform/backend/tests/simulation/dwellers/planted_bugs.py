@@ -7,14 +7,7 @@ from deepsci.agents.activity import refuse_dormant
 from deepsci.dwellers import actions, claims
 from deepsci.dwellers import service as dwellers
 from deepsci.errors import ApiError, ErrorCode
-from deepsci.models import (
-    Claim,
-    Dweller,
-    Ending,
-    NotificationKind,
-    Region,
-    World,
-)
+from deepsci.models import Claim, Dweller, Ending, NotificationKind, Region, World
 from deepsci.notifications import service as notifications
 from deepsci.notifications.sending import notify
 from sqlalchemy import or_, select

@@ -51,8 +51,7 @@ class ClaimRaces(ClaimActions):
         self.sometimes("one of two claims at once is beyond the cap", True)
 
     @race(
-        holdings=some(DwellerActionModel.reclaimable, fewest=1, most=2),
-        readers=some(who_let_lapse, fewest=1, most=2),
+        holdings=some(DwellerActionModel.reclaimable, fewest=1, most=2), readers=some(who_let_lapse, fewest=1, most=2)
     )
     def claim_what_has_lapsed_at_once(self, data: DataObject, holdings: list[Holding], readers: list[str]) -> None:
         """Each lapse is settled and told once, whoever comes by, and nobody waits for somebody who waits for it."""
@@ -80,7 +79,7 @@ class DwellerActionRaces(ActingActions):
     @race(
         attempts=chosen(DwellerActionModel.ready).flatmap(
             lambda attempt: st.lists(st.just(attempt), min_size=2, max_size=3)
-        ),
+        )
     )
     def spend_one_token_at_once(self, data: DataObject, attempts: list[Attempt]) -> None:
         """One token is good for one action, however often it is shown."""

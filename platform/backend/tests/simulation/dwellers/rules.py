@@ -66,11 +66,7 @@ class DwellerRules(ClaimActions):
         return self._try_to_add(stray.agent, world.id, region.id, name)
 
     @forbidden_move(
-        404,
-        "region_not_found",
-        site=chosen(ClaimModel.own_worlds),
-        region_id=ids_of_nothing_in("regions"),
-        name=A_NAME,
+        404, "region_not_found", site=chosen(ClaimModel.own_worlds), region_id=ids_of_nothing_in("regions"), name=A_NAME
     )
     def add_a_dweller_in_an_unknown_region(self, site: Site, region_id: str, name: str) -> Answer:
         """The id of something else is not the id of a region."""

@@ -4,9 +4,7 @@ from typing import Any
 
 from deepsci.errors import ErrorCode
 from deepsci.feedback import service as feedback
-from deepsci.models import (
-    Feedback,
-)
+from deepsci.models import Feedback
 
 from simulation.engine import planting as plant
 

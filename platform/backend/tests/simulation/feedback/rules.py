@@ -4,14 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import (
-    a_name_in,
-    any_of,
-    chosen,
-    ids_of_nothing_in,
-    rows_in,
-    there_are,
-)
+from simulation.engine.choosing import a_name_in, any_of, chosen, ids_of_nothing_in, rows_in, there_are
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
@@ -72,10 +65,7 @@ class FeedbackRules(FeedbackActions):
         return self._upvote(agreement)
 
     @forbidden_move(
-        404,
-        "feedback_not_found",
-        agent=chosen(FeedbackModel.names),
-        feedback_id=ids_of_nothing_in("feedback"),
+        404, "feedback_not_found", agent=chosen(FeedbackModel.names), feedback_id=ids_of_nothing_in("feedback")
     )
     def upvote_unknown_feedback(self, agent: str, feedback_id: str) -> Answer:
         """The id of something else is not the id of feedback."""

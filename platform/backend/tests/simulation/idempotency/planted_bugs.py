@@ -5,9 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deepsci import idempotency
-from deepsci.models import (
-    IdempotentRequest,
-)
+from deepsci.models import IdempotentRequest
 from fastapi import FastAPI, Request
 from sqlalchemy import Engine, select, text
 

@@ -54,10 +54,7 @@ class IdempotencyRules(IdempotencyActions):
         self.an_agent_gives_feedback(keyed.agent, text, idempotency_key=keyed.key)
 
     @forbidden_move(
-        422,
-        "idempotency_key_reused",
-        keyed=chosen(IdempotencyModel.keyed_with_a_body),
-        other=any_of(OTHER_BODIES),
+        422, "idempotency_key_reused", keyed=chosen(IdempotencyModel.keyed_with_a_body), other=any_of(OTHER_BODIES)
     )
     def reuse_a_key_for_another_body(self, keyed: Keyed, other: str) -> Answer:
         """A key stands for one request; that it is another one by a blank makes it another."""

@@ -48,14 +48,7 @@ PLAIN_REQUESTS: Final[tuple[tuple[str, Any], ...]] = (
     ("/agents/me/heartbeat", None),
     ("/agents", {"username": "somebody-else"}),
 )
-MALFORMED_KEYS: Final = (
-    "",
-    "a" * 15,
-    "a" * 201,
-    "sixteen and blanks",
-    "sixteen-and-a-tab\t-",
-    "sixteen-and-an-é",
-)
+MALFORMED_KEYS: Final = ("", "a" * 15, "a" * 201, "sixteen and blanks", "sixteen-and-a-tab\t-", "sixteen-and-an-é")
 KEYS_AT_THE_LIMITS: Final = ("~" * 16, "!" * 200)
 
 

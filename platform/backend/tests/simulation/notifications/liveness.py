@@ -15,6 +15,5 @@ class NotificationLiveness(NotificationActions):
             self.an_agent_reads_all_notifications(name, limit=None)
             self.an_agent_marks_as_read(Reading(name, self.model.last_number(name)))
         self.expect_rows(
-            {},
-            "SELECT agent_id::text, last_number - read_up_to FROM inboxes WHERE last_number > read_up_to ORDER BY 1",
+            {}, "SELECT agent_id::text, last_number - read_up_to FROM inboxes WHERE last_number > read_up_to ORDER BY 1"
         )

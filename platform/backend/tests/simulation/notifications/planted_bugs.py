@@ -4,9 +4,7 @@ from typing import Any
 
 from deepsci import errors
 from deepsci.errors import ApiError, ErrorCode
-from deepsci.models import (
-    Validation,
-)
+from deepsci.models import Validation
 from deepsci.notifications import service as notifications
 from deepsci.pagination import DEFAULT_LIMIT
 from deepsci.proposals import service as proposals

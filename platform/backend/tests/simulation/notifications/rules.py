@@ -8,12 +8,7 @@ from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.notifications.actions import NotificationActions
 from simulation.notifications.model import NotificationModel, Reading
-from simulation.notifications.strategies import (
-    SPOILT_PLACES,
-    SPOILT_READINGS,
-    readings,
-    readings_beyond,
-)
+from simulation.notifications.strategies import SPOILT_PLACES, SPOILT_READINGS, readings, readings_beyond
 
 
 class NotificationRules(NotificationActions):

@@ -17,10 +17,7 @@ class ProposalLiveness(ValidationActions):
                 voter = self._an_honest_voter(name)
                 self.an_agent_is_awake(voter)
                 self.an_agent_votes(Ballot(voter, name), "approve", "Nothing speaks against it.")
-        self.expect_rows(
-            {},
-            "SELECT id::text, status FROM proposals WHERE status = 'validating' ORDER BY id",
-        )
+        self.expect_rows({}, "SELECT id::text, status FROM proposals WHERE status = 'validating' ORDER BY id")
 
     def _an_honest_voter(self, proposal: str) -> str:
         voters = sorted(self.model.voters_that_are_left(proposal))

@@ -4,14 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import (
-    a_name_in,
-    any_of,
-    chosen,
-    ids_of_nothing_in,
-    rows_in,
-    there_are,
-)
+from simulation.engine.choosing import a_name_in, any_of, chosen, ids_of_nothing_in, rows_in, there_are
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
@@ -105,11 +98,7 @@ class ProposalRules(ProposalActions):
         return self.draft(author, draft)
 
     @forbidden_move(
-        422,
-        "malformed_request",
-        author=chosen(ValidationModel.awake),
-        draft=DRAFTS,
-        spoilt=any_of(SPOILT_DRAFTS),
+        422, "malformed_request", author=chosen(ValidationModel.awake), draft=DRAFTS, spoilt=any_of(SPOILT_DRAFTS)
     )
     def draft_something_malformed(self, author: str, draft: Draft, spoilt: str) -> Answer:
         """A malformed draft is refused."""
@@ -136,10 +125,7 @@ class ProposalRules(ProposalActions):
         return self.submit(submission.agent, self.model.proposals[submission.proposal].id)
 
     @forbidden_move(
-        404,
-        "proposal_not_found",
-        agent=chosen(ValidationModel.awake),
-        proposal_id=ids_of_nothing_in("proposals"),
+        404, "proposal_not_found", agent=chosen(ValidationModel.awake), proposal_id=ids_of_nothing_in("proposals")
     )
     def submit_an_unknown_proposal(self, agent: str, proposal_id: str) -> Answer:
         """The id of something else is not the id of a proposal."""

@@ -3,13 +3,7 @@
 from typing import Any
 
 from deepsci.errors import ApiError, ErrorCode
-from deepsci.models import (
-    Inbox,
-    Notification,
-    Proposal,
-    ProposalStatus,
-    Validation,
-)
+from deepsci.models import Inbox, Notification, Proposal, ProposalStatus, Validation
 from deepsci.proposals import service as proposals
 from sqlalchemy import func, select, text, update
 

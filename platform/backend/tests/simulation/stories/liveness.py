@@ -17,10 +17,7 @@ class StoryLiveness(ReviewActions):
                 self.an_agent_reviews(Opinion(self._an_honest_reader(name), name), Judgement(5, True, "Well told."))
         for reply in sorted(self.model.replies()):
             self.an_agent_responds(reply, "Thank you.")
-        self.expect_rows(
-            {},
-            "SELECT id::text, title FROM stories WHERE acclaimed_at IS NULL ORDER BY id",
-        )
+        self.expect_rows({}, "SELECT id::text, title FROM stories WHERE acclaimed_at IS NULL ORDER BY id")
 
     def _an_honest_reader(self, story: str) -> str:
         readers = sorted(opinion.reviewer for opinion in self.model.opinions() if opinion.story == story)

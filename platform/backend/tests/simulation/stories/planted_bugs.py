@@ -6,13 +6,7 @@ from typing import Any
 from deepsci.dwellers.claims import present_claim
 from deepsci.dwellers.service import lock_dweller
 from deepsci.errors import ErrorCode
-from deepsci.models import (
-    Claim,
-    Dweller,
-    Review,
-    Story,
-    World,
-)
+from deepsci.models import Claim, Dweller, Review, Story, World
 from deepsci.stories import reviews
 from deepsci.stories import service as stories
 from sqlalchemy import select

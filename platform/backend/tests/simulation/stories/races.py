@@ -14,10 +14,7 @@ class ReviewRaces(ReviewActions):
 
     SOMETIMES = frozenset({"a story is acclaimed while somebody reviews or is answered"})
 
-    @race(
-        opinions=some_about_one(ReviewModel.opinions, lambda _model, opinion: opinion.story),
-        judgement=JUDGEMENTS,
-    )
+    @race(opinions=some_about_one(ReviewModel.opinions, lambda _model, opinion: opinion.story), judgement=JUDGEMENTS)
     def review_one_story_at_once(self, data: DataObject, opinions: list[Opinion], judgement: Judgement) -> None:
         """Every reviewer counts once."""
         self.at_once(data, *(self.attempt(self.an_agent_reviews, opinion, judgement=judgement) for opinion in opinions))

@@ -78,12 +78,7 @@ class StoryRules(ReviewActions):
         body = {"dweller_id": dweller_id, **PLAIN_TALE._asdict()}
         return self.tell(agent, self.model.worlds[world].id, body)
 
-    @forbidden_move(
-        404,
-        "world_not_found",
-        telling=chosen(ReviewModel.tellings),
-        world_id=ids_of_nothing_in("worlds"),
-    )
+    @forbidden_move(404, "world_not_found", telling=chosen(ReviewModel.tellings), world_id=ids_of_nothing_in("worlds"))
     def tell_a_story_of_an_unknown_world(self, telling: Telling, world_id: str) -> Answer:
         """The id of something else is not the id of a world."""
         return self.tell(telling.agent, world_id, self.story_as_sent(telling.dweller, PLAIN_TALE))
@@ -175,12 +170,7 @@ class ReviewRules(ReviewActions):
         """The author has one say."""
         return self._try_to_respond(reply)
 
-    @forbidden_move(
-        404,
-        "review_not_found",
-        agent=chosen(ReviewModel.names),
-        review_id=ids_of_nothing_in("reviews"),
-    )
+    @forbidden_move(404, "review_not_found", agent=chosen(ReviewModel.names), review_id=ids_of_nothing_in("reviews"))
     def respond_to_an_unknown_review(self, agent: str, review_id: str) -> Answer:
         """The id of something else is not the id of a review."""
         return self.respond(agent, review_id, {"text": "Well."})

@@ -10,9 +10,7 @@ from simulation.engine.prose import prose
 from simulation.stories.model import Judgement, Tale
 
 TALES: Final = made(
-    Tale,
-    st.one_of(prose(), st.just("T" * 200)),
-    st.one_of(prose(), prose(), prose(), st.just("t" * 20_000)),
+    Tale, st.one_of(prose(), st.just("T" * 200)), st.one_of(prose(), prose(), prose(), st.just("t" * 20_000))
 )
 JUDGEMENTS: Final = made(Judgement, st.sampled_from([1, 2, 3, 4, 5]), st.booleans(), prose())
 

@@ -16,11 +16,7 @@ class TimeInvariants(AgentActions):
     def stored_times_are_simulated_times(self) -> None:
         """T1: every stored time is the simulated time of the request that stored it."""
         query = every_stored_time(*self.model.stored_times())
-        self.expect_rows(
-            self.model.times(),
-            query,
-            columns=2,
-        )
+        self.expect_rows(self.model.times(), query, columns=2)
 
 
 @functools.cache

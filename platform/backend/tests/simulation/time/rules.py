@@ -25,9 +25,7 @@ class Thresholds(AgentActions):
     """Jumps of the simulated clock to where something changes."""
 
     @move(
-        threshold=chosen(AgentModel.thresholds_ahead),
-        seconds_late=st.sampled_from([0, -1, 1]),
-        silent=silent_agents(),
+        threshold=chosen(AgentModel.thresholds_ahead), seconds_late=st.sampled_from([0, -1, 1]), silent=silent_agents()
     )
     def wait_for_a_threshold(self, threshold: Threshold, seconds_late: int, silent: list[str]) -> None:
         """Something changes by itself: it is just before that, then, or just after; most agents are heard of again."""

@@ -4,14 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
 from simulation.engine.checks import forbidden_move, move
-from simulation.engine.choosing import (
-    a_name_in,
-    any_of,
-    chosen,
-    ids_of_nothing_in,
-    rows_in,
-    there_are,
-)
+from simulation.engine.choosing import a_name_in, any_of, chosen, ids_of_nothing_in, rows_in, there_are
 from simulation.engine.harness import Answer
 from simulation.engine.lists import A_FEW
 from simulation.engine.prose import prose
@@ -91,11 +84,7 @@ class RegionRules(RegionActions):
         return self.add_region(plot.site.agent, self.model.worlds[plot.site.world].id, SPOILT_REGIONS[spoilt](body))
 
     @forbidden_move(
-        404,
-        "world_not_found",
-        agent=chosen(RegionModel.names),
-        world_id=ids_of_nothing_in("worlds"),
-        name=A_NAME,
+        404, "world_not_found", agent=chosen(RegionModel.names), world_id=ids_of_nothing_in("worlds"), name=A_NAME
     )
     def add_a_region_to_an_unknown_world(self, agent: str, world_id: str, name: str) -> Answer:
         """The id of a proposal is not the id of its world."""
