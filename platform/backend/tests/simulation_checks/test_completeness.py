@@ -2,7 +2,10 @@
 
 import psycopg
 from pgdst import SimulatedClock
-from simulation.machine import DeepSciFiModel
+from simulation.base import DeepSciFiBaseRules
+from simulation.domains import parts_of
+from simulation.engine.checks import INVARIANT, LIVENESS, RULES, checks_in, checks_of
+from simulation.machine import DeepSciFi, DeepSciFiModel, DeepSciFiUnderFaults
 
 EVERY_TIME = """
 SELECT table_name, column_name FROM information_schema.columns
@@ -16,3 +19,12 @@ def test_the_invariant_of_time_reads_every_column_that_holds_one(database: str) 
         columns = connection.execute(EVERY_TIME).fetchall()
     stored = DeepSciFiModel(SimulatedClock()).stored_times()
     assert columns == [(table, column) for table, column, *_key in stored]
+
+
+def test_every_check_of_a_domain_is_in_a_machine() -> None:
+    """A class with checks of kinds that no machine has together would be in none."""
+    written = {check.name for part in parts_of(DeepSciFiBaseRules) for check in checks_in(vars(part).values())}
+    assert written == {
+        *checks_of(DeepSciFi, *RULES, INVARIANT, LIVENESS),
+        *checks_of(DeepSciFiUnderFaults, *RULES, INVARIANT, LIVENESS),
+    }

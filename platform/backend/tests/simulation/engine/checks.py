@@ -149,5 +149,5 @@ def _rule(kind: str, answered: str, arguments: dict[str, SearchStrategy[Any]], a
 
     setattr(counted, _MARK, known)
     made_a_rule: Method = rule(**arguments)(counted)  # type: ignore[call-overload]  # `targets` is not among them
-    needed = [needs for strategy in arguments.values() for needs in needed_by(strategy)]
+    needed = [needs for strategy in arguments.values() if (needs := needed_by(strategy)) is not None]
     return precondition(lambda machine: all(needs(machine) for needs in needed))(made_a_rule) if needed else made_a_rule
