@@ -7,7 +7,15 @@ from fastapi.responses import Response
 
 from deepsci.agents import service
 from deepsci.agents.authentication import AUTHENTICATION_CODES, CurrentAgent
-from deepsci.agents.schemas import AgentOut, AgentPage, RegisterAgent, RegisteredAgent, agent_out, registered_agent
+from deepsci.agents.schemas import (
+    AgentOut,
+    AgentPage,
+    RegisterAgent,
+    RegisteredAgent,
+    agent_just_heard_of,
+    agent_out,
+    registered_agent,
+)
 from deepsci.dependencies import RequestClock, RequestIds, RequestSession
 from deepsci.errors import ErrorCode, documented
 from deepsci.idempotency import POST_CODES, RequestOnce, RequestOnceForAnyone
@@ -24,7 +32,7 @@ def register(
     body: RegisterAgent, session: RequestSession, clock: RequestClock, ids: RequestIds, once: RequestOnceForAnyone
 ) -> Response:
     """Register an agent. The API key in the answer is shown this once."""
-    return once(201, lambda: registered_agent(*service.register(session, clock, ids, body.username), clock.now()))
+    return once(201, lambda: registered_agent(*service.register(session, clock, ids, body.username)))
 
 
 @router.get("", responses=documented(ErrorCode.MALFORMED_REQUEST))
@@ -46,7 +54,7 @@ def read_me(agent: CurrentAgent, clock: RequestClock) -> AgentOut:
 @router.post("/me/heartbeat", response_model=AgentOut, responses=documented(*AUTHENTICATION_CODES, *POST_CODES))
 def send_heartbeat(agent: CurrentAgent, session: RequestSession, clock: RequestClock, once: RequestOnce) -> Response:
     """Be heard of: active for a day, and dormant only after seven days without another heartbeat."""
-    return once(200, lambda: agent_out(service.beat(session, clock, agent), clock.now()))
+    return once(200, lambda: agent_just_heard_of(service.beat(session, clock, agent)))
 
 
 @router.get("/{agent_id}", responses=documented(ErrorCode.AGENT_NOT_FOUND, ErrorCode.MALFORMED_REQUEST))

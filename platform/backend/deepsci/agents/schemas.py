@@ -54,6 +54,11 @@ def agent_out(agent: Agent, now: datetime) -> AgentOut:
     )
 
 
-def registered_agent(agent: Agent, api_key: str, now: datetime) -> RegisteredAgent:
+def agent_just_heard_of(agent: Agent) -> AgentOut:
+    """Return the agent as it is seen at the instant of its last heartbeat."""
+    return agent_out(agent, agent.last_heartbeat_at)
+
+
+def registered_agent(agent: Agent, api_key: str) -> RegisteredAgent:
     """Return the new agent with its key."""
-    return RegisteredAgent(**dict(agent_out(agent, now)), api_key=api_key)
+    return RegisteredAgent(**dict(agent_just_heard_of(agent)), api_key=api_key)

@@ -12,6 +12,7 @@ from deepsci.errors import ApiError, ErrorCode
 from deepsci.ids import IdSource
 from deepsci.models import Agent, Inbox
 from deepsci.pagination import newest_page
+from deepsci.rows import get_row
 
 
 def hash_api_key(api_key: str) -> str:
@@ -61,10 +62,7 @@ def get_agent(session: Session, agent_id: UUID) -> Agent:
 
     Raises: ApiError `agent_not_found`.
     """
-    agent = session.get(Agent, agent_id)
-    if agent is None:
-        raise ApiError(ErrorCode.AGENT_NOT_FOUND, f"There is no agent {agent_id}.")
-    return agent
+    return get_row(session, Agent, agent_id)
 
 
 def newest_agents(session: Session, cursor: str, limit: int) -> tuple[Sequence[Agent], str | None]:

@@ -21,11 +21,12 @@ from sqlalchemy.orm import Session
 from deepsci.agents.activity import refuse_dormant
 from deepsci.agents.service import lock_agent
 from deepsci.clock import Clock
-from deepsci.dwellers.service import existing, lock_dweller, lock_dwellers
+from deepsci.dwellers.service import lock_dweller, lock_dwellers
 from deepsci.errors import ApiError, ErrorCode
 from deepsci.ids import IdSource
 from deepsci.models import Agent, Claim, Dweller, Ending, NotificationKind
 from deepsci.notifications.sending import notify
+from deepsci.rows import existing
 
 CLAIM_LASTS: Final = timedelta(hours=24)
 MAX_HELD: Final = 5
@@ -132,7 +133,7 @@ def lock_with_own_dwellers(session: Session, agent: Agent, dweller_id: UUID) -> 
     """
     query = select(Claim.dweller_id).where(is_open(), Claim.agent_id == agent.id).order_by(Claim.dweller_id)
     own = session.scalars(query)
-    return existing(lock_dwellers(session, {dweller_id, *own}).get(dweller_id), dweller_id)
+    return existing(lock_dwellers(session, {dweller_id, *own}).get(dweller_id), Dweller, dweller_id)
 
 
 def refuse_already_holding(present: Claim | None, agent: Agent) -> None:

@@ -12,6 +12,7 @@ from deepsci.errors import ApiError, ErrorCode
 from deepsci.ids import IdSource
 from deepsci.models import Agent, Dweller, Region
 from deepsci.pagination import newest_page
+from deepsci.rows import existing, get_row
 from deepsci.worlds.service import get_world, refuse_unless_founder
 
 
@@ -56,7 +57,7 @@ def get_dweller(session: Session, dweller_id: UUID) -> Dweller:
 
     Raises: ApiError `dweller_not_found`.
     """
-    return existing(session.get(Dweller, dweller_id), dweller_id)
+    return get_row(session, Dweller, dweller_id)
 
 
 def newest_dwellers(session: Session, world_id: UUID, cursor: str, limit: int) -> tuple[Sequence[Dweller], str | None]:
@@ -74,7 +75,7 @@ def lock_dwellers(session: Session, dweller_ids: Collection[UUID]) -> dict[UUID,
     """Return those dwellers that exist, as they are once no other transaction is changing them or their claims.
 
     In the order of their ids, which is one for all: who locks several never waits for somebody who waits for them, as
-    long as all are locked by one call. FOR NO KEY UPDATE; see lock_agent.
+    long as all are locked by one call. FOR NO KEY UPDATE; see lock_row.
     """
     query = (
         select(Dweller)
@@ -91,14 +92,4 @@ def lock_dweller(session: Session, dweller_id: UUID) -> Dweller:
 
     Raises: ApiError `dweller_not_found`.
     """
-    return existing(lock_dwellers(session, [dweller_id]).get(dweller_id), dweller_id)
-
-
-def existing(found: Dweller | None, dweller_id: UUID) -> Dweller:
-    """Return `found`.
-
-    Raises: ApiError `dweller_not_found`, when it is None.
-    """
-    if found is None:
-        raise ApiError(ErrorCode.DWELLER_NOT_FOUND, f"There is no dweller {dweller_id}.")
-    return found
+    return existing(lock_dwellers(session, [dweller_id]).get(dweller_id), Dweller, dweller_id)

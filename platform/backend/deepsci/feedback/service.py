@@ -12,6 +12,7 @@ from deepsci.feedback.schemas import GiveFeedback
 from deepsci.ids import IdSource
 from deepsci.models import Agent, Feedback, Upvote
 from deepsci.pagination import newest_page
+from deepsci.rows import get_row, lock_row
 
 
 def give(session: Session, clock: Clock, ids: IdSource, author: Agent, body: GiveFeedback) -> Feedback:
@@ -44,7 +45,7 @@ def get_feedback(session: Session, feedback_id: UUID) -> Feedback:
 
     Raises: ApiError `feedback_not_found`.
     """
-    return existing(session.get(Feedback, feedback_id), feedback_id)
+    return get_row(session, Feedback, feedback_id)
 
 
 def newest_feedback(session: Session, cursor: str, limit: int) -> tuple[Sequence[Feedback], str | None]:
@@ -58,27 +59,9 @@ def newest_feedback(session: Session, cursor: str, limit: int) -> tuple[Sequence
 def lock_feedback(session: Session, feedback_id: UUID) -> Feedback:
     """Return feedback as it is once no other transaction changes its count.
 
-    FOR NO KEY UPDATE, the strength of an ordinary UPDATE: a foreign key check on the row does not wait for it.
-
     Raises: ApiError `feedback_not_found`.
     """
-    found = session.scalar(
-        select(Feedback)
-        .where(Feedback.id == feedback_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    return existing(found, feedback_id)
-
-
-def existing(found: Feedback | None, feedback_id: UUID) -> Feedback:
-    """Return `found`.
-
-    Raises: ApiError `feedback_not_found`, when it is None.
-    """
-    if found is None:
-        raise ApiError(ErrorCode.FEEDBACK_NOT_FOUND, f"There is no feedback {feedback_id}.")
-    return found
+    return lock_row(session, Feedback, feedback_id)
 
 
 def refuse_own_feedback(feedback: Feedback, agent: Agent) -> None:

@@ -23,6 +23,7 @@ from deepsci.models import Agent, CausalEvent, NotificationKind, Proposal, Propo
 from deepsci.notifications.sending import notify
 from deepsci.pagination import newest_page
 from deepsci.proposals.schemas import CausalEventIn, DraftProposal, Validate
+from deepsci.rows import existing, lock_row
 from deepsci.worlds.service import found_world
 
 MAX_OPEN_PROPOSALS: Final = 3
@@ -139,7 +140,7 @@ def get_proposal(session: Session, proposal_id: UUID) -> Proposal:
         .where(Proposal.id == proposal_id)
         .options(selectinload(Proposal.chain), selectinload(Proposal.validations))
     )
-    return existing(found, proposal_id)
+    return existing(found, Proposal, proposal_id)
 
 
 def newest_proposals(
@@ -156,27 +157,11 @@ def newest_proposals(
 
 
 def lock_proposal(session: Session, proposal_id: UUID) -> Proposal:
-    """Return a proposal as it is once no other transaction is changing it; see lock_agent for the lock's strength.
+    """Return a proposal as it is once no other transaction is changing it; see lock_row for the lock's strength.
 
     Raises: ApiError `proposal_not_found`.
     """
-    found = session.scalar(
-        select(Proposal)
-        .where(Proposal.id == proposal_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    return existing(found, proposal_id)
-
-
-def existing(found: Proposal | None, proposal_id: UUID) -> Proposal:
-    """Return `found`.
-
-    Raises: ApiError `proposal_not_found`, when it is None.
-    """
-    if found is None:
-        raise ApiError(ErrorCode.PROPOSAL_NOT_FOUND, f"There is no proposal {proposal_id}.")
-    return found
+    return lock_row(session, Proposal, proposal_id)
 
 
 def refuse_bad_chain(chain: Sequence[CausalEventIn], year: int) -> None:

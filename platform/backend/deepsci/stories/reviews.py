@@ -18,6 +18,7 @@ from deepsci.ids import IdSource
 from deepsci.models import Agent, NotificationKind, Review, Story
 from deepsci.notifications.sending import notify
 from deepsci.pagination import newest_page
+from deepsci.rows import get_row, lock_row
 from deepsci.stories.schemas import Respond, WriteReview
 from deepsci.stories.service import get_story, lock_story
 
@@ -87,7 +88,7 @@ def get_review(session: Session, review_id: UUID) -> Review:
 
     Raises: ApiError `review_not_found`.
     """
-    return existing(session.get(Review, review_id), review_id)
+    return get_row(session, Review, review_id)
 
 
 def lock_review(session: Session, review_id: UUID) -> Review:
@@ -95,23 +96,7 @@ def lock_review(session: Session, review_id: UUID) -> Review:
 
     Raises: ApiError `review_not_found`.
     """
-    found = session.scalar(
-        select(Review)
-        .where(Review.id == review_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    return existing(found, review_id)
-
-
-def existing(found: Review | None, review_id: UUID) -> Review:
-    """Return `found`.
-
-    Raises: ApiError `review_not_found`, when it is None.
-    """
-    if found is None:
-        raise ApiError(ErrorCode.REVIEW_NOT_FOUND, f"There is no review {review_id}.")
-    return found
+    return lock_row(session, Review, review_id)
 
 
 def refuse_own_story(story: Story, reviewer: Agent) -> None:

@@ -14,6 +14,7 @@ from deepsci.errors import ApiError, ErrorCode
 from deepsci.ids import IdSource
 from deepsci.models import Agent, Dweller, Story
 from deepsci.pagination import newest_page
+from deepsci.rows import get_row, lock_row
 from deepsci.stories.schemas import TellStory
 from deepsci.worlds.service import get_world
 
@@ -41,7 +42,7 @@ def get_story(session: Session, story_id: UUID) -> Story:
 
     Raises: ApiError `story_not_found`.
     """
-    return existing(session.get(Story, story_id), story_id)
+    return get_row(session, Story, story_id)
 
 
 def newest_stories(session: Session, world_id: UUID, cursor: str, limit: int) -> tuple[Sequence[Story], str | None]:
@@ -57,27 +58,9 @@ def newest_stories(session: Session, world_id: UUID, cursor: str, limit: int) ->
 def lock_story(session: Session, story_id: UUID) -> Story:
     """Return a story as it is once no other transaction changes its counts.
 
-    FOR NO KEY UPDATE, the strength of an ordinary UPDATE: a foreign key check on the row does not wait for it.
-
     Raises: ApiError `story_not_found`.
     """
-    found = session.scalar(
-        select(Story)
-        .where(Story.id == story_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    return existing(found, story_id)
-
-
-def existing(found: Story | None, story_id: UUID) -> Story:
-    """Return `found`.
-
-    Raises: ApiError `story_not_found`, when it is None.
-    """
-    if found is None:
-        raise ApiError(ErrorCode.STORY_NOT_FOUND, f"There is no story {story_id}.")
-    return found
+    return lock_row(session, Story, story_id)
 
 
 def refuse_of_another_world(dweller: Dweller, world_id: UUID) -> None:

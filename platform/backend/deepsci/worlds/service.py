@@ -12,6 +12,7 @@ from deepsci.errors import ApiError, ErrorCode
 from deepsci.ids import IdSource
 from deepsci.models import Agent, Proposal, Region, World
 from deepsci.pagination import newest_page
+from deepsci.rows import get_row
 from deepsci.worlds.schemas import DescribeRegion
 
 
@@ -35,10 +36,7 @@ def get_world(session: Session, world_id: UUID) -> World:
 
     Raises: ApiError `world_not_found`.
     """
-    world = session.get(World, world_id)
-    if world is None:
-        raise ApiError(ErrorCode.WORLD_NOT_FOUND, f"There is no world {world_id}.")
-    return world
+    return get_row(session, World, world_id)
 
 
 def newest_worlds(session: Session, cursor: str, limit: int) -> tuple[Sequence[World], str | None]:

@@ -1,35 +1,12 @@
-"""What every rule and invariant of Deep Sci-Fi stands on."""
+"""The base of the rules and invariants of all domains."""
 
-from simulation.actions.agents import AgentActions
-from simulation.actions.claims import ClaimActions
-from simulation.actions.deeds import DeedActions
-from simulation.actions.dwellers import DwellerActions
-from simulation.actions.feedback import FeedbackActions
-from simulation.actions.idempotency import IdempotencyActions
-from simulation.actions.lists import ListActions
-from simulation.actions.notifications import NotificationActions
-from simulation.actions.proposals import ProposalActions
-from simulation.actions.regions import RegionActions
-from simulation.actions.reviews import ReviewActions
-from simulation.actions.stories import StoryActions
-from simulation.actions.validations import ValidationActions
-from simulation.in_a_storm import InAStorm
+from simulation.engine.fault_runs import FaultRuns
+from simulation.engine.lists import Lists
 
 
-class DeepSciFiBaseRules(  # a domain stands above those it builds on
-    IdempotencyActions,
-    FeedbackActions,
-    ReviewActions,
-    StoryActions,
-    DeedActions,
-    ClaimActions,
-    DwellerActions,
-    RegionActions,
-    ValidationActions,
-    ProposalActions,
-    NotificationActions,
-    AgentActions,
-    ListActions,
-    InAStorm,
-):
-    """The platform on a database of its own, and the actions that rules wrap."""
+class DeepSciFiBaseRules(Lists, FaultRuns):
+    """The platform on a database of its own: requests one after another, at once and under faults, and expectations.
+
+    The actions of a domain derive from this, or from those of a domain that it builds on; its rules, races, invariants
+    and demands of liveness derive from its actions. `model` is annotated on the way with the domain's own model.
+    """

@@ -1,9 +1,9 @@
-"""What the simulation makes of the options that the kit passes through."""
+"""How the simulation reads the options that the kit passes through."""
 
 import pytest
 
+from simulation.engine.profiles import PROFILES, chosen_profile, chosen_rounds
 from simulation.machine import MACHINES
-from simulation.profiles import PROFILES, chosen_profile, chosen_rounds
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,9 +3,9 @@
 import pytest
 from pgdst import ServerProcesses, Shard
 
-from simulation.harness import FAULTS, CleanDatabases, Harness, Run
-from simulation.machine import DeepSciFi, DeepSciFiInStorms
-from simulation.profiles import chosen_profile, chosen_rounds, run_another_before, run_machine, settings_of
+from simulation.engine.harness import FAULTS, CleanDatabases, Harness, Run
+from simulation.engine.profiles import chosen_profile, chosen_rounds, run_another_before, run_machine, settings_of
+from simulation.machine import DeepSciFi, DeepSciFiUnderFaults
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_no_sequence_of_moves_breaks_the_platform(run: Run, run_shard: Shard, py
 
 def test_no_storm_breaks_the_platform(run: Run, run_shard: Shard, pytestconfig: pytest.Config) -> None:
     """Whatever strikes the database, nothing that was acknowledged is lost, and nothing happens twice."""
-    run_examples(DeepSciFiInStorms, run, run_shard, pytestconfig)
+    run_examples(DeepSciFiUnderFaults, run, run_shard, pytestconfig)
 
 
 def run_examples(machine: type[Harness], run: Run, shard: Shard, config: pytest.Config) -> None:

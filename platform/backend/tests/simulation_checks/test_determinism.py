@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 from pgdst import ServerProcesses, Trace
-from simulation.harness import CleanDatabases, Run
+from simulation.engine.harness import CleanDatabases, Run
+from simulation.engine.profiles import PROFILES, run_machine, settings_of
 from simulation.machine import DeepSciFi
-from simulation.profiles import PROFILES, run_machine, settings_of
 
 BACKEND = Path(__file__).parents[2]
 FEW_EXAMPLES = 3
 OF_THIS_RUN = ("CI", "PGDST_DATABASE_URL", "PGDST_RUN_ID")
 DEADLINE_SECONDS = 120
 SETTINGS_THAT_IGNORE_A_SEED = """
-from simulation.profiles import PROFILES, settings_of
+from simulation.engine.profiles import PROFILES, settings_of
 
 for profile in PROFILES:
     chosen = settings_of(profile, examples=3)

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 from pgdst import Schedule, ServerProcesses, Trace
-from pgdst.simulation.hypothesis import concurrently as concurrency
-from simulation.harness import CleanDatabases, Run
+from pgdst.simulation.hypothesis import concurrently
+from simulation.engine.harness import CleanDatabases, Run
+from simulation.engine.profiles import declare
+from simulation.history.strategies import Resident
 from simulation.machine import DeepSciFi
-from simulation.profiles import declare
-from simulation.strategies.settlements import Resident
 from sqlalchemy import text
 
-Step = Callable[[DeepSciFi, DataObject], None]
+Step = Callable[[Any, DataObject], None]  # of the machine, whose methods only the domains know
 RunStep = Callable[[Step], None]
 
 
@@ -37,7 +37,7 @@ def run_step(clean_databases: CleanDatabases, pgdst_server_processes: ServerProc
         def example(data: DataObject) -> None:
             found = Run(clean_databases, pgdst_server_processes, 1, Trace())
             declare(DeepSciFi, found)
-            machine = DeepSciFi(found)
+            machine: Any = DeepSciFi(found)
             with machine.resources:
                 machine.agents_have_registered_and_proposed(
                     sleeper=False,
@@ -55,9 +55,9 @@ def run_step(clean_databases: CleanDatabases, pgdst_server_processes: ServerProc
     return run
 
 
-def claim_while_it_is_released(machine: DeepSciFi, data: DataObject) -> None:
+def claim_while_it_is_released(machine: Any, data: DataObject) -> None:
     """Bob lets the dweller go, twice, and claims it again, as does cyd-3."""
-    [holding] = machine.mirror.awake_holdings()
+    [holding] = machine.model.awake_holdings()
     machine.checking = "claim_a_dweller_while_it_is_released"
     machine.claim_a_dweller_while_it_is_released(data=data, holding=holding, times=2, rivals=["Bob", "cyd-3"])
 
@@ -67,12 +67,12 @@ def test_two_claims_on_one_dweller_by_two_agents_are_not_confused(
 ) -> None:
     """Bob releases, Bob claims again and releases, cyd-3 claims: both claims are new, and only the second is open."""
     schedule = Schedule.parse("Bob*6 Bob.3*10 cyd-3*4 Bob.2*6 cyd-3*6")
-    monkeypatch.setattr(concurrency, "Drawn", lambda _draw: schedule)
+    monkeypatch.setattr(concurrently, "Drawn", lambda _draw: schedule)
     ended: list[Any] = []
 
-    def step(machine: DeepSciFi, data: DataObject) -> None:
+    def step(machine: Any, data: DataObject) -> None:
         claim_while_it_is_released(machine, data)
-        ended.extend((claim.agent, claim.ending) for claim in machine.mirror.claims.values())
+        ended.extend((claim.agent, claim.ending) for claim in machine.model.claims.values())
 
     run_step(step)
     assert [("Bob", "released"), ("Bob", "released"), ("cyd-3", None)] == ended
@@ -99,7 +99,7 @@ def test_tables_that_an_order_explains_and_answers_that_none_does_are_a_failure(
 ) -> None:
     """The failure shows the order that explains most of the answers."""
 
-    def step(machine: DeepSciFi, data: DataObject) -> None:
+    def step(machine: Any, data: DataObject) -> None:
         transmit = machine.transmit
         monkeypatch.setattr(machine, "transmit", lambda request: _answered_wrongly(transmit(request)))
         claim_while_it_is_released(machine, data)

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, reject, settings
 from pgdst import Ledger, ServerProcesses, Trace, only_examples
-from simulation.checks import clashes_of, forbidden_moves_of, invariants_of, liveness_of, moves_of, type_of_check
-from simulation.harness import CleanDatabases, Harness, Run, assembled
-from simulation.machine import DeepSciFi, DeepSciFiInStorms
-from simulation.profiles import PROFILES, declare, run_machine, settings_of
+from simulation.base import DeepSciFiBaseRules
+from simulation.domains import composed, import_planted_bugs
+from simulation.engine.checks import FORBIDDEN_MOVE, INVARIANT, LIVENESS, RACE, RULES, checks_in, checks_of
+from simulation.engine.harness import CleanDatabases, Run, assembled
+from simulation.engine.planting import BUGS_UNDER_FAULTS, PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
+from simulation.engine.profiles import PROFILES, declare, run_machine, settings_of
+from simulation.machine import KINDS, DeepSciFi, DeepSciFiUnderFaults, machine_of
 
-from simulation_checks.planted_bugs import BUGS_IN_STORMS, PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
+import_planted_bugs()
 
 # What the default profile does until it finds something; making it smaller afterwards would only take time.
 # Hypothesis would also give up where in most examples somebody else finds the bug first.
@@ -23,7 +26,7 @@ DEFAULT_BUDGET = settings(
     settings_of(), phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
-# To see how small it is made. As many examples as it takes, each with the same clash a few times.
+# To see how small it is made. As many examples as it takes, each with the same race a few times.
 BUDGET_TO_MAKE_IT_SMALLER = settings(settings_of(), max_examples=200, stateful_step_count=5)
 MOST_PREEMPTIONS = 3
 
@@ -33,14 +36,14 @@ SEED = 1
 README = Path(__file__).parents[1] / "simulation" / "README.md"
 
 
-def with_nothing_looking_but(*checks: str) -> type[Harness]:
+def with_nothing_looking_but(*checks: str) -> type[DeepSciFiBaseRules]:
     """Return the machine with all its rules and, of its invariants and demands of liveness, at most those named.
 
     Several of them notice most bugs; so that each is seen to fail by itself, the others look away. Rules cannot, as an
     example goes on from what they did: one in which another rule notices is of the budget, but no find.
     """
 
-    class Looking(DeepSciFi):
+    class Looking(DeepSciFiBaseRules):
         """The machine that does not count what others find."""
 
         def teardown(self) -> None:
@@ -50,9 +53,9 @@ def with_nothing_looking_but(*checks: str) -> type[Harness]:
             if isinstance(failure, AssertionError) and not re.search(failure_by(*checks), str(failure)):
                 reject()
 
-    looking = invariants_of(DeepSciFi) | liveness_of(DeepSciFi)
-    others = {method: None for name, method in looking.items() if name not in checks}
-    return type("DeepSciFi", (Looking,), others)
+    looking = checks_of(DeepSciFi, INVARIANT, LIVENESS)
+    others = {check.method: None for name, check in looking.items() if name not in checks}
+    return composed("DeepSciFi", [Looking, DeepSciFi], **others)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +63,7 @@ def ledgers(clean_databases: CleanDatabases, pgdst_server_processes: ServerProce
     """What each example of the default budget reaches where no bug is planted; the first is the simplest of all."""
     found: list[Ledger] = []
 
-    class Noting(DeepSciFi):
+    class Noting(DeepSciFiBaseRules):
         """The machine with a ledger an example."""
 
         def __init__(self, run: Run) -> None:
@@ -68,7 +71,11 @@ def ledgers(clean_databases: CleanDatabases, pgdst_server_processes: ServerProce
             declare(DeepSciFi, self.run)
             found.append(self.run.ledger)
 
-    run_machine(Noting, Run(clean_databases, pgdst_server_processes, SEED, Trace()), DEFAULT_BUDGET)
+    run_machine(
+        composed("DeepSciFi", [Noting, DeepSciFi]),
+        Run(clean_databases, pgdst_server_processes, SEED, Trace()),
+        DEFAULT_BUDGET,
+    )
     return found
 
 
@@ -115,7 +122,7 @@ def failure_by(*checks: str) -> str:
 
 
 @pytest.mark.planted_bug
-@pytest.mark.parametrize("race", PLANTED_RACES, ids=lambda race: f"{race.clash}-{race.name}")
+@pytest.mark.parametrize(RACE, PLANTED_RACES, ids=lambda race: f"{race.race}-{race.name}")
 def test_the_machine_finds_the_race_within_its_default_budget(
     race: PlantedRace,
     clean_databases: CleanDatabases,
@@ -127,36 +134,37 @@ def test_the_machine_finds_the_race_within_its_default_budget(
     race.plant(monkeypatch)
     run = Run(clean_databases, pgdst_server_processes, SEED, Trace())
     with (
-        only_examples(likeliest_first(race.clash, ledgers)),
-        pytest.raises(AssertionError, match=failure_by(race.clash, race.found_by)),
+        only_examples(likeliest_first(race.race, ledgers)),
+        pytest.raises(AssertionError, match=failure_by(race.race, race.found_by)),
     ):
-        run_machine(with_nothing_looking_but(race.clash, race.found_by), run, DEFAULT_BUDGET)
+        run_machine(with_nothing_looking_but(race.race, race.found_by), run, DEFAULT_BUDGET)
 
 
 class UnderstoodError(BaseException):
     """What is left of a race is short enough. No Exception, as Hypothesis would go on with those."""
 
 
-def made_small(clash: str, check: str) -> type[Harness]:
-    """Return the machine with histories, one clash and one check, which ends the run once a failure is small enough."""
+def made_small(race: str, check: str) -> type[DeepSciFiBaseRules]:
+    """Return the machine with histories, one race and one check, which ends the run once a failure is small enough."""
     # Something must always be possible.
-    others = {method: None for name, method in moves_of(DeepSciFi).items() if name not in (clash, "send_a_heartbeat")}
+    others = {name: None for name in checks_of(DeepSciFi, *RULES) if name not in (race, "send_a_heartbeat")}
 
-    class Small(with_nothing_looking_but(clash, check)):  # type: ignore[misc]  # of a class that is made when it is asked for
+    class Small(DeepSciFiBaseRules):
         """The machine that looks at the failures that it finds."""
 
         def teardown(self) -> None:
             """End the example, and the run, where it has failed after few preemptions."""
             failure = sys.exception()
             super().teardown()
-            if isinstance(failure, AssertionError) and self.simulation.last.preemptions <= MOST_PREEMPTIONS:
+            last = self.simulation.last
+            if isinstance(failure, AssertionError) and last is not None and last.preemptions <= MOST_PREEMPTIONS:
                 raise UnderstoodError(str(failure))
 
-    return type("DeepSciFi", (Small,), others)
+    return composed("DeepSciFi", [Small, with_nothing_looking_but(race, check)], **others)
 
 
 @pytest.mark.planted_bug
-@pytest.mark.parametrize("race", PLANTED_RACES, ids=lambda race: f"{race.clash}-{race.name}")
+@pytest.mark.parametrize(RACE, PLANTED_RACES, ids=lambda race: f"{race.race}-{race.name}")
 def test_what_is_left_of_the_race_can_be_understood(
     race: PlantedRace,
     clean_databases: CleanDatabases,
@@ -169,8 +177,8 @@ def test_what_is_left_of_the_race_can_be_understood(
     """
     race.plant(monkeypatch)
     run = Run(clean_databases, pgdst_server_processes, SEED, Trace())
-    with pytest.raises(UnderstoodError, match=failure_by(race.clash, race.found_by)):
-        run_machine(made_small(race.clash, race.found_by), run, BUDGET_TO_MAKE_IT_SMALLER)
+    with pytest.raises(UnderstoodError, match=failure_by(race.race, race.found_by)):
+        run_machine(made_small(race.race, race.found_by), run, BUDGET_TO_MAKE_IT_SMALLER)
 
 
 @pytest.mark.planted_bug
@@ -180,13 +188,13 @@ def test_no_request_after_another_shows_a_race(
     """All of them planted at once, and nothing at once: the whole default budget, with every invariant, finds none."""
     for plant in {race.name: race.plant for race in PLANTED_RACES}.values():
         plant(monkeypatch)
-    without_clashes = type("DeepSciFi", (DeepSciFi,), dict.fromkeys(clashes_of(DeepSciFi)))
-    run_machine(without_clashes, Run(clean_databases, pgdst_server_processes, SEED, Trace()), DEFAULT_BUDGET)
+    one_after_another = machine_of("DeepSciFi", *KINDS - {RACE})
+    run_machine(one_after_another, Run(clean_databases, pgdst_server_processes, SEED, Trace()), DEFAULT_BUDGET)
 
 
 @pytest.mark.planted_bug
-@pytest.mark.parametrize("bug", BUGS_IN_STORMS, ids=lambda bug: bug.name)
-def test_storms_show_what_only_faults_can_show(
+@pytest.mark.parametrize("bug", BUGS_UNDER_FAULTS, ids=lambda bug: bug.name)
+def test_fault_runs_show_what_only_faults_can_show(
     bug: PlantedBug,
     clean_databases: CleanDatabases,
     pgdst_server_processes: ServerProcesses,
@@ -196,34 +204,26 @@ def test_storms_show_what_only_faults_can_show(
     bug.plant(monkeypatch)
     run = Run(clean_databases, pgdst_server_processes, SEED, Trace())
     with pytest.raises(AssertionError, match=f"^{bug.found_by}"):
-        run_machine(DeepSciFiInStorms, run, DEFAULT_BUDGET)
+        run_machine(DeepSciFiUnderFaults, run, DEFAULT_BUDGET)
 
 
-def test_every_clash_has_a_planted_race() -> None:
-    """Whoever adds a clash adds a bug that is seen by it, and only where its requests come between each other."""
-    assert sorted(clashes_of(DeepSciFi)) == sorted({race.clash for race in PLANTED_RACES})
+def test_every_race_has_a_planted_race() -> None:
+    """Whoever adds a race adds a bug that is seen by it, and only where its requests come between each other."""
+    assert sorted(checks_of(DeepSciFi, RACE)) == sorted({race.race for race in PLANTED_RACES})
 
 
 def test_every_check_but_the_moves_has_a_planted_bug() -> None:
     """Whoever adds a check adds the bug that it is there for; a move is caught by what is looking."""
-    checks = invariants_of(DeepSciFi).keys() | forbidden_moves_of(DeepSciFi).keys() | liveness_of(DeepSciFi).keys()
+    checks = checks_of(DeepSciFi, INVARIANT, FORBIDDEN_MOVE, LIVENESS)
     assert sorted(checks) == sorted({bug.found_by for bug in PLANTED_BUGS})
 
 
 def test_every_invariant_and_demand_of_liveness_has_an_id_of_its_own() -> None:
     """A letter and a number before the colon of the docstring, unlike any other's."""
-    marks = [getattr(member, type_of_check, ("",)) for _name, member in inspect.getmembers(DeepSciFi)]
-    ids = [name for kind, *names in marks if kind in ("invariant", "liveness") for name in names]
+    checks = checks_in(member for _name, member in inspect.getmembers(DeepSciFi))
+    ids = [check.name for check in checks if check.kind in (INVARIANT, LIVENESS)]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[A-Z]\d", id_) for id_ in ids), ids
-
-
-def test_the_readme_names_every_check_with_its_bug() -> None:
-    """The tables there are those here."""
-    rows = [line.split("|") for line in README.read_text().splitlines() if line.startswith("| ")]
-    named = {(cells[1].split()[0], cells[-2].strip()) for cells in rows}
-    assert {(bug.found_by, bug.name) for bug in PLANTED_BUGS} <= named
-    assert {(race.clash, race.name) for race in PLANTED_RACES} <= named
 
 
 def test_the_readme_has_the_profiles_as_they_are() -> None:

@@ -1,21 +1,19 @@
 """What whoever meets a failure is told."""
 
 import re
-from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import precondition
 from pgdst import ServerProcesses, Trace
 from pgdst.simulation.hypothesis.examples import limit_shrinking
-from simulation import profiles
-from simulation.checks import clashes_of, eventually, move
-from simulation.harness import Answer, CleanDatabases, Harness, Run
-from simulation.machine import DeepSciFi
-from simulation.profiles import declare, run_machine, settings_of
-
-from simulation_checks.planted_bugs.agents import no_key_is_the_first_agents_key
-from simulation_checks.planted_bugs.validations import a_retried_vote_is_there_twice
+from simulation.domains import import_planted_bugs
+from simulation.engine import profiles
+from simulation.engine.checks import RACE, eventually, move
+from simulation.engine.harness import Answer, CleanDatabases, Harness, Run
+from simulation.engine.planting import planted_bug
+from simulation.engine.profiles import declare, run_machine, settings_of
+from simulation.machine import KINDS, DeepSciFi, machine_of
 
 
 class HalfReachable(Harness):
@@ -35,9 +33,10 @@ class HalfReachable(Harness):
         self.sometimes("it is night", True)
 
 
+import_planted_bugs()
 UNREACHED = ["do_the_impossible", "it is night"]
-# Without clashes, which take long to be made smaller.
-ONE_AFTER_THE_OTHER = type("DeepSciFi", (DeepSciFi,), dict.fromkeys(clashes_of(DeepSciFi)))
+# Without races, which take long to be made smaller.
+ONE_AFTER_THE_OTHER = machine_of("DeepSciFi", *KINDS - {RACE})
 SHORT = settings(settings_of(), max_examples=2, stateful_step_count=2)
 
 
@@ -54,12 +53,12 @@ def test_what_was_never_reached_is_named(
 def test_a_run_may_go_on_for_what_chance_left_out_but_not_without_end() -> None:
     """The profile's budget in shards, and three extensions; as many examples as were asked for have none."""
     default = profiles.PROFILES["default"]
-    whole, *extensions = profiles.examples_of_shards(default, None, in_storms=False)
+    whole, *extensions = profiles.examples_of_shards(default, None, under_faults=False)
     assert [profiles.EXAMPLES_A_SHARD] * 20 == whole
     assert [profiles.EXAMPLES_AN_EXTENSION] * profiles.MOST_EXTENSIONS == [sum(counts) for counts in extensions]
-    assert [[4, 4, 2]] == profiles.examples_of_shards(default, 10, in_storms=False)
-    assert [[4, 1]] == profiles.examples_of_shards(default, 10, in_storms=True)
-    assert [[4, 4, 4]] == profiles.examples_of_shards(profiles.PROFILES["quick"], None, in_storms=False)
+    assert [[4, 4, 2]] == profiles.examples_of_shards(default, 10, under_faults=False)
+    assert [[4, 1]] == profiles.examples_of_shards(default, 10, under_faults=True)
+    assert [[4, 4, 4]] == profiles.examples_of_shards(profiles.PROFILES["quick"], None, under_faults=False)
 
 
 def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(
@@ -76,11 +75,11 @@ def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(
 SHRINKS_SECONDS = 300.0
 
 
-def failure_of(bug: Callable[[pytest.MonkeyPatch], None], databases: CleanDatabases, backends: ServerProcesses) -> str:
+def failure_of(bug: str, databases: CleanDatabases, backends: ServerProcesses) -> str:
     """Return what is said of the smallest failing example of a platform with a bug, its steps included."""
     limit_shrinking(SHRINKS_SECONDS)  # what a test before has set may be too short on a busy machine
     with pytest.MonkeyPatch.context() as patch:
-        bug(patch)
+        planted_bug(bug)(patch)
         with pytest.raises(AssertionError) as failure:
             run_machine(ONE_AFTER_THE_OTHER, Run(databases, backends, 1, Trace()), settings_of())
     return "\n".join([str(failure.value), *failure.value.__notes__])
@@ -91,7 +90,7 @@ def test_a_failing_invariant_says_the_rows_by_name_and_id_and_what_was_expected(
     clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
     """And what happened before, at the stage it had come to."""
-    said = failure_of(a_retried_vote_is_there_twice, clean_databases, pgdst_server_processes)
+    said = failure_of("a_retried_vote_is_there_twice", clean_databases, pgdst_server_processes)
     row = r"^V2: p1 \([0-9a-f-]{36}\) (?:ada|Bob|cyd-3) \([0-9a-f-]{36}\): expected 1, found 2$"
     assert re.search(row, said, re.MULTILINE), said
     steps = re.findall(r"^state.*$", said, re.MULTILINE)
@@ -103,7 +102,7 @@ def test_a_failing_move_is_the_last_of_the_fewest_steps_as_a_call(
     clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
     """With its arguments; invariants that held in between are not listed."""
-    said = failure_of(no_key_is_the_first_agents_key, clean_databases, pgdst_server_processes)
+    said = failure_of("no_key_is_the_first_agents_key", clean_databases, pgdst_server_processes)
     assert "act_without_a_key: expected status and code (401, 'api_key_missing'), found (200, None)" in said
     steps = re.findall(r"^state.*$", said, re.MULTILINE)
     assert 4 == len(steps), steps

@@ -329,7 +329,7 @@ def registering(clock: SimulatedClock, ids: SeededIds) -> Callable[..., Response
 
     def registering(session: Session, request_sha256: str = "0" * 64) -> Response:
         def effect() -> RegisteredAgent:
-            return registered_agent(*agents.register(session, clock, ids, "ada"), clock.now())
+            return registered_agent(*agents.register(session, clock, ids, "ada"))
 
         return Once(session, clock, ids, None, KEY, request_sha256)(201, effect)
 
@@ -392,7 +392,7 @@ def test_two_agents_with_one_key_do_not_wait_for_each_other(
     ada, bob = register("ada"), register("bob")
 
     def beat(own: Session, agent: Agent, key: str) -> None:
-        Once(own, clock, ids, agent, key, "0" * 64)(200, lambda: registered_agent(agent, "", clock.now()))
+        Once(own, clock, ids, agent, key, "0" * 64)(200, lambda: registered_agent(agent, ""))
 
     beat(session, ada, KEY)
     with Session(engine) as other:

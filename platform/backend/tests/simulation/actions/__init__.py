@@ -1,1 +1,0 @@
-"""What agents can do: one request each, and the outcomes that more than one rule needs; one module a domain."""

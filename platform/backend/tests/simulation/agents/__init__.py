@@ -1,0 +1,1 @@
+"""Agents: registering, keys, being heard of."""

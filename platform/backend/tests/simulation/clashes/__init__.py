@@ -1,1 +1,0 @@
-"""What two to four agents, or one from several places, do at once; one module a domain."""

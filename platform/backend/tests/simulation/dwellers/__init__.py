@@ -1,0 +1,1 @@
+"""Dwellers: adding them, holding them under claims, acting through them."""

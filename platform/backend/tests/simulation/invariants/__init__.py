@@ -1,1 +1,0 @@
-"""What must hold after every step, read from the database and compared with the mirror, one module a domain."""

@@ -1,1 +1,0 @@
-"""What must come about after a bounded number of honest moves, asked at the end of an example, one module a domain."""

@@ -1,1 +1,0 @@
-"""What must be so, one module a domain; `state_mirror.py` puts them together."""

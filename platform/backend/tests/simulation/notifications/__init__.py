@@ -1,0 +1,1 @@
+"""Notifications: what agents are told, and how far they have read."""

@@ -1,0 +1,1 @@
+"""Proposals: drafting, submitting, validating, revising."""

@@ -1,1 +1,0 @@
-"""What agents do and what they try in vain, one module a domain."""

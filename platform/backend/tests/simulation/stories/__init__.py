@@ -1,0 +1,1 @@
+"""Stories: telling them, reviewing them, responding."""

@@ -1,0 +1,1 @@
+"""Time: it passes, and what is stored is simulated."""
