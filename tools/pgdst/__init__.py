@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pgdst.simulation.clients.ids import (
         acting_as as acting_as,
     )
-    from pgdst.simulation.coverage import Ledger as Ledger
+    from pgdst.simulation.coverage import Coverage as Coverage
     from pgdst.simulation.faults.kinds import (
         Fault as Fault,
     )
@@ -72,7 +72,7 @@ _PLACES = {
     "simulation.clients.client": ("Outcome", "current_client"),
     "simulation.clients.clock": ("SimulatedClock",),
     "simulation.clients.ids": ("SeededIds", "acting_as"),
-    "simulation.coverage": ("Ledger",),
+    "simulation.coverage": ("Coverage",),
     "simulation.faults.kinds": ("Fault",),
     "simulation.faults.plan": ("DrawnFaults", "Faults", "random_faults"),
     "simulation.gate.server_processes": ("ServerProcesses",),

@@ -24,7 +24,7 @@ from pgdst.server.address import Server
 from pgdst.server.engines import make_engine
 from pgdst.server.guard import GUARD
 from pgdst.server.lifetime import lease
-from pgdst.simulation.coverage import Ledger
+from pgdst.simulation.coverage import Coverage
 from pgdst.simulation.trace import Trace
 
 if TYPE_CHECKING:
@@ -188,9 +188,9 @@ def run_trace(run_shard: Shard) -> Trace:
 
 
 @pytest.fixture
-def run_ledger(run_shard: Shard) -> Ledger:
-    """The ledger of the shard; the sum of all shards' is printed at the end."""
-    return run_shard.ledger
+def run_coverage(run_shard: Shard) -> Coverage:
+    """The coverage of the shard; the sum of all shards' is printed at the end."""
+    return run_shard.coverage
 
 
 @contextmanager

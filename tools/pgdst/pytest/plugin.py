@@ -154,7 +154,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
         again = replay.of_all() if run.failed is None else replay.of_one(run.where, run.failed)
         terminalreporter.write_line(f"replay: {again}")
         return  # a run that was cut short has not reached much, which says nothing
-    for line in run.ledger.lines():
+    for line in run.coverage.lines():
         terminalreporter.write_line(f"reached: {line}")
 
 
@@ -162,7 +162,7 @@ def _never_reached(config: pytest.Config) -> list[str]:
     run = config.stash[SHARDS].sum()
     if run is None or not run.is_whole or config.option.pgdst_shard is not None:
         return []  # a part need not reach everything
-    return run.ledger.unreached() if run.ledger.must_reach_everything else []
+    return run.coverage.unreached() if run.coverage.must_reach_everything else []
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""A run is shards: each a few examples of one test, with a seed, a trace and a ledger of its own.
+"""A run is shards: each a few examples of one test, with a seed, a trace and a coverage of its own.
 
 Who runs a shard, and beside what, changes nothing in it. So the hash of a run, what it reached and its first failure
 are the same in one process and in many, and a shard that fails can be run alone.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgdst.simulation.coverage import Ledger
+from pgdst.simulation.coverage import Coverage
 from pgdst.simulation.trace import Trace
 
 Record = Mapping[str, Any]
@@ -35,7 +35,7 @@ class Shard:
     where: str = ""
     is_whole: bool = True
     trace: Trace = field(default_factory=Trace)
-    ledger: Ledger = field(default_factory=Ledger)
+    coverage: Coverage = field(default_factory=Coverage)
     examples: int = 0
 
     def as_record(self, *, failed: bool) -> Record:
@@ -45,7 +45,7 @@ class Shard:
             "hash": self.trace.hexdigest(),
             "lines": len(self.trace.lines),
             "examples": self.examples,
-            "ledger": self.ledger.as_record(),
+            "coverage": self.coverage.as_record(),
             "failed": failed,
             "where": self.where,
             "is_whole": self.is_whole,
@@ -59,7 +59,7 @@ class Sum:
     hash: str
     lines: int
     examples: int
-    ledger: Ledger
+    coverage: Coverage
     failed: int | None  # the index of the first that failed
     where: str  # its test
     is_whole: bool  # no shard of a test was left out
@@ -69,12 +69,12 @@ def summed(records: Mapping[int, Record]) -> Sum:
     """Return the sum of shards by their indexes: a single shard's hash is the run's, several are hashed in order."""
     failed = min((index for index, record in records.items() if record["failed"]), default=None)
     ordered = [records[index] for index in sorted(records) if failed is None or index <= failed]
-    ledger = Ledger()
+    coverage = Coverage()
     for record in ordered:
-        ledger.add(record["ledger"])
+        coverage.add(record["coverage"])
     hashes = [record["hash"] for record in ordered]
     whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     lines, examples = (sum(record[name] for record in ordered) for name in ("lines", "examples"))
     where = "" if failed is None else records[failed]["where"]
     is_whole = all(record["is_whole"] for record in records.values())
-    return Sum(whole, lines, examples, ledger, failed, where, is_whole)
+    return Sum(whole, lines, examples, coverage, failed, where, is_whole)

@@ -1,6 +1,6 @@
 """A run's shards in pytest: which there are, who runs them, what came of them, and how far the run is.
 
-Each test that has a trace, a ledger or a shard is a shard, or several where the backend's hook `pytest_pgdst_shards`
+Each test that has a trace, a coverage or a shard is a shard, or several where the backend's hook `pytest_pgdst_shards`
 says so. With pytest-xdist any number of processes take them.
 """
 
@@ -37,8 +37,8 @@ class Hooks:
     def pytest_pgdst_shards(self, config: pytest.Config, test: str) -> Sequence[int] | None:
         """Return how many shards a test has, and how many each extension of it, or None for one.
 
-        An extension is run only where the ledger must reach everything that the test declares, and the shards before it
-        have not.
+        An extension is run only where the coverage must reach everything that the test declares, and the shards before
+        it have not.
         """
 
 
@@ -140,7 +140,7 @@ class Shards:
                 return False
             time.sleep(POLL_SECONDS)
         found = summed({index: self._known()[index] for index in wanted})
-        return found.ledger.must_reach_everything and bool(found.ledger.unreached())
+        return found.coverage.must_reach_everything and bool(found.coverage.unreached())
 
     def _known(self) -> dict[int, Record]:
         return self._common.read(self._records | self._passed_over)
@@ -322,7 +322,7 @@ class _Progress:
     def show(self, found: Sum, done: int) -> None:
         if not self.is_shown:
             return
-        counts = found.ledger.counts()
+        counts = found.coverage.counts()
         reached = f"{sum(map(bool, counts.values()))} of {len(counts)} reached, " if counts else ""
         elapsed = time.monotonic() - self._began
         self._write(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-class Ledger:
+class Coverage:
     """Counts of names that were declared before anything was counted.
 
     A check that never ran looks like one that always passes, and a rare state that no run comes to is not tested. Both
@@ -56,7 +56,7 @@ class Ledger:
         }
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Declare and count what another ledger of the same run has."""
+        """Declare and count what another coverage of the same run has."""
         self.declare(states=record["states"], moves=record["moves"])
         self._counts.update(record["counts"])
         self.must_reach_everything |= record["must_reach_everything"]

@@ -12,11 +12,11 @@ from pgdst.pytest.simulation_run import command
 from tiny_backend import TWO_CLIENTS
 
 SIMULATION = """
-def test_tosses(run_trace, run_ledger, pytestconfig):
+def test_tosses(run_trace, run_coverage, pytestconfig):
     run_trace.append("a toss")
-    run_ledger.declare(states=("heads are up", "tails are up"), moves=("catch", "toss"))
-    run_ledger.sometimes("heads are up", True)
-    run_ledger.sometimes("toss", True)
+    run_coverage.declare(states=("heads are up", "tails are up"), moves=("catch", "toss"))
+    run_coverage.sometimes("heads are up", True)
+    run_coverage.sometimes("toss", True)
     assert pytestconfig.getoption("--pgdst-profile") != "unlucky"
 """
 # Two tests of shards, the first with two extensions. What is reached is said by environment variables.
@@ -27,11 +27,11 @@ import os
 def test_tosses(run_shard, pytestconfig):
     run_shard.trace.append(f"toss {run_shard.number} {run_shard.seed}")
     run_shard.examples = 3
-    run_shard.ledger.declare(states=("heads are up", "tails are up"), moves=("catch", "toss"))
-    run_shard.ledger.sometimes("heads are up" if run_shard.number else "tails are up", True)
-    run_shard.ledger.sometimes("toss", True)
-    run_shard.ledger.sometimes("catch", str(run_shard.number) == os.environ.get("CAUGHT_IN"))
-    run_shard.ledger.must_reach_everything = True
+    run_shard.coverage.declare(states=("heads are up", "tails are up"), moves=("catch", "toss"))
+    run_shard.coverage.sometimes("heads are up" if run_shard.number else "tails are up", True)
+    run_shard.coverage.sometimes("toss", True)
+    run_shard.coverage.sometimes("catch", str(run_shard.number) == os.environ.get("CAUGHT_IN"))
+    run_shard.coverage.must_reach_everything = True
     assert str(run_shard.number) not in os.environ.get("FAILS_IN", "").split()
 
 
@@ -84,7 +84,7 @@ def test_a_run_that_passed_prints_what_it_reached(simulation: Path) -> None:
 
 @pytest.mark.long
 def test_a_run_that_failed_prints_one_command_that_makes_it_again(simulation: Path) -> None:
-    """With every option that was given and matters, and without a ledger that was cut short."""
+    """With every option that was given and matters, and without a coverage that was cut short."""
     given = ("--pgdst-seed=7", "--pgdst-profile=unlucky", "--pgdst-examples", "3", "-x", "-n2", "--maxfail", "1", "-vv")
     lines = printed(simulation, *given, PGDST_FAULTS="some", PGDST_ENGINE="embedded")
     [replay] = replays(lines)

@@ -6,9 +6,9 @@ from pgdst.pytest.shard import Record, Shard, seed_of, summed
 def record_of(index: int, line: str, *reached: str, failed: bool = False) -> Record:
     shard = Shard(index, index, 0)
     shard.trace.append(line)
-    shard.ledger.declare(states=("a", "b"), moves=("c",))
+    shard.coverage.declare(states=("a", "b"), moves=("c",))
     for name in reached:
-        shard.ledger.sometimes(name, True)
+        shard.coverage.sometimes(name, True)
     return shard.as_record(failed=failed)
 
 
@@ -31,10 +31,10 @@ def test_the_sum_does_not_depend_on_who_came_first_but_on_the_order_of_the_shard
 
 
 def test_what_one_shard_has_reached_is_reached() -> None:
-    """The ledgers are added up."""
+    """The coverages are added up."""
     found = summed({0: record_of(0, "one", "a"), 1: record_of(1, "two", "a", "b")})
-    assert {"a": 2, "b": 1, "c": 0} == found.ledger.counts()
-    assert ["c"] == found.ledger.unreached()
+    assert {"a": 2, "b": 1, "c": 0} == found.coverage.counts()
+    assert ["c"] == found.coverage.unreached()
 
 
 def test_what_comes_after_the_first_shard_that_failed_does_not_count() -> None:
@@ -43,4 +43,4 @@ def test_what_comes_after_the_first_shard_that_failed_does_not_count() -> None:
     more = {**records, 2: record_of(2, "three", "b"), 3: record_of(3, "four", failed=True)}
     assert summed(records).hash == summed(more).hash
     assert 1 == summed(more).failed
-    assert {"a": 1, "b": 0, "c": 0} == summed(more).ledger.counts()
+    assert {"a": 1, "b": 0, "c": 0} == summed(more).coverage.counts()

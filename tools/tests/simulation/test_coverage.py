@@ -1,30 +1,30 @@
 """pgdst.simulation.coverage."""
 
 import pytest
-from pgdst.simulation.coverage import Ledger
+from pgdst.simulation.coverage import Coverage
 
 
-def declared(*, states: tuple[str, ...] = (), moves: tuple[str, ...] = ()) -> Ledger:
-    """Return a ledger with these names."""
-    ledger = Ledger()
-    ledger.declare(states=states, moves=moves)
-    return ledger
+def declared(*, states: tuple[str, ...] = (), moves: tuple[str, ...] = ()) -> Coverage:
+    """Return a coverage with these names."""
+    coverage = Coverage()
+    coverage.declare(states=states, moves=moves)
+    return coverage
 
 
 def test_what_was_declared_and_never_counted_is_unreached() -> None:
     """Though no code ever named it again; in the order of the names, states and moves alike."""
-    ledger = declared(states=("the queue is full",), moves=("dequeue", "enqueue"))
-    ledger.sometimes("enqueue", True)
-    assert ["dequeue", "the queue is full"] == ledger.unreached()
+    coverage = declared(states=("the queue is full",), moves=("dequeue", "enqueue"))
+    coverage.sometimes("enqueue", True)
+    assert ["dequeue", "the queue is full"] == coverage.unreached()
 
 
 def test_only_a_true_condition_counts() -> None:
     """Looking at a state is not being in it."""
-    ledger = declared(states=("the queue is full",))
+    coverage = declared(states=("the queue is full",))
     for full in (False, True, False, True):
-        ledger.sometimes("the queue is full", full)
-    assert {"the queue is full": 2} == ledger.counts()
-    assert [] == ledger.unreached()
+        coverage.sometimes("the queue is full", full)
+    assert {"the queue is full": 2} == coverage.counts()
+    assert [] == coverage.unreached()
 
 
 @pytest.mark.parametrize("condition", [True, False])
@@ -42,21 +42,21 @@ def test_a_name_is_a_state_or_a_move() -> None:
 
 def test_declaring_again_keeps_the_counts() -> None:
     """Each part of a run declares the same names."""
-    ledger = declared(states=("the queue is full",))
-    ledger.sometimes("the queue is full", True)
-    ledger.declare(states=("the queue is full",))
-    assert {"the queue is full": 1} == ledger.counts()
+    coverage = declared(states=("the queue is full",))
+    coverage.sometimes("the queue is full", True)
+    coverage.declare(states=("the queue is full",))
+    assert {"the queue is full": 1} == coverage.counts()
 
 
 def test_the_table_has_every_state_and_only_the_moves_that_never_succeeded() -> None:
     """In the order of the names, whatever was counted first."""
-    ledger = declared(states=("b is so", "a is so"), moves=("do", "do_the_impossible", "act_in_vain"))
+    coverage = declared(states=("b is so", "a is so"), moves=("do", "do_the_impossible", "act_in_vain"))
     for _ in range(12):
-        ledger.sometimes("b is so", True)
-    ledger.sometimes("do", True)
-    assert [" 0 times a is so", "12 times b is so", "never act_in_vain, do_the_impossible"] == ledger.lines()
+        coverage.sometimes("b is so", True)
+    coverage.sometimes("do", True)
+    assert [" 0 times a is so", "12 times b is so", "never act_in_vain, do_the_impossible"] == coverage.lines()
 
 
-def test_an_empty_ledger_has_no_lines() -> None:
+def test_an_empty_coverage_has_no_lines() -> None:
     """A backend that declares nothing is told nothing."""
-    assert [] == Ledger().lines()
+    assert [] == Coverage().lines()

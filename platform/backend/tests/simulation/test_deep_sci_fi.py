@@ -22,7 +22,7 @@ def run(
         pgdst_server_processes,
         run_shard.seed,
         run_shard.trace,
-        run_shard.ledger,
+        run_shard.coverage,
         faults,
         run_shard.tell,
     )
@@ -44,7 +44,7 @@ def run_examples(machine: type[Harness], run: Run, shard: Shard, config: pytest.
         run_another_before(machine, run, other_seed)
     rounds = chosen_rounds(config, machine)
     examples = [count for counts in rounds for count in counts][shard.number]
-    run.ledger.must_reach_everything = len(rounds) > 1
+    run.coverage.must_reach_everything = len(rounds) > 1
     try:
         run_machine(machine, run, settings_of(chosen_profile(config), examples))
     finally:

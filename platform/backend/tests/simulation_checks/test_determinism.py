@@ -33,7 +33,7 @@ def short_run(databases: CleanDatabases, backends: ServerProcesses, seed: int) -
 
 
 def printed(seed: int, **environment: str) -> list[str]:
-    """Return the hash and the ledger that a short run in a process of its own prints, on a server of its own.
+    """Return the hash and the coverage that a short run in a process of its own prints, on a server of its own.
 
     Its faults crash the whole server.
     """
@@ -62,7 +62,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     assert first.trace.first_difference(again.trace) is None
     assert first.trace.hexdigest() == again.trace.hexdigest()
     assert first.trace.hexdigest() != another.trace.hexdigest()
-    assert first.ledger.counts() == again.ledger.counts()
+    assert first.coverage.counts() == again.coverage.counts()
 
 
 @pytest.mark.usefixtures("clean_databases")

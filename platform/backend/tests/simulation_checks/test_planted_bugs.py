@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, reject, settings
-from pgdst import Ledger, ServerProcesses, Trace, only_examples
+from pgdst import Coverage, ServerProcesses, Trace, only_examples
 from simulation.base import DeepSciFiBaseRules
 from simulation.domains import composed, import_planted_bugs
 from simulation.engine.checks import FORBIDDEN_MOVE, INVARIANT, LIVENESS, RACE, RULES, checks_in, checks_of
@@ -59,17 +59,17 @@ def with_nothing_looking_but(*checks: str) -> type[DeepSciFiBaseRules]:
 
 
 @pytest.fixture(scope="session")
-def ledgers(clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses) -> list[Ledger]:
+def coverages(clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses) -> list[Coverage]:
     """What each example of the default budget reaches where no bug is planted; the first is the simplest of all."""
-    found: list[Ledger] = []
+    found: list[Coverage] = []
 
     class Noting(DeepSciFiBaseRules):
-        """The machine with a ledger an example."""
+        """The machine with a coverage an example."""
 
         def __init__(self, run: Run) -> None:
-            super().__init__(replace(run, ledger=Ledger()))
+            super().__init__(replace(run, coverage=Coverage()))
             declare(DeepSciFi, self.run)
-            found.append(self.run.ledger)
+            found.append(self.run.coverage)
 
     run_machine(
         composed("DeepSciFi", [Noting, DeepSciFi]),
@@ -79,10 +79,10 @@ def ledgers(clean_databases: CleanDatabases, pgdst_server_processes: ServerProce
     return found
 
 
-def likeliest_first(check: str, ledgers: list[Ledger]) -> list[int]:
+def likeliest_first(check: str, coverages: list[Coverage]) -> list[int]:
     """Return the numbers of all drawn examples of the budget, at the head those in which a move is made."""
-    numbers = range(1, len(ledgers))
-    return sorted(numbers, key=lambda number: ledgers[number].counts().get(check, 0) == 0)
+    numbers = range(1, len(coverages))
+    return sorted(numbers, key=lambda number: coverages[number].counts().get(check, 0) == 0)
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_the_machine_finds_the_bug_within_its_default_budget(
     bug: PlantedBug,
     clean_databases: CleanDatabases,
     pgdst_server_processes: ServerProcesses,
-    ledgers: list[Ledger],
+    coverages: list[Coverage],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And it is the intended check that finds it.
@@ -110,7 +110,7 @@ def test_the_machine_finds_the_bug_within_its_default_budget(
     bug.plant(monkeypatch)
     run = Run(clean_databases, pgdst_server_processes, SEED, Trace())
     with (
-        only_examples(likeliest_first(bug.found_by, ledgers)),
+        only_examples(likeliest_first(bug.found_by, coverages)),
         pytest.raises(AssertionError, match=failure_by(bug.found_by)),
     ):
         run_machine(with_nothing_looking_but(bug.found_by), run, DEFAULT_BUDGET)
@@ -127,14 +127,14 @@ def test_the_machine_finds_the_race_within_its_default_budget(
     race: PlantedRace,
     clean_databases: CleanDatabases,
     pgdst_server_processes: ServerProcesses,
-    ledgers: list[Ledger],
+    coverages: list[Coverage],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As it finds the other bugs."""
     race.plant(monkeypatch)
     run = Run(clean_databases, pgdst_server_processes, SEED, Trace())
     with (
-        only_examples(likeliest_first(race.race, ledgers)),
+        only_examples(likeliest_first(race.race, coverages)),
         pytest.raises(AssertionError, match=failure_by(race.race, race.found_by)),
     ):
         run_machine(with_nothing_looking_but(race.race, race.found_by), run, DEFAULT_BUDGET)

@@ -46,8 +46,8 @@ def test_what_was_never_reached_is_named(
     """A rule whose precondition is never true, or a state that never comes, would otherwise look tested."""
     run = Run(clean_databases, pgdst_server_processes, 1, Trace())
     run_machine(HalfReachable, run, SHORT)
-    assert run.ledger.unreached() == UNREACHED
-    assert run.ledger.lines() == ["4 times it is day", "0 times it is night", "never do_the_impossible"]
+    assert run.coverage.unreached() == UNREACHED
+    assert run.coverage.lines() == ["4 times it is day", "0 times it is night", "never do_the_impossible"]
 
 
 def test_a_run_may_go_on_for_what_chance_left_out_but_not_without_end() -> None:
@@ -64,10 +64,10 @@ def test_a_run_may_go_on_for_what_chance_left_out_but_not_without_end() -> None:
 def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(
     clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses
 ) -> None:
-    """Also those that no code came to: an empty ledger lacks everything that the machine's classes declare."""
+    """Also those that no code came to: an empty coverage lacks everything that the machine's classes declare."""
     run = Run(clean_databases, pgdst_server_processes, 1, Trace())
     declare(DeepSciFi, run)
-    unreached = run.ledger.unreached()
+    unreached = run.coverage.unreached()
     assert len(unreached) > 30
     assert {"validate_a_draft", "submit_a_proposal", "the cap on open proposals refuses", "L1"} <= set(unreached)
 

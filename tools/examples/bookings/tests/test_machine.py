@@ -11,7 +11,7 @@ import pytest
 from bookings import service
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from pgdst import SEED_ONLY, Concurrently, Databases, Ledger, Simulation, Trace
+from pgdst import SEED_ONLY, Concurrently, Coverage, Databases, Simulation, Trace
 from sqlalchemy import text
 
 from tests.client import Wish, serving
@@ -45,11 +45,11 @@ class Model:
 class Guests(Concurrently, RuleBasedStateMachine):
     """Guests of two rooms, with a clean database for each example."""
 
-    def __init__(self, databases: Databases, simulation: Simulation, trace: Trace, ledger: Ledger) -> None:
+    def __init__(self, databases: Databases, simulation: Simulation, trace: Trace, coverage: Coverage) -> None:
         super().__init__()
         self.opened = ExitStack()
         self.backend = self.opened.enter_context(serving(self.opened.enter_context(databases.lend())))
-        self.simulation, self.trace, self.ledger = simulation, trace, ledger
+        self.simulation, self.trace, self.coverage = simulation, trace, coverage
         self.simulation.attach(self.backend.engine)
         self.opened.callback(self.simulation.close)
         self.model, self.numbers = Model(), count()
@@ -65,8 +65,8 @@ class Guests(Concurrently, RuleBasedStateMachine):
         wish = self.wish("cyd", time)
         [expected] = self.model.statuses(wish)
         self.note(wish, self.backend.book(wish), expected)
-        self.ledger.sometimes("a booking", expected == 201)
-        self.ledger.sometimes("a refusal", expected == 409)
+        self.coverage.sometimes("a booking", expected == 201)
+        self.coverage.sometimes("a refusal", expected == 409)
 
     @precondition(lambda self: self.model.made)
     @rule(data=st.data())
@@ -81,7 +81,7 @@ class Guests(Concurrently, RuleBasedStateMachine):
         """Somebody cancels a booking."""
         key = data.draw(st.sampled_from(list(self.model.booked)))
         assert 200 == self.backend.client.delete(f"/bookings/{self.model.booked.pop(key)}").status_code
-        self.ledger.sometimes("a cancellation", True)
+        self.coverage.sometimes("a cancellation", True)
 
     @rule(data=st.data(), adas=TIMES, bobs=TIMES)
     def two_guests_at_once(self, data: st.DataObject, adas: tuple[int, int, int], bobs: tuple[int, int, int]) -> None:
@@ -95,8 +95,8 @@ class Guests(Concurrently, RuleBasedStateMachine):
         assert statuses in possible, f"{statuses} are the answers of neither order"
         for wish, answer in zip((ada, bob), answers, strict=True):
             self.note(wish, answer, answer.status_code)
-        self.ledger.sometimes("two at once, both booked", statuses == (201, 201))
-        self.ledger.sometimes("two at once, one refused", sorted(statuses) == [201, 409])
+        self.coverage.sometimes("two at once, both booked", statuses == (201, 201))
+        self.coverage.sometimes("two at once, one refused", sorted(statuses) == [201, 409])
 
     @invariant()
     def the_bookings_are_those_of_the_model(self) -> None:
@@ -124,13 +124,13 @@ def run_guests(
     number: int,
     chosen: settings,
     trace: Trace,
-    ledger: Ledger,
+    coverage: Coverage,
 ) -> None:
     """Run the machine; what it draws depends on the number, its seed, alone."""
-    ledger.declare(states=SOMETIMES)
+    coverage.declare(states=SOMETIMES)
 
     def machine() -> Guests:
-        return Guests(databases, new_simulation(), trace, ledger)
+        return Guests(databases, new_simulation(), trace, coverage)
 
     alone = settings(chosen, backend=SEED_ONLY, database=None, deadline=None, stateful_step_count=STEPS)
     run_state_machine_as_test(seed(number)(machine), settings=alone)  # type: ignore[arg-type]  # as good as a class
@@ -141,14 +141,14 @@ def test_the_bookings_are_those_of_the_model(
     new_simulation: Callable[[], Simulation],
     pgdst_seed: int,
     run_trace: Trace,
-    run_ledger: Ledger,
+    run_coverage: Coverage,
     pytestconfig: pytest.Config,
 ) -> None:
-    """With `run_trace` and `run_ledger` the seed, a hash of the run and what it reached are printed at the end."""
+    """With `run_trace` and `run_coverage` the seed, a hash of the run and what it reached are printed at the end."""
     examples = pytestconfig.option.pgdst_examples
-    run_ledger.must_reach_everything = examples is None  # else a machine that does nothing would pass
+    run_coverage.must_reach_everything = examples is None  # else a machine that does nothing would pass
     chosen = settings(max_examples=examples or EXAMPLES)
-    run_guests(clean_databases, new_simulation, pgdst_seed, chosen, run_trace, run_ledger)
+    run_guests(clean_databases, new_simulation, pgdst_seed, chosen, run_trace, run_coverage)
 
 
 def test_a_room_that_is_not_locked_is_found(
@@ -159,4 +159,4 @@ def test_a_room_that_is_not_locked_is_found(
     monkeypatch.setattr(service, "lock_room", read_room)
     chosen = settings(max_examples=200, phases=[Phase.generate], report_multiple_bugs=False)
     with pytest.raises(AssertionError, match="the answers of neither order"):
-        run_guests(clean_databases, new_simulation, 8, chosen, Trace(), Ledger())
+        run_guests(clean_databases, new_simulation, 8, chosen, Trace(), Coverage())

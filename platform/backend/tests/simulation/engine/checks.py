@@ -44,7 +44,7 @@ class Check:
 
 
 def move(*, also_under_faults: bool = False, **arguments: SearchStrategy[Any]) -> Callable[[Method], Method]:
-    """Make a method a rule: something an agent may do. That it succeeded is counted in the run's ledger.
+    """Make a method a rule: something an agent may do. That it succeeded is counted in the run's coverage.
 
     Of the two machines, that of fault runs has it, too, if it is to go on between them.
     """

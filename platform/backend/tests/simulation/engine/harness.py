@@ -15,7 +15,7 @@ from deepsci.main import assemble, connect
 from fastapi import FastAPI
 from hypothesis import event
 from hypothesis.stateful import RuleBasedStateMachine
-from pgdst import Examples, Fault, Ledger, SeededIds, ServerProcesses, SimulatedClock, Trace, acting_as
+from pgdst import Coverage, Examples, Fault, SeededIds, ServerProcesses, SimulatedClock, Trace, acting_as
 from pgdst.simulation.clients.ids import NOBODY
 from pgdst.simulation.faults.kinds import DEFAULT_MIX, MIXES
 from psycopg.sql import SQL, Identifier
@@ -41,13 +41,13 @@ class CleanDatabases(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """All that the examples of one run share. The ledger counts what they reached, `faults` are the possible kinds."""
+    """What the examples of one run share. The coverage counts what they reached, `faults` are the possible kinds."""
 
     databases: CleanDatabases
     backends: ServerProcesses
     seed: int
     trace: Trace
-    ledger: Ledger = field(default_factory=Ledger)
+    coverage: Coverage = field(default_factory=Coverage)
     faults: tuple[Fault, ...] = FAULTS[DEFAULT_MIX]
     tell: Callable[[str], object] = lambda _wrong: None
 
@@ -176,8 +176,8 @@ class Harness(RuleBasedStateMachine):
                 getattr(self, invariant.method)()
 
     def sometimes(self, name: str, condition: bool) -> None:
-        """Count in the run's ledger that a state was reached; its name stands in SOMETIMES."""
-        self.run.ledger.sometimes(name, condition)
+        """Count in the run's coverage that a state was reached; its name stands in SOMETIMES."""
+        self.run.coverage.sometimes(name, condition)
         if condition:
             event(name)
 

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
-from pgdst import SEED_ONLY, Ledger, Trace
+from pgdst import SEED_ONLY, Coverage, Trace
 
 from simulation.engine.checks import FAULT_RUN, LIVENESS, RULES, checks_of
 from simulation.engine.harness import Harness, Run
@@ -82,7 +82,7 @@ def examples_of_shards(profile: Profile, examples: int | None, *, under_faults: 
     """Return how many examples each shard of a run has, and those of each extension of it.
 
     Chance leaves something out of a run now and then. That must not fail it, but going on without end must not hide a
-    move that cannot succeed: after the extensions the ledger is what it is.
+    move that cannot succeed: after the extensions the coverage is what it is.
     """
     rounds = [examples or profile.examples]
     if examples is None and profile.must_reach_everything:
@@ -98,11 +98,11 @@ def _split(examples: int) -> list[int]:
 def run_another_before(machine: type[Harness], run: Run, other_seed: int) -> None:
     """Run a few examples of another seed, of which the run must show nothing: they leave used databases behind."""
     with suppress(Exception):  # what they find is another run's
-        run_machine(machine, replace(run, seed=other_seed, trace=Trace(), ledger=Ledger()), settings_of("quick", 2))
+        run_machine(machine, replace(run, seed=other_seed, trace=Trace(), coverage=Coverage()), settings_of("quick", 2))
 
 
 def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
-    """Run a machine's examples, all choices drawn from the run's seed, and count in its ledger what they reach.
+    """Run a machine's examples, all choices drawn from the run's seed, and count in its coverage what they reach.
 
     Raises: what the smallest failing example raises, with its steps as notes; NotDeterministicError, where an example
     fails and does not when it is run again.
@@ -119,7 +119,7 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
 def declare(machine: type[Harness], run: Run) -> None:
     """Expect of a run that every move succeeds, every demand of liveness is met and every state is reached."""
     states = {*collected(machine, "SOMETIMES"), *(_struck(machine, run) if checks_of(machine, FAULT_RUN) else ())}
-    run.ledger.declare(states=states, moves=checks_of(machine, *RULES, LIVENESS).keys())
+    run.coverage.declare(states=states, moves=checks_of(machine, *RULES, LIVENESS).keys())
 
 
 def _struck(machine: type[Harness], run: Run) -> set[str]:
