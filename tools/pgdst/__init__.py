@@ -35,6 +35,9 @@ if TYPE_CHECKING:
         acting_as as acting_as,
     )
     from pgdst.simulation.coverage import Coverage as Coverage
+    from pgdst.simulation.explore.explore import Explored as Explored
+    from pgdst.simulation.explore.explore import FoundError as FoundError
+    from pgdst.simulation.explore.explore import explore as explore
     from pgdst.simulation.faults.kinds import (
         Fault as Fault,
     )
@@ -73,6 +76,7 @@ _PLACES = {
     "simulation.clients.clock": ("SimulatedClock",),
     "simulation.clients.ids": ("SeededIds", "acting_as"),
     "simulation.coverage": ("Coverage",),
+    "simulation.explore.explore": ("Explored", "FoundError", "explore"),
     "simulation.faults.kinds": ("Fault",),
     "simulation.faults.plan": ("DrawnFaults", "Faults", "random_faults"),
     "simulation.gate.server_processes": ("ServerProcesses",),

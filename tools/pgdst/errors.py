@@ -53,5 +53,9 @@ class InconclusiveError(PgdstError):
     """A run under the scheduler ended without a result: a client neither returned nor waited for another."""
 
 
+class HangError(InconclusiveError):
+    """No client of a run can ever go on: each one that has not ended waits for what nobody will release."""
+
+
 class ScheduleError(PgdstError):
     """A written schedule does not fit the run, or is not one."""

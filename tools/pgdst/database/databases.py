@@ -37,6 +37,7 @@ class Databases:
         self._template.make()
         self._baseline: Baseline | None = None
         self._idle: list[Clone] = []
+        self._lent: dict[str, Clone] = {}  # by the names of their databases
         self._dropper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pgdst-drop")
         self._drops: list[Future[None]] = []
 
@@ -50,15 +51,41 @@ class Databases:
         """
         self._take_back_last()
         clone = self._idle.pop() if self._idle else self._new()
+        self._lent[clone.server.database] = clone
         try:
             yield clone.server.url
         finally:
+            clone = self._lent.pop(clone.server.database)
             self._take_back_last()
             if self.keep_last:
                 self._last = clone
                 self._require_shared_unchanged(clone)
             else:
                 self._take_back(clone)
+
+    def lent(self, name: str) -> Clone | None:
+        """Return the clone that is lent under this name of a database, if one is."""
+        return self._lent.get(name)
+
+    def rebase(self, name: str, beside: int) -> Clone:
+        """Take what a lent clone contains now for what it is rewound to, until it is brought back and dropped.
+
+        Nobody but `beside` idle sessions is connected to it.
+        """
+        clone = self._lent[name]
+        clone.close()
+        rebased = self._lent[name] = self._watched(clone.server, None, beside)
+        rebased.is_the_templates = False
+        return rebased
+
+    def renew(self, name: str) -> None:
+        """Drop a lent clone, with whoever is connected to it, and lend a new one under the same name."""
+        clone = self._lent[name]
+        clone.close()
+        _drop(self.server, name)
+        self._make_clone(name)
+        self._lent[name] = self._watched(clone.server, None)
+        self._lent[name].is_the_templates = clone.is_the_templates
 
     @property
     def last(self) -> Server | None:
@@ -83,10 +110,12 @@ class Databases:
         name = f"{self.server.database}_{os.getpid()}_{next(NUMBERS)}"
         self._make_clone(name)
         try:
-            return self._watched(self.server.with_database(name))
+            clone = self._watched(self.server.with_database(name), self._baseline)
         except BaseException:
             self._drop(name)
             raise
+        self._baseline = clone.baseline
+        return clone
 
     def _make_clone(self, name: str) -> None:
         try:
@@ -98,13 +127,12 @@ class Databases:
             self._template = Template(self.server, self.server.with_database(MAINTENANCE).connect())
             self._template.clone(name)
 
-    def _watched(self, server: Server) -> Clone:
+    def _watched(self, server: Server, baseline: Baseline | None, beside: int = 0) -> Clone:
         connection = server.connect()
         try:
             connection.execute(SETTINGS)
             connection.cursor_factory, connection.prepare_threshold = psycopg.RawCursor, 0
-            self._baseline = self._baseline or read_baseline(connection)
-            return Clone(server, connection, self._baseline)
+            return Clone(server, connection, baseline or read_baseline(connection), beside=beside)
         except BaseException:
             connection.close()
             raise
@@ -126,7 +154,7 @@ class Databases:
         try:
             different = clone.rewind()
             self.given_up.update(different)
-            kept = not different
+            kept = not different and clone.is_the_templates
         except psycopg.Error as error:  # a trigger that forbids deleting, a session of ours that was ended, …
             self.given_up[f"it could not be rewound: {type(error).__name__}"] += 1
         finally:

@@ -113,7 +113,10 @@ def clean_databases(migrated_server: Server, request: pytest.FixtureRequest) -> 
     """Clean, migrated databases: `with clean_databases.lend() as url` gives one of one's own."""
     with _readable_failure():
         databases = Databases(migrated_server, keep_last=keeps())
-    yield databases
+    from pgdst.simulation.explore.context import exploring
+
+    with exploring(databases):
+        yield databases
     if databases.last and request.session.testsfailed:
         request.config.stash[KEPT].append(databases.last.url)
         if evidence := os.environ.get("PGDST_EVIDENCE"):  # by which the run's shell knows that there is some

@@ -19,10 +19,10 @@ from pgdst.simulation.faults.plan import Faults
 from pgdst.simulation.gate import drivers, identity
 from pgdst.simulation.gate.garbage import no_collection
 from pgdst.simulation.gate.proxy import PORT, Proxy
-from pgdst.simulation.gate.renewal import Idle, Sessions
+from pgdst.simulation.gate.renewal import Idle, Sessions, report_writes
 from pgdst.simulation.gate.run import Elsewhere
 from pgdst.simulation.gate.server_processes import ServerProcesses
-from pgdst.simulation.gate.trigger_points import trigger_points_of
+from pgdst.simulation.gate.trigger_points import install_triggers, trigger_points_of
 from pgdst.simulation.pools import kinds as pools
 from pgdst.simulation.pools.attached_pool import AttachedPool
 from pgdst.simulation.result import Result
@@ -96,19 +96,31 @@ class Simulation:
         if (kind := pools.kind_of(engine)) is not None:
             pool = kind(engine, self._proxy, self.clock, self._refuse_others)
             self._attached.append(pool)
-            self._place_inside(pool.database)
+            self._place_inside_once(pool.database)
             return
-        self._place_inside(synchronous_side(engine).url.database or "")
+        self._place_inside_once(synchronous_side(engine).url.database or "")
         attached = AttachedEngine(engine, self._proxy, self.clock, self._refuse_others, self._in_a_loop)
         self._attached.append(attached)
 
-    def _place_inside(self, database: str) -> None:
-        """Have a schedule stop statements inside, in this database, where that is wanted."""
-        if self._inside_statements and database not in self._proxy.trigger_points:
-            server = self._processes.server.with_database(database)
-            self._proxy.trigger_points[database] = self._resources.enter_context(
-                trigger_points_of(server, self._processes)
-            )
+    def place_inside(self, database: str) -> int:
+        """Have a schedule stop statements inside, in this database, where that is wanted; a new one needs it again.
+
+        Returns how many sessions of the kit's are connected to it for that.
+        """
+        if not self._inside_statements:
+            return 0
+        server = self._processes.server.with_database(database)
+        if (points := self._proxy.trigger_points.get(database)) is not None:
+            install_triggers(server)
+            points.reopen()
+        else:
+            points = self._resources.enter_context(trigger_points_of(server, self._processes))
+            self._proxy.trigger_points[database] = points
+        return 1
+
+    def _place_inside_once(self, database: str) -> None:
+        if database not in self._proxy.trigger_points:
+            self.place_inside(database)
 
     def url(self, driver: str = "", *, database: str | None = None, tcp: bool = False) -> str:
         """Return the URL by which any driver of this process comes to the gate.
@@ -199,10 +211,21 @@ class Simulation:
             raise ConfigurationError(f"A client cannot be called {name!r}: the name {found}. Choose another.")
         self._clients[name] = partial(function, *arguments, **named)
 
-    def run(self, strategy: Strategy, faults: Faults | None = None) -> Result:
+    def run(
+        self,
+        strategy: Strategy,
+        faults: Faults | None = None,
+        *,
+        before: Callable[[int], object] | None = None,
+        inside: bool = True,
+        observe: Callable[[str, str], object] | None = None,
+    ) -> Result:
         """Run the clients that were spawned since the last run, until all have ended.
 
-        A schedule that was written down strikes with its own faults. What a client raises is its outcome.
+        `before` is called with the number of idle connections when they are as new, before any client begins. Where
+        not `inside`, no statement is stopped inside in this run. `observe` is called after
+        each step with the client and the statement that it has executed. A written schedule injects its own faults.
+        What a client raises is its outcome.
 
         Raises: InconclusiveError, where the run says nothing; ScheduleError; what the strategy raises;
         ConfigurationError, in a run of the same simulation.
@@ -219,14 +242,18 @@ class Simulation:
             in_a_loop=self._in_a_loop,
             stall_seconds=self._stall_seconds,
             deadline_seconds=self._deadline_seconds,
+            inside=inside,
+            observe=observe,
         )
         for name, function in clients.items():
             scheduler.spawn(name, function)
         self._begin(max(len(clients), self._connections))
+        if before is not None:
+            before(self._report_writes())
         try:
             with ExitStack() as held:
                 held.enter_context(no_collection())
-                for points in self._proxy.trigger_points.values():
+                for points in self._proxy.trigger_points.values() if inside else ():
                     held.enter_context(points.holding())
                 self._running = scheduler
                 held.callback(self._ended)
@@ -264,6 +291,18 @@ class Simulation:
                 self._idle = Sessions([found for one in pools for found in one.idle()])
         for one in pools:
             one.sort(self._idle.places)
+
+    def locks(self, client: str) -> frozenset[tuple[str, bool]]:
+        """Return what a client of the run locks: relations and advisory locks, and whether to do more than read."""
+        pid = self._running.pid_of(client) if self._running is not None else None
+        return self._processes.locks(pid) if pid is not None else frozenset()
+
+    def _report_writes(self) -> int:
+        """Have the idle sessions report what they wrote to Postgres's statistics; return how many there are."""
+        with self._proxy.quiet():
+            idle = [found for one in self._attached if one.has_pool for found in one.idle()]
+            report_writes([one.session for one in idle])
+        return len(idle) + len(self._proxy.trigger_points)
 
     def _are_renewed(self, idle: list[Idle]) -> bool:
         with self._proxy.quiet():

@@ -59,8 +59,9 @@ MOST_WRITTEN_ROWS = 10_000
 MOST_COPY_BYTES = 1024 * 1024
 
 # All statements have the same parameters: $1 is the id of the first transaction after the clone was known to be equal,
-# $2 the database's oid. Whether a row version is later is asked by age, as ids wrap around.
-PARAMETERS = "xid, oid"
+# $2 the database's oid, $3 how many other sessions may stay. Whether a row version is later is asked by age, as ids
+# wrap around.
+PARAMETERS = "xid, oid, int"
 LATER = "age(xmin) <= age($1)"
 TABLES = """
     SELECT format('%I.%I', n.nspname, c.relname), c.relkind = 'm', pg_table_size(c.oid),
@@ -81,13 +82,13 @@ COUNTED = f"""
 """
 # VACUUM writes in place, into the row of pg_class, how far a table's ids are frozen, among others.
 VACUUMED = "SELECT c.oid FROM pg_class c WHERE c.relkind IN ('r', 'm', 't')"
-# Divides by zero while there are other sessions in the database, and ends the transaction with it. It looks for a
+# Divides by zero unless the database has exactly $3 other sessions, and ends the transaction with it. It looks for a
 # millisecond, as one that was closed just now takes a moment to end; by itself Postgres looks once in a transaction.
 ALONE = """
     WITH RECURSIVE seen (cleared, others) AS (
-        SELECT '', pg_stat_get_db_numbackends($2) - 1
+        SELECT '', pg_stat_get_db_numbackends($2) - 1 - $3
         UNION ALL
-        SELECT pg_stat_clear_snapshot()::text, pg_stat_get_db_numbackends($2) - 1
+        SELECT pg_stat_clear_snapshot()::text, pg_stat_get_db_numbackends($2) - 1 - $3
         FROM seen WHERE others > 0 AND clock_timestamp() < statement_timestamp() + interval '1 ms')
     SELECT 1 / (min(others) = 0)::int FROM seen
 """
@@ -116,9 +117,10 @@ class Table:
 class Baseline:
     """The tables of one template's clones, and the PREPAREs of the statements that bring a clone back and compare it.
 
-    `pgdst_alone` fails while there are other sessions. `pgdst_delete` deletes what is later in the tables, and large
-    objects, and returns the id of its transaction. `pgdst_prove` sets sequences back and returns what is not as in the
-    template: catalogues, tables, names of two-phase transactions; then the fields of `reset.State`.
+    `pgdst_alone` fails unless there are as many other sessions as may stay. `pgdst_delete` deletes what is later in
+    the tables, and large objects, and returns the id of its transaction. `pgdst_prove` sets sequences back and returns
+    what is not as in the template: catalogues, tables, names of two-phase transactions; then the fields of
+    `reset.State`.
     """
 
     tables: tuple[Table, ...]

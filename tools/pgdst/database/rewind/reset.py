@@ -60,30 +60,33 @@ class Found:
 class Clone:
     """A clone of a template, with a connection of the kit's own that stays open for the next rewind."""
 
-    def __init__(self, server: Server, connection: psycopg.Connection, baseline: Baseline) -> None:
+    def __init__(self, server: Server, connection: psycopg.Connection, baseline: Baseline, *, beside: int = 0) -> None:
         self.server = server
+        self.is_the_templates = True  # else it is rewound to what its borrower has made of it
         self.connection = connection
         self.baseline = baseline
         self.connection.execute(baseline.prepare, prepare=False)
         [(self.oid,)] = self._ask(b"SELECT oid::text FROM pg_database WHERE datname = current_database()")
         [(self.mark,)] = self._ask(NEXT)
-        self.state = self._found().state
+        self.state = self._found(beside).state
 
     def close(self) -> None:
         """Close the kit's connection."""
         self.connection.close()
 
-    def rewind(self) -> list[str]:
+    def rewind(self, beside: int = 0) -> list[str]:
         """Bring rows and sequences back; return the other differences from the template, in words (none: it is equal).
 
         Every other session in the database is terminated first, and waited for: an open transaction, advisory locks,
-        temporary tables, prepared statements and settings end with their session.
+        temporary tables, prepared statements and settings end with their session. Where there are exactly `beside` of
+        them, they stay: the caller has seen that they are idle, as new, and have reported what they wrote
+        (`pg_stat_force_next_flush`).
 
         Raises: ServerNotReadyError where a session does not end; SharedStateError where roles or their settings were
         changed for the whole server; psycopg.Error where it could not be done, for example as a table is gone.
         """
         try:
-            found = self._found_at_once() or self._found_once_alone()
+            found = self._found_at_once(beside) or self._found_once_alone()
         except psycopg.Error:
             self.require_shared_unchanged()
             raise
@@ -97,10 +100,10 @@ class Clone:
         [(of_the_server,)] = self._ask(OF_THE_SERVER.encode())
         _require_equal(self.state.of_the_server, of_the_server)
 
-    def _found_at_once(self) -> Found | None:
-        """Return what was found, unless somebody else is there, or a two-phase transaction holds a lock."""
+    def _found_at_once(self, beside: int) -> Found | None:
+        """Return what was found, unless others are there, or a two-phase transaction holds a lock."""
         try:
-            return self._found()
+            return self._found(beside)
         except (psycopg.errors.DivisionByZero, psycopg.errors.LockNotAvailable):
             return None
 
@@ -110,9 +113,9 @@ class Clone:
         found = self._found()
         return replace(found, catalogues=[*prepared, *found.catalogues])
 
-    def _found(self) -> Found:
+    def _found(self, beside: int = 0) -> Found:
         """Execute the statements of the baseline, in one transaction and one round trip."""
-        calls = [f"EXECUTE pgdst_{name} ('{self.mark}', {self.oid})" for name in ("alone", "delete", "prove")]
+        calls = [f"EXECUTE pgdst_{name} ('{self.mark}', {self.oid}, {beside})" for name in ("alone", "delete", "prove")]
         cursor = self.connection.execute("; ".join(calls).encode(), prepare=False)
         rows = cursor.fetchall()
         while cursor.nextset():

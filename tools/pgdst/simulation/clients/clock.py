@@ -21,7 +21,8 @@ class SimulatedClock:
     def __init__(self, start: datetime = START) -> None:
         if start.tzinfo is None:
             raise ValueError(f"The simulated clock needs an aware start, found {start!r}. Give it a time zone.")
-        self._now = start.astimezone(UTC)
+        self._start = start.astimezone(UTC)
+        self._now = self._start
         self._elapsed = timedelta()
         self._followers: list[Callable[[datetime], object]] = []
 
@@ -43,6 +44,11 @@ class SimulatedClock:
         instant = self._now + duration
         self._elapsed += duration
         self._show(instant)
+
+    def restart(self) -> None:
+        """Go back to the first instant; no time has elapsed."""
+        self._elapsed = timedelta()
+        self._show(self._start)
 
     def set_back(self, duration: timedelta) -> None:
         """Let the clock say what it said `duration` ago, as when a machine's is corrected; no time passes.

@@ -75,6 +75,11 @@ class Sessions:
         return self._new is not None and self._new == _state(idle)
 
 
+def report_writes(sessions: Sequence[Session]) -> None:
+    """Have idle sessions report now what they wrote: by themselves they do once a second, or when they end."""
+    _in_all(sessions, b"SELECT pg_stat_force_next_flush()")
+
+
 def is_prepared(session: Session) -> bool:
     """Return whether somebody has set something in a session that was new; afterwards it is no more.
 

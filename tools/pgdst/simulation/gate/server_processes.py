@@ -28,6 +28,10 @@ _BLOCKERS = b"""
     SELECT pid, pg_blocking_pids(pid) || pg_safe_snapshot_blocking_pids(pid)
     FROM unnest($1::int[]) AS pid
 """
+_LOCKS = """
+    SELECT concat_ws(' ', locktype, database, relation, classid, objid), bool_or(mode <> 'AccessShareLock')
+    FROM pg_locks WHERE pid = %s AND (locktype = 'advisory' OR locktype = 'relation' AND relation >= 16384) GROUP BY 1
+"""
 _ACTIVITY = """
     SELECT state, wait_event_type, wait_event, query FROM pg_stat_activity WHERE pid = %s
 """
@@ -88,6 +92,11 @@ class ServerProcesses:
         raise InconclusiveError(
             f"The server process {self._suspect} cannot be stopped at a place where others can go on."
         )
+
+    def locks(self, pid: int) -> frozenset[tuple[str, bool]]:
+        """Return what a process locks: each relation and advisory lock, and whether to do more than read."""
+        with self._lock:
+            return frozenset(self._observer.execute(_LOCKS, (pid,)).fetchall())
 
     def freeze(self, pid: int) -> None:
         """Stop a server process that waits for a lock, so that it does not go on when the lock is released."""

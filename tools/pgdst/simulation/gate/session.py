@@ -105,6 +105,11 @@ class Session:
         return self._doing.what if self._doing is not None else "nothing"
 
     @property
+    def statement(self) -> str:
+        """The statement that is under way, without parameters."""
+        return self._doing.text if self._doing is not None else "nothing"
+
+    @property
     def database(self) -> str:
         """The database that it is in."""
         return self._opening.database

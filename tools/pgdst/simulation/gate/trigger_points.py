@@ -139,10 +139,15 @@ class TriggerPoints:
             self._lets_pass = False
 
 
+def install_triggers(server: Server) -> None:
+    """Give every table of the server's database its triggers."""
+    with closing(server.connect()) as connection:
+        install(connection)
+
+
 @contextmanager
 def trigger_points_of(server: Server, processes: ServerProcesses) -> Iterator[TriggerPoints]:
     """Give the tables of the server's database their triggers, and yield its trigger points."""
-    with closing(server.connect()) as connection:
-        install(connection)
+    install_triggers(server)
     with closing(TriggerPoints(server, processes)) as points:
         yield points

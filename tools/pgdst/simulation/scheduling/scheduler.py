@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
-from pgdst.errors import InconclusiveError, PgdstError
+from pgdst.errors import HangError, InconclusiveError, PgdstError
 from pgdst.server import full_disk
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.clock import SimulatedClock
@@ -53,7 +53,10 @@ class Scheduler:
         in_a_loop: Callable[[Coroutine[Any, Any, Any]], Any],
         stall_seconds: float,
         deadline_seconds: float,
+        inside: bool,
+        observe: Callable[[str, str], object] | None,
     ) -> None:
+        self._observe = observe
         self._in_a_loop = in_a_loop
         self.turn: Client | None = None  # who has it
         self.number = 0  # of the step
@@ -64,8 +67,9 @@ class Scheduler:
         self._faults = faults
         self._clock = clock
         self._struck: dict[int, Fault] = {}
-        self._stops = {points.pid: points for points in proxy.trigger_points.values()}
-        self._injection = Injection(processes, proxy, clock, self._stops)
+        points = {one.pid: one for one in proxy.trigger_points.values()}
+        self._stops = points if inside else {}
+        self._injection = Injection(processes, proxy, clock, points)
         self._stall_seconds = stall_seconds
         self._ends_at = time.monotonic() + deadline_seconds
         self._deadline_seconds = deadline_seconds
@@ -106,6 +110,10 @@ class Scheduler:
     def names(self) -> Collection[str]:
         """The names of the clients."""
         return self._clients.keys()
+
+    def pid_of(self, name: str) -> int | None:
+        """Return the pid of the session that a client used last."""
+        return self._clients[name].pid
 
     # What clients call in their own threads, and the gate in the scheduler's, which relays.
 
@@ -185,7 +193,7 @@ class Scheduler:
             return False
         candidates = self._candidates() or self._after_a_time_out()
         if not candidates:
-            self._give_up("No client can go on")
+            self._give_up("No client can go on", HangError)
         can_stay = self._last in candidates
         chosen = self._choose(candidates, can_stay=can_stay)
         self._note_choice(candidates, chosen)
@@ -193,8 +201,11 @@ class Scheduler:
         self.result.preemptions += self._preempts
         self._schedule.append(chosen.name)
         self._last = chosen
+        stood = _stands_at(chosen)
         self._step(chosen)
         self._settle(chosen)
+        if self._observe is not None:
+            self._observe(chosen.name, stood)
         return True
 
     def _candidates(self) -> list[Client]:
@@ -226,7 +237,13 @@ class Scheduler:
     def _choose(self, candidates: list[Client], *, can_stay: bool) -> Client:
         if len(candidates) == 1 and not isinstance(self._strategy, Schedule):  # which may not fit here
             return candidates[0]
-        point = ChoicePoint(len(self._schedule) + 1, tuple(client.name for client in candidates), can_stay)
+        point = ChoicePoint(
+            len(self._schedule) + 1,
+            tuple(client.name for client in candidates),
+            can_stay,
+            tuple(_stands_at(client) for client in candidates),
+            tuple(client.name for client in candidates if _sleeps(client.pause)),
+        )
         return candidates[self._strategy.choose(point)]
 
     def _note_choice(self, candidates: Sequence[Client], chosen: Client) -> None:
@@ -338,7 +355,7 @@ class Scheduler:
 
     # The end of a run that has no result.
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, why: str, kind: type[InconclusiveError] = InconclusiveError) -> None:
         if self._refused is not None:
             raise self._refused
         told = [
@@ -346,7 +363,7 @@ class Scheduler:
             for client in self._clients.values()
             if not isinstance(client.pause, Ended)
         ]
-        raise InconclusiveError(
+        raise kind(
             "\n".join([f"{why}, so this run says nothing.", *told, f"schedule: {Schedule(tuple(self._schedule))}"])
         )
 
@@ -382,6 +399,21 @@ def _in_words(pause: Pause | None) -> str:
 
 
 def _short(pause: Pause | None) -> str:
+    return _in_full(pause)[:_SHOWN]
+
+
+def _stands_at(client: Client) -> str:
+    """Return the statement that the client sends next, or in which it is stopped, without parameters."""
+    if isinstance(client.pause, Blocked) and client.session is not None:
+        return client.session.statement
+    return _in_full(client.pause)
+
+
+def _sleeps(pause: Pause | None) -> bool:
+    return isinstance(pause, Waiting) and pause.is_sleep and not pause.is_over()
+
+
+def _in_full(pause: Pause | None) -> str:
     if isinstance(pause, YieldPoint | Waiting):
-        return pause.what[:_SHOWN]
+        return pause.what
     return "a lock that is free" if isinstance(pause, Blocked) and not pause.pids else "a stop inside"

@@ -11,8 +11,12 @@ class PCT:
 
     A bug that needs `depth` steps in a certain order is found with a probability of at least 1 / (n * steps ** (depth -
     1)) a run, for n clients and a run of so many steps.
+    A client that asks again and again would starve the others. So one that sleeps goes on only where no other can, and
+    one that went on for `PATIENCE` choices falls below all others.
     Source: Burckhardt et al., A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs, ASPLOS 2010.
     """
+
+    PATIENCE = 200  # choices in a row
 
     def __init__(self, seed: int, depth: int, steps: int) -> None:
         if depth < 1 or steps < 1:
@@ -20,7 +24,8 @@ class PCT:
         self._random = Random(seed)  # noqa: S311  # seeded random is the point
         self._changes = {self._random.randint(1, steps): -change for change in range(1, depth)}
         self._priorities: dict[str, float] = {}
-        self._last_step = 0
+        self._running = ""
+        self._in_a_row = 0
 
     def choose(self, point: ChoicePoint) -> int:
         """Return who has the highest priority; at a change, who had it falls below all others first."""
@@ -31,4 +36,9 @@ class PCT:
             if step <= point.step:
                 highest = max(point.candidates, key=self._priorities.__getitem__)
                 self._priorities[highest] = self._changes.pop(step)
-        return max(range(len(point.candidates)), key=lambda index: self._priorities[point.candidates[index]])
+        chosen = max(point.candidates, key=lambda name: (name not in point.sleeping, self._priorities[name]))
+        self._in_a_row = self._in_a_row + 1 if chosen == self._running else 0
+        self._running = chosen
+        if self._in_a_row > self.PATIENCE:
+            self._priorities[chosen] = min(self._priorities.values()) - 1
+        return point.candidates.index(chosen)

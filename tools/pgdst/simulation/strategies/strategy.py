@@ -4,7 +4,7 @@ A choice is a number: 0 lets the same client go on, the others follow in a fixed
 client after another, and each number above zero, where the same client could have gone on, is a preemption.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -12,12 +12,16 @@ from typing import Protocol
 class ChoicePoint:
     """A place where the schedule has a choice.
 
-    `candidates` are the clients who can go on; where `can_stay`, the first is the one that took the last step.
+    `candidates` are the clients who can go on; where `can_stay`, the first is the one that took the last step. `at` has
+    the yield point of each candidate in words: its next statement, without parameters. `sleeping` names those whose
+    sleep would have to pass first.
     """
 
     step: int  # from 1
     candidates: tuple[str, ...]
     can_stay: bool
+    at: tuple[str, ...] = field(default=(), compare=False)
+    sleeping: tuple[str, ...] = field(default=(), compare=False)
 
 
 class Strategy(Protocol):

@@ -1,0 +1,122 @@
+"""`explore`: find a schedule at which something goes wrong, make it small, replay it, and say so."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pgdst.errors import ConfigurationError
+from pgdst.simulation.clients.clock import SimulatedClock
+from pgdst.simulation.explore import context
+from pgdst.simulation.explore.exploration import Check, Expected, Exploration, Failure
+from pgdst.simulation.explore.footprints import Footprints
+from pgdst.simulation.explore.rewound_database import RewoundDatabase, Setup
+from pgdst.simulation.explore.search import Attempt, FaultsOf, Search
+from pgdst.simulation.explore.shrinking import shrink
+from pgdst.simulation.faults.kinds import ALL, Fault
+from pgdst.simulation.report.interleaving import interleaving
+from pgdst.simulation.simulation import Simulation
+from pgdst.simulation.sqlalchemy.attached_engine import synchronous_side
+
+SCHEDULES: Final = 200
+REPLAYS: Final = 10
+
+
+class FoundError(AssertionError):
+    """A schedule at which something goes wrong.
+
+    `schedule` gives the run again, `result` is the run (None where it hung), `wrong` says what does not hold.
+    """
+
+    def __init__(self, failure: Failure, told: str) -> None:
+        super().__init__(told)
+        self.schedule, self.result, self.wrong = failure.schedule, failure.result, failure.wrong
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What was tried without finding anything: how many runs, and all schedules up to how many preemptions."""
+
+    runs: int
+    preemptions: int
+    is_exhausted: bool
+
+    def __str__(self) -> str:
+        """Return it in a sentence."""
+        tried = f"all with at most {self.preemptions} preemptions"
+        if self.is_exhausted:
+            tried = "all there are"
+        return f"Nothing found in {self.runs} runs. Schedules, of independent steps in one order: {tried}."
+
+
+def explore(
+    engine: Any,
+    *,
+    clients: Mapping[str, Callable[[Any], Any]],
+    setup: Setup | None = None,
+    check: Check | None = None,
+    schedules: int = SCHEDULES,
+    faults: FaultsOf | str | None = None,
+    kinds: Sequence[Fault] = ALL,
+    inside_statements: bool = True,
+    ignored_columns: Sequence[str] = (),
+    expected_errors: Sequence[str] = (),
+    clock: SimulatedClock | None = None,
+    seed: int = 0,
+) -> Explored:
+    """Search for a schedule of the clients at which something goes wrong, and fail with it.
+
+    Each run begins alike: the database as it is when this is called, then `setup(connection)`; sessions as new; the
+    clock at its beginning. `clients` are functions or coroutine functions, by name, which are called with the engine.
+    `check(connection)` returns whether the run was right, or asserts it. Without one, what the clients return and what
+    the tables hold must be what some serial order of the clients gives; `ignored_columns`, as `table.column`, are left
+    out (ids and times that differ by order alone). An error that no serial order raises fails as well, but for the
+    SQLSTATEs in `expected_errors`. So does a run in which no client can ever go on.
+
+    The search goes through all schedules without preemption, then with one, two …, and then random ones, `schedules`
+    in all. With `inside_statements` it also stops statements after their snapshot is taken. `faults="each"` also tries
+    every single fault of `kinds` at every step of a serial run; a function of a seed, such as `random_faults`, has
+    faults drawn in random runs.
+
+    Raises: FoundError (an AssertionError) with the smallest failure, replayed ten times; ConfigurationError where the
+    database was not lent by the kit, or no client sends anything; InconclusiveError.
+    """
+    present = context.current()
+    if not clients:
+        raise ConfigurationError("explore needs clients: a dictionary of names and functions.")
+    name = synchronous_side(engine).url.database or ""
+    names = tuple(clients)
+    with ExitStack() as restored, ExitStack() as opened:
+        present.require_lent(name)
+        simulation = Simulation(
+            present.processes, clock=clock, inside_statements=inside_statements, connections=len(clients)
+        )
+        opened.callback(simulation.close)
+        simulation.attach(engine)
+        database = RewoundDatabase(present.databases, name, setup, simulation.place_inside)
+        restored.callback(database.restore)
+        opened.callback(database.close)
+        expected = Expected(check, frozenset(ignored_columns), frozenset(expected_errors))
+        footprints = Footprints(simulation.locks)
+        exploration = Exploration(simulation, database, engine, clients, expected, footprints)
+        search = Search(names, footprints, schedules, faults, tuple(kinds), seed, inside=inside_statements)
+        failure = exploration.run_in_serial_orders(names)
+        for attempt in search.attempts(exploration) if failure is None else ():
+            if (failure := exploration.run(attempt, names)) is not None:
+                break
+        if failure is None:
+            return Explored(exploration.runs, search.preemptions, search.is_exhausted)
+        smallest = shrink(failure, exploration, keep_clients=check is None)
+        raise FoundError(smallest, _told(smallest, exploration.runs, _replays(exploration, smallest)))
+
+
+def _replays(exploration: Exploration, failure: Failure) -> int:
+    """Return how many of ten replays of a failure's schedule fail in the same way."""
+    written = Attempt(failure.schedule, failure.schedule, inside=failure.inside)
+    found = [exploration.run(written, failure.clients) for _ in range(REPLAYS)]
+    return sum(again is not None and again.wrong == failure.wrong for again in found)
+
+
+def _told(failure: Failure, runs: int, replays: int) -> str:
+    shown = [] if failure.result is None else ["", interleaving(failure.result)]
+    return "\n".join([failure.wrong, *shown, f"found after {runs} runs, replayed {replays} of {REPLAYS}"])

@@ -1,0 +1,74 @@
+"""What each client's statements touch, as Postgres's locks show it: which steps of clients can be swapped."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from pgdst.simulation.clients.yield_points import BEGINS
+from pgdst.simulation.strategies.strategy import ChoicePoint
+
+# What is locked, and whether it is more than read.
+Touched = frozenset[tuple[str, bool]]
+_NOTHING: Touched = frozenset()
+
+
+class Footprints:
+    """The relations and advisory locks that clients were seen to lock in runs without preemptions.
+
+    `locks(client)` returns what the client's session locks now. A statement is known by its client and its text. Its
+    locks are seen only within a transaction, and not apart from those of the statements before it. So its footprint is
+    all that the transaction has locked by then. A transaction's first statement may take the snapshot for all of them;
+    it has the footprint of the whole transaction. A statement whose locks were never seen may conflict with any other.
+    """
+
+    def __init__(self, locks: Callable[[str], Touched]) -> None:
+        self._locks = locks
+        self._seen: dict[tuple[str, str], Touched] = {}
+        self._all: dict[str, Touched] = defaultdict(frozenset)
+        self._unknown: set[str] = set()  # clients with a statement whose locks were never seen
+        self._statements: dict[str, list[str]] = defaultdict(list)  # of each client's transaction
+        self._held: dict[str, Touched] = {}
+
+    def see(self, client: str, statement: str) -> None:
+        """Look at what a client locks, which has just executed a statement."""
+        if statement == BEGINS:
+            self._add(client, statement, _NOTHING)
+            return
+        touched = self._locks(client)
+        statements = self._statements[client]
+        if touched:
+            statements.append(statement)
+            self._held[client] = touched
+            for one in (statement, statements[0]):
+                self._add(client, one, touched)
+        elif statements:  # its transaction has ended
+            self._add(client, statement, self._held.pop(client))
+            statements.clear()
+        else:
+            self._unknown.add(client)
+
+    def may_conflict(self, client: str, statement: str, others: Iterable[str]) -> bool:
+        """Return whether the client's next statement may not commute with some statement of the others."""
+        touched = self._seen.get((client, statement))
+        if touched is None:
+            return True
+        return any(self._conflict(touched, other) for other in others if other != client)
+
+    def any_conflict(self, point: ChoicePoint) -> bool:
+        """Return whether any two of the candidates may have statements that do not commute."""
+        names = point.candidates
+        if any(name in self._unknown or name not in self._all for name in names):
+            return True
+        return any(self._conflict(self._all[one], other) for one in names for other in names if one != other)
+
+    def _add(self, client: str, statement: str, touched: Touched) -> None:
+        self._seen[client, statement] = self._seen.get((client, statement), _NOTHING) | touched
+        self._all[client] |= touched
+
+    def _conflict(self, touched: Touched, other: str) -> bool:
+        if not touched:
+            return False
+        if other in self._unknown or other not in self._all:
+            return True
+        theirs = self._all[other]
+        written = {what for what, writes in touched | theirs if writes}
+        return bool(written & {what for what, _ in touched} & {what for what, _ in theirs})

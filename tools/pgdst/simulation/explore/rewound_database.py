@@ -1,0 +1,95 @@
+"""The database of an exploration: as it was lent at the beginning of each run, with the same sessions."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from pgdst.database.databases import Databases
+from pgdst.errors import PgdstError
+
+Setup = Callable[[Connection], object]
+
+_FLUSH = text("SELECT pg_stat_force_next_flush()")
+_CONTENTS = """
+    SELECT to_jsonb(t){without}::text FROM ONLY {table} t ORDER BY 1
+"""
+_TABLES = text(
+    "SELECT format('%I.%I', nspname, relname), relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+    "WHERE relkind = 'r' AND relpersistence <> 't' AND c.oid >= 16384 AND nspname NOT LIKE 'pgdst%' ORDER BY 1"
+)
+
+
+class RewoundDatabase:
+    """The database that an engine leads to, which the kit has lent, and a connection of the kit's own to it."""
+
+    def __init__(self, databases: Databases, name: str, setup: Setup | None, place: Callable[[str], int]) -> None:
+        self._databases, self._name, self._setup, self._place = databases, name, setup, place
+        self._opened = ExitStack()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Take the database with what the simulation places in it for what it is rewound to, and connect to it."""
+        clone = self._databases.rebase(self._name, beside=self._place(self._name))
+        self._connection = self._opened.enter_context(create_engine(clone.server.url, poolclass=NullPool).connect())
+
+    def renew(self) -> None:
+        """Make the database anew: a crash of the server has reset the counters by which a rewind proves it equal.
+
+        Nobody else is connected to it.
+        """
+        self._opened.close()
+        self._databases.renew(self._name)
+        self._begin()
+
+    def rewind(self, sessions: int) -> None:
+        """Bring it back to what was lent, beside so many idle sessions, and set it up.
+
+        Raises: PgdstError, where it cannot be proved to be as it was.
+        """
+        clone = self._databases.lent(self._name)
+        assert clone is not None
+        with self._connection.begin():
+            self._connection.execute(_FLUSH)
+        if different := clone.rewind(beside=sessions + 1):
+            raise PgdstError(
+                f"The database cannot be rewound after a run, as these are not as they were: {', '.join(different)}. "
+                "explore runs transactions, not changes of the schema."
+            )
+        if self._setup is not None:
+            with self._connection.begin():
+                self._setup(self._connection)
+
+    def ask(self, question: Callable[[Connection], Any]) -> Any:
+        """Return what a function of the kit's connection returns."""
+        with self._connection.begin():
+            return question(self._connection)
+
+    def contents(self, ignored: frozenset[str]) -> str:
+        """Return all rows of all tables as text; `ignored` are columns, as `table.column`, that are left out."""
+        return str(self.ask(lambda connection: _contents(connection, ignored)))
+
+    def close(self) -> None:
+        """Close the kit's connection."""
+        self._opened.close()
+
+    def restore(self) -> None:
+        """Bring the database back to what it was at first, when everybody else has left it."""
+        clone = self._databases.lent(self._name)
+        assert clone is not None
+        clone.rewind()
+
+
+def _contents(connection: Connection, ignored: frozenset[str]) -> str:
+    lines = []
+    for quoted, table in connection.execute(_TABLES).all():
+        columns = sorted(one.partition(".")[2] for one in ignored if one.partition(".")[0] == table)
+        without = "".join(f" - {_literal(column)}" for column in columns)
+        rows = connection.scalars(text(_CONTENTS.format(without=without, table=quoted).replace(":", r"\:")))
+        lines += [f"{table} {row}" for row in rows]
+    return "\n".join(lines)
+
+
+def _literal(word: str) -> str:
+    return "'" + word.replace("'", "''") + "'"

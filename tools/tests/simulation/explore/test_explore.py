@@ -1,0 +1,324 @@
+"""explore: what it finds, how small, and what it says where there is nothing."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from conftest import leased_server
+from pgdst.database.databases import Databases
+from pgdst.errors import ConfigurationError, PgdstError
+from pgdst.server.embedded.engine import EmbeddedEngine
+from pgdst.simulation.clients.clock import SimulatedClock
+from pgdst.simulation.explore.context import exploring
+from pgdst.simulation.explore.explore import Explored, FoundError, explore
+from pgdst.simulation.faults.kinds import Fault
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+SCHEMA = b"""
+CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);
+CREATE TABLE others (id int PRIMARY KEY, balance int NOT NULL);
+CREATE TABLE tags (name text);
+CREATE TABLE charges (id int GENERATED ALWAYS AS IDENTITY, key text);
+CREATE TABLE doctors (name text PRIMARY KEY, on_call bool NOT NULL);
+INSERT INTO accounts VALUES (1, 0), (2, 0);
+INSERT INTO others VALUES (1, 0);
+INSERT INTO doctors VALUES ('ada', true), ('bob', true);
+"""
+
+
+@pytest.fixture(scope="module")
+def lent_databases() -> Iterator[Databases]:
+    with leased_server(EmbeddedEngine(), SCHEMA) as server:
+        databases = Databases(server)
+        with exploring(databases):
+            yield databases
+        databases.close()
+
+
+@pytest.fixture
+def url(lent_databases: Databases) -> Iterator[str]:
+    with lent_databases.lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def engine(url: str) -> Engine:
+    return create_engine(url)
+
+
+def deposit(engine: Engine) -> None:
+    """Add one to what was read."""
+    with engine.begin() as connection:
+        found = connection.scalar(text("SELECT balance FROM accounts WHERE id = 1"))
+        connection.execute(text("UPDATE accounts SET balance = :new WHERE id = 1"), {"new": found + 1})
+
+
+def deposit_rightly(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE accounts SET balance = balance + 1 WHERE id = 1"))
+
+
+async def deposit_async(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        found = await connection.scalar(text("SELECT balance FROM accounts WHERE id = 1"))
+        await connection.execute(text("UPDATE accounts SET balance = :new WHERE id = 1"), {"new": found + 1})
+
+
+def is_two(connection: Connection) -> bool:
+    return bool(connection.scalar(text("SELECT balance FROM accounts WHERE id = 1")) == 2)
+
+
+TWO = {"ada": deposit, "bob": deposit}
+
+
+def failure_of(engine: Any, **options: Any) -> FoundError:
+    """Return what explore finds."""
+    with pytest.raises(FoundError) as raised:
+        explore(engine, **options)
+    return raised.value
+
+
+def test_a_lost_update_is_found_with_one_preemption_and_replayed(engine: Engine) -> None:
+    """The report has the lanes, the schedule, and that ten of ten replays fail alike."""
+    found = failure_of(engine, clients=TWO, check=is_two)
+    assert found.result is not None
+    assert 1 == found.result.preemptions
+    assert "ada*2 bob*4 ada*2" == str(found.schedule)
+    told = str(found)
+    assert told.startswith("The check does not hold.\n\n step  ada")
+    assert "schedule: ada*2 bob*4 ada*2" in told
+    assert "replayed 10 of 10" in told
+
+
+def test_without_a_check_the_outcome_must_be_that_of_a_serial_order(engine: Engine) -> None:
+    """The failure says which outcome this one was, and which serial orders have."""
+    found = failure_of(engine, clients=TWO)
+    first, rest = found.wrong.split("Serial orders give:")
+    assert 'accounts {"id": 1, "balance": 1}' in first
+    assert 'accounts {"id": 1, "balance": 2}' in rest
+
+
+@pytest.mark.parametrize("check", [is_two, None])
+def test_the_right_twin_is_not_reported(engine: Engine, check: Callable[[Connection], object] | None) -> None:
+    """And all schedules were tried."""
+    found = explore(engine, clients={"ada": deposit_rightly, "bob": deposit_rightly}, check=check)
+    assert found.is_exhausted
+    assert "all there are" in str(found)
+
+
+def test_setup_comes_before_each_run_on_the_database_as_it_was(engine: Engine) -> None:
+    """Its rows are there once, however many runs there are."""
+
+    def check(connection: Connection) -> None:
+        assert 1 == connection.scalar(text("SELECT count(*) FROM tags"))
+
+    def setup(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO tags VALUES ('new')"))
+
+    assert explore(
+        engine, setup=setup, clients={"ada": deposit_rightly, "bob": deposit_rightly}, check=check
+    ).is_exhausted
+
+
+def test_coroutine_functions_are_clients(url: str) -> None:
+    found = failure_of(
+        create_async_engine(url.replace("+psycopg", "+asyncpg")),
+        clients={"ada": deposit_async, "bob": deposit_async},
+        check=is_two,
+    )
+    assert "ada*2 bob*4 ada*2" == str(found.schedule)
+
+
+def test_a_third_client_that_is_not_needed_is_left_out(engine: Engine) -> None:
+    """Where the check holds without it in every serial order."""
+
+    def count(engine: Engine) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT count(*) FROM others"))
+            connection.execute(text("SELECT count(*) FROM accounts"))
+
+    found = failure_of(engine, clients={"ada": deposit, "cyd": count, "bob": deposit}, check=is_two)
+    assert found.result is not None
+    assert {"ada", "bob"} == set(found.result.outcomes)
+
+
+def test_independent_clients_need_a_handful_of_schedules(engine: Engine) -> None:
+    """Two clients of six statements on two tables: where nothing conflicts, one order stands for all."""
+
+    def six(table: str) -> Callable[[Engine], None]:
+        def client(engine: Engine) -> None:
+            with engine.begin() as connection:
+                for _ in range(6):
+                    connection.execute(text(f"UPDATE {table} SET balance = balance + 1 WHERE id = 1"))
+
+        return client
+
+    clients = {"ada": six("accounts"), "bob": six("others")}
+    found = explore(engine, clients=clients, inside_statements=False)
+    assert found.is_exhausted
+    assert found.runs <= 5
+
+
+def test_a_statement_that_is_overtaken_inside_is_found(engine: Engine) -> None:
+    """One autocommit statement each: INSERT … SELECT … WHERE NOT EXISTS."""
+
+    def add(engine: Engine) -> None:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(
+                text("INSERT INTO tags SELECT 'new' WHERE NOT EXISTS (SELECT FROM tags WHERE name = 'new')")
+            )
+
+    def check(connection: Connection) -> bool:
+        return bool(connection.scalar(text("SELECT count(*) FROM tags")) == 1)
+
+    found = failure_of(engine, clients={"ada": add, "bob": add}, check=check)
+    assert found.result is not None
+    assert 1 == found.result.preemptions
+    assert "stops inside" in str(found)
+
+
+def test_write_skew_is_found_without_a_check(engine: Engine) -> None:
+    """Under REPEATABLE READ: each goes off call, as the other one is on."""
+
+    def go_off(name: str) -> Callable[[Engine], None]:
+        def client(engine: Engine) -> None:
+            with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+                if connection.scalar(text("SELECT count(*) FROM doctors WHERE on_call")) == 2:
+                    connection.execute(text("UPDATE doctors SET on_call = false WHERE name = :name"), {"name": name})
+                connection.commit()
+
+        return client
+
+    found = failure_of(engine, clients={"ada": go_off("ada"), "bob": go_off("bob")})
+    assert 'doctors {"name": "ada", "on_call": false}\ndoctors {"name": "bob", "on_call": false}' in found.wrong
+
+
+def test_an_error_that_no_serial_order_raises_is_a_failure(engine: Engine) -> None:
+    """A deadlock, unless it is expected."""
+
+    def move(first: int, second: int) -> Callable[[Engine], None]:
+        def client(engine: Engine) -> None:
+            with engine.begin() as connection:
+                for account in (first, second):
+                    connection.execute(text("UPDATE accounts SET balance = 1 WHERE id = :id"), {"id": account})
+
+        return client
+
+    clients = {"ada": move(1, 2), "bob": move(2, 1)}
+    found = failure_of(engine, clients=clients)
+    assert "raised OperationalError 40P01, as in no serial order" in found.wrong
+    found_again = explore(engine, clients=clients, expected_errors=["40P01"], inside_statements=False)
+    assert isinstance(found_again, Explored)
+
+
+def test_a_run_in_which_nobody_can_go_on_is_a_failure(engine: Engine) -> None:
+    """Ada ends with a session's advisory lock, which her pool keeps; bob waits for it for ever."""
+
+    def lock(engine: Engine) -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(7)"))
+            connection.commit()
+
+    found = failure_of(engine, clients={"ada": lock, "bob": lock}, check=lambda _connection: True)
+    assert "No client can go on" in found.wrong
+    assert "bob waits for ada" in found.wrong
+    assert "replayed 10 of 10" in str(found)
+
+
+def test_clients_that_send_nothing_are_an_error(engine: Engine, url: str) -> None:
+    """They use another engine, which nobody attached: nothing would be explored."""
+    other = create_engine(url.replace("+psycopg", "+psycopg"))
+    with pytest.raises(ConfigurationError, match="No client sent anything through the engine"):
+        explore(engine, clients={"ada": lambda _engine: other.dialect, "bob": lambda _engine: None}, check=is_two)
+
+
+def test_a_poller_that_sleeps_lets_the_others_go_on(engine: Engine) -> None:
+    """It asks once a simulated second until another client has inserted."""
+    clock = SimulatedClock()
+
+    def poll(engine: Engine) -> None:
+        while True:
+            with engine.begin() as connection:
+                if connection.scalar(text("SELECT count(*) FROM tags")):
+                    return
+            clock.sleep(timedelta(seconds=1))
+
+    def insert(engine: Engine) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO tags VALUES ('there')"))
+
+    found = explore(engine, clients={"ada": poll, "bob": insert}, clock=clock, schedules=40)
+    assert found.preemptions >= 1
+
+
+def test_every_single_fault_is_tried(engine: Engine) -> None:
+    """A retry after a COMMIT without an answer charges twice; the report has the one fault."""
+
+    def charge(engine: Engine) -> None:
+        for _ in range(2):
+            try:
+                with engine.begin() as connection:
+                    connection.execute(text("INSERT INTO charges (key) VALUES ('once')"))
+            except Exception:  # noqa: S112  as careless backends do
+                continue
+            return
+
+    def check(connection: Connection) -> bool:
+        return bool(connection.scalar(text("SELECT count(*) FROM charges")) <= 1)
+
+    found = failure_of(engine, clients={"ada": charge}, check=check, faults="each", inside_statements=False)
+    assert {Fault.COMMIT_DONE} == set(found.schedule.faults.values())
+
+
+def test_a_database_that_the_kit_has_not_lent_is_refused(lent_databases: Databases) -> None:
+    """It could not be rewound."""
+    with pytest.raises(ConfigurationError, match="which the kit has not lent to this test"):
+        explore(create_engine(lent_databases.server.url), clients=TWO, check=is_two)
+
+
+def test_a_client_that_changes_the_schema_is_refused(engine: Engine) -> None:
+    def alter(engine: Engine) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE other_things (id int)"))
+
+    with pytest.raises(PgdstError, match="explore runs transactions, not changes of the schema"):
+        explore(engine, clients={"ada": alter, "bob": deposit_rightly}, check=is_two)
+
+
+def test_the_database_is_clean_for_the_next_test(lent_databases: Databases) -> None:
+    """With no trigger left, though statements were stopped inside."""
+    with lent_databases.lend() as url:
+        failure_of(create_engine(url), clients=TWO, check=is_two)
+    with lent_databases.lend() as url, create_engine(url, poolclass=NullPool).connect() as connection:
+        assert 0 == connection.scalar(text("SELECT count(*) FROM pg_trigger"))
+        assert 0 == connection.scalar(text("SELECT sum(balance) FROM accounts"))
+
+
+def test_a_poller_that_does_not_sleep_lets_the_others_go_on(engine: Engine) -> None:
+    """It asks again and again; the unfair schedule counts as one."""
+
+    def poll(engine: Engine) -> None:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not connection.scalar(text("SELECT count(*) FROM tags")):
+                pass
+
+    def insert(engine: Engine) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO tags VALUES ('there')"))
+
+    explore(engine, clients={"ada": poll, "bob": insert}, schedules=20, inside_statements=False)
+
+
+def test_a_crash_is_a_fault_like_others(engine: Engine) -> None:
+    """The database is made anew after it, so that the runs behind it begin as all others do."""
+
+    def check(connection: Connection) -> bool:
+        return bool(connection.scalar(text("SELECT balance FROM accounts WHERE id = 1")) in (0, 1))
+
+    clients = {"ada": deposit_rightly}
+    explored = explore(engine, clients=clients, check=check, faults="each", kinds=[Fault.CRASH])
+    assert explored.is_exhausted
+    found = failure_of(engine, clients=TWO, check=is_two)
+    assert "ada*2 bob*4 ada*2" == str(found.schedule)
