@@ -14,7 +14,7 @@ WHERE table_schema = 'public' AND data_type = 'timestamp with time zone' ORDER B
 
 
 def test_the_invariant_of_time_reads_every_column_that_holds_one(database: str) -> None:
-    """Whoever adds a column with a time names it in the model of its domain."""
+    """A new column with a time must be named in the model of its domain."""
     with psycopg.connect(database.replace("+psycopg", "")) as connection:
         columns = connection.execute(EVERY_TIME).fetchall()
     stored = DeepSciFiModel(SimulatedClock()).stored_times()

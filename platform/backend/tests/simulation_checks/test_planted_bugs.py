@@ -208,12 +208,12 @@ def test_fault_runs_show_what_only_faults_can_show(
 
 
 def test_every_race_has_a_planted_race() -> None:
-    """Whoever adds a race adds a bug that is seen by it, and only where its requests come between each other."""
+    """A new race needs a bug that it finds, and only where its requests come between each other."""
     assert sorted(checks_of(DeepSciFi, RACE)) == sorted({race.race for race in PLANTED_RACES})
 
 
 def test_every_check_but_the_moves_has_a_planted_bug() -> None:
-    """Whoever adds a check adds the bug that it is there for; a move is caught by what is looking."""
+    """A new check needs a bug that it finds; what a move does wrong is found by the invariants."""
     checks = checks_of(DeepSciFi, INVARIANT, FORBIDDEN_MOVE, LIVENESS)
     assert sorted(checks) == sorted({bug.found_by for bug in PLANTED_BUGS})
 

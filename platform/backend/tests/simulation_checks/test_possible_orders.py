@@ -18,7 +18,7 @@ def test_requests_that_overlap_may_have_counted_in_any_order_and_that_of_their_e
 
 
 def test_requests_of_which_one_ended_before_the_other_began_counted_in_that_order() -> None:
-    """Whoever has its answer may rely on it."""
+    """A client may rely on an answer that it has."""
     assert ["ada bob"] == orders_of("ada*2 bob*2")
     assert ["ada bob cyd", "bob ada cyd"] == orders_of("ada bob ada bob cyd*2")
 

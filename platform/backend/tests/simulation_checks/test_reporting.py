@@ -1,4 +1,4 @@
-"""What whoever meets a failure is told."""
+"""The report of a failure."""
 
 import re
 

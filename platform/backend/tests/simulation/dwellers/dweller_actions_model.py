@@ -102,23 +102,23 @@ class DwellerActionModel(ClaimModel):
         return Refusal(409, "context_token_spent") if token.spent_at is not None else None
 
     def unspent(self) -> list[Attempt]:
-        """Return who holds whom and has a token for it, which may have expired."""
+        """Return the holders, their dwellers and unspent tokens, which may have expired."""
         return [attempt for attempt in self._in_force() if self.tokens[attempt.token].spent_at is None]
 
     def ready(self) -> list[Attempt]:
-        """Return who may act through whom."""
+        """Return the holders, their dwellers and the tokens that are good now."""
         return [attempt for attempt in self.unspent() if self.now() < self.tokens[attempt.token].expires_at]
 
     def too_late(self) -> list[Attempt]:
-        """Return who holds whom and has a token that has expired unspent."""
+        """Return the holders, their dwellers and unspent tokens that have expired."""
         return [attempt for attempt in self.unspent() if self.now() >= self.tokens[attempt.token].expires_at]
 
     def twice(self) -> list[Attempt]:
-        """Return who holds whom and has spent a token, which may have expired since."""
+        """Return the holders, their dwellers and spent tokens."""
         return [attempt for attempt in self._in_force() if self.tokens[attempt.token].spent_at is not None]
 
     def through_another(self) -> list[Attempt]:
-        """Return every agent with a token for one of those whom it holds, and another of them."""
+        """Return the holders of several dwellers, with one of these and a token for another."""
         return [
             Attempt(agent, other, token)
             for agent, dweller, token in self.unspent()
@@ -127,7 +127,7 @@ class DwellerActionModel(ClaimModel):
         ]
 
     def under_an_earlier_claim(self) -> list[Attempt]:
-        """Return who holds whom, with every token that was given for the same dweller before that."""
+        """Return the holders and their dwellers, with each token of an earlier claim on the dweller."""
         return [
             Attempt(agent, dweller, name)
             for agent, dweller in self.awake_holdings()
@@ -136,7 +136,7 @@ class DwellerActionModel(ClaimModel):
         ]
 
     def with_anothers_token(self) -> list[Attempt]:
-        """Return every agent that does not hold whom another one is about to act through, with the token for it."""
+        """Return every agent with a dweller that another one holds, and that one's unspent token."""
         return [
             Attempt(agent, dweller, token)
             for holder, dweller, token in self.unspent()
@@ -145,7 +145,7 @@ class DwellerActionModel(ClaimModel):
         ]
 
     def after_the_lapse(self) -> list[Attempt]:
-        """Return who let whose claim lapse, with every token that was given under it."""
+        """Return the agents, dwellers and tokens of claims that have lapsed and are not settled."""
         return [
             Attempt(agent, dweller, token)
             for agent, dweller in self.lapsed_holdings()

@@ -64,7 +64,7 @@ class DwellerModel(RegionModel):
         return [name for name, dweller in self.dwellers.items() if dweller.world == world]
 
     def places(self, *names: str) -> list[Place]:
-        """Return which of these names dwellers may bear, in each region whose world has not seen them yet."""
+        """Return these names with each region in whose world they are free."""
         return [Place(region, name) for region in self.regions for name in names if not self._is_taken(region, name)]
 
     def taken_places(self) -> list[Place]:
@@ -192,7 +192,7 @@ class ClaimModel(DwellerModel):
         return self.claims[claim].agent if claim is not None else None
 
     def holdings(self) -> list[Holding]:
-        """Return who holds whom now."""
+        """Return the holders and their dwellers."""
         return [Holding(self.claims[claim].agent, dweller) for dweller, claim in self.present_claims().items()]
 
     def held(self) -> Counter[str]:
@@ -228,37 +228,37 @@ class ClaimModel(DwellerModel):
         return Refusal(403, "not_the_holder") if self.holder_of(holding.dweller) != holding.agent else None
 
     def claimable(self) -> list[Holding]:
-        """Return who may claim whom."""
+        """Return the agents with each dweller that they may claim."""
         held = self.held()
         return self._free_for([agent for agent in self.awake() if held[agent] < MAX_HELD])
 
     def reclaimable(self) -> list[Holding]:
-        """Return who may claim whom, of those on whom a claim has lapsed."""
+        """Return the agents with each dweller that they may claim and on which a claim has lapsed."""
         lapsed = [self.claims[name].dweller for name in self.lapsed_claims()]
         return [holding for holding in self.claimable() if holding.dweller in lapsed]
 
     def beyond_the_cap(self) -> list[Holding]:
-        """Return who may claim nobody more, with every dweller that is free."""
+        """Return the agents at the cap, with each dweller that is free."""
         held = self.held()
         return self._free_for([agent for agent in self.awake() if held[agent] >= MAX_HELD])
 
     def awake_holdings(self) -> list[Holding]:
-        """Return who holds whom, without those that are dormant."""
+        """Return the holders that are not dormant, and their dwellers."""
         return [holding for holding in self.holdings() if not self.is_dormant(holding.agent)]
 
     def held_by_others(self) -> list[Holding]:
-        """Return every agent with everybody whom another one holds."""
+        """Return every agent with each dweller that another one holds."""
         return [
             Holding(agent, dweller) for agent in self.awake() for holder, dweller in self.holdings() if holder != agent
         ]
 
     def lapsed_holdings(self) -> list[Holding]:
-        """Return who let whose claim lapse, where nobody has come by since."""
+        """Return the agents that are not dormant, and the dwellers, of claims that have lapsed and are not settled."""
         lapsed = [self.claims[name] for name in self.lapsed_claims()]
         return [Holding(claim.agent, claim.dweller) for claim in lapsed if not self.is_dormant(claim.agent)]
 
     def not_held(self) -> list[Holding]:
-        """Return every agent with everybody whom it neither holds nor has let lapse."""
+        """Return every agent with each dweller on which it has no open claim."""
         holders = [(claim.agent, claim.dweller) for claim in self.open_claims().values()]
         return [
             Holding(agent, dweller)

@@ -118,7 +118,7 @@ def the_fifth_claim_brings_a_sixth() -> str:
 
 
 def whoever_holds(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
-    """Return the claim on a dweller, whosever it is."""
+    """Return the claim on a dweller, of any agent."""
     return claims.present_claim(session, dweller, now) or original(session, dweller, agent, now)
 
 
@@ -188,7 +188,7 @@ plant.bug(
 @plant.found_by_race("claim_a_dweller_while_it_is_released")
 @plant.found_by_race("act_while_the_dweller_is_released")
 def dwellers_are_not_locked(patch: plant.Patch) -> None:
-    """The index and the constraints still hold, and whoever comes second is told of a failure."""
+    """The index and the constraints still hold, and the second request fails."""
 
     def lock_dwellers(_original: Any, session: Any, dweller_ids: Any) -> Any:
         query = select(Dweller).where(Dweller.id.in_(sorted(dweller_ids)))
@@ -228,7 +228,7 @@ def held_dwellers_are_counted_before_the_lock(patch: plant.Patch) -> None:
 
 @plant.found_by_race("claim_what_has_lapsed_at_once")
 def lapsed_claims_are_looked_up_before_the_lock(patch: plant.Patch) -> None:
-    """Whoever comes second settles them again, and would tell of them again."""
+    """The second request settles them again, and would tell of them again."""
 
     def settle_lapsed(session: Any, now: Any, *, agent_id: Any = None, dweller_id: Any = None) -> None:
         on_either = or_(Claim.agent_id == agent_id, Claim.dweller_id == dweller_id)

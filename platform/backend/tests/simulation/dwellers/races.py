@@ -54,7 +54,7 @@ class ClaimRaces(ClaimActions):
         holdings=some(DwellerActionModel.reclaimable, fewest=1, most=2), readers=some(who_let_lapse, fewest=1, most=2)
     )
     def claim_what_has_lapsed_at_once(self, data: DataObject, holdings: list[Holding], readers: list[str]) -> None:
-        """Each lapse is settled and told once, whoever comes by, and nobody waits for somebody who waits for it."""
+        """Each lapsed claim is settled once and its agent is told once; there is no deadlock."""
         claims = [self.attempt(self.an_agent_claims, holding) for holding in holdings]
         reading = [partial(self.an_agent_reads_notifications, reader, 0, 100) for reader in readers]
         self.at_once(data, *claims, *reading)

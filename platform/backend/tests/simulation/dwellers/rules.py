@@ -125,7 +125,7 @@ class ClaimRules(ClaimActions):
 
     @move(holding=chosen(ClaimModel.claimable))
     def claim_a_dweller(self, holding: Holding) -> None:
-        """An agent below its cap claims a dweller whom nobody holds, or nobody any more."""
+        """An agent below its cap claims a dweller that nobody holds."""
         self.an_agent_claims(holding)
 
     @move(holding=chosen(ClaimModel.reclaimable))

@@ -182,7 +182,7 @@ class Harness(RuleBasedStateMachine):
             event(name)
 
     def observe_anew(self) -> None:
-        """Connect the observer again, whom a crash of the server has cut off."""
+        """Connect the observer again after a crash of the server."""
         self.observer.close()
         self.observer = connect_past_the_platform(self.engine.url)
 

@@ -121,7 +121,7 @@ class Model:
         }
 
     def secrets(self) -> list[str]:
-        """Return what only whoever was told it may know."""
+        """Return the secrets, each of which only its owner may know."""
         return []
 
     def thresholds(self) -> dict[str, datetime]:

@@ -75,7 +75,7 @@ def answers_are_given_before_the_commit(patch: plant.Patch) -> None:
 
 @plant.found_under_faults(f"{ANY_FAULT_RUN}: expected 503s beyond")
 def dead_connections_stay_in_the_pool(patch: plant.Patch) -> None:
-    """Nobody notices that they are dead, and whoever gets one fails."""
+    """Nothing notices that they are dead, and a request that gets one fails."""
 
     def keep(_app: FastAPI, engine: Engine) -> None:
         engine.dialect.is_disconnect = lambda *_arguments: False  # type: ignore[method-assign]  # the bug

@@ -28,7 +28,7 @@ def a_retried_upvote_is_there_twice() -> str:
 
 @plant.followed("F3", feedback, "give")
 def authors_agree_with_themselves() -> str:
-    """Whoever says something means it, and is not counted."""
+    """Feedback gets an upvote of its author, which is not counted."""
     return "INSERT INTO upvotes SELECT id, author_id, created_at FROM feedback ON CONFLICT DO NOTHING"
 
 

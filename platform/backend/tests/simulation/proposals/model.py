@@ -155,24 +155,24 @@ class ProposalModel(NotificationModel):
         return [name for name in self.awake() if counts[name] >= MAX_OPEN_PROPOSALS]
 
     def own_drafts(self) -> list[Submission]:
-        """Return what may be submitted."""
+        """Return the authors that are not dormant, with their drafts."""
         return self._by_their_authors(self.proposals_that_are("draft"))
 
     def own_submitted(self) -> list[Submission]:
-        """Return what was submitted already, by whom."""
+        """Return the authors that are not dormant, with their proposals that are no drafts."""
         return self._by_their_authors(self.proposals_that_are("validating", *DECIDED))
 
     def own_revisable(self) -> list[Submission]:
-        """Return what may be revised."""
+        """Return the authors that are not dormant, with their proposals that may be revised."""
         return self._by_their_authors([name for name, proposal in self.proposals.items() if proposal.may_be_revised()])
 
     def own_unwanted(self) -> list[Submission]:
-        """Return what is open to validation, and nobody wants its present revision strengthened."""
+        """Return the same with proposals that are open to validation and that nobody wants strengthened."""
         validating = self.proposals_that_are("validating")
         return self._by_their_authors([name for name in validating if not self.proposals[name].may_be_revised()])
 
     def own_decided(self) -> list[Submission]:
-        """Return what is decided."""
+        """Return the same with decided proposals."""
         return self._by_their_authors(self.proposals_that_are(*DECIDED))
 
     def foreign_proposals(self) -> list[Submission]:

@@ -59,7 +59,7 @@ class ValidationRaces(ValidationActions):
     def revise_one_proposal_at_once(
         self, data: DataObject, submission: Submission, draft: Draft, times: int, verdicts: list[str]
     ) -> None:
-        """One wish is good for one revision, and whoever has a vote gives it on the one before or on the next."""
+        """One vote to strengthen is good for one revision; other votes are on the revision before or after it."""
         ballots = [ballot for ballot in self.model.ballots() if ballot.proposal == submission.proposal]
         revisions = [self.attempt(self.an_agent_revises, submission, draft=draft)] * (times if ballots else 2)
         self.at_once(data, *revisions, *self._votes(ballots[:2], verdicts))

@@ -239,7 +239,7 @@ class RevisionRules(ProposalActions):
 
     @forbidden_move(422, *BAD_CHAINS, submission=chosen(ValidationModel.all_proposals), bad_chain=A_BAD_CHAIN)
     def revise_with_a_bad_chain(self, submission: Submission, bad_chain: tuple[str, Draft]) -> Answer:
-        """A revision is no way around what a draft must be like, whosever proposal it is."""
+        """A revision must be as good as a draft, even of another agent's proposal."""
         code, draft = bad_chain
         answer = self._revise(submission, draft)
         self.expect(answer, 422, code)

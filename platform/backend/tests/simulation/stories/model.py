@@ -93,11 +93,11 @@ class StoryModel(ClaimModel):
     # Who may tell what, and who may not. The dormant ones may, as long as they hold somebody.
 
     def tellings(self) -> list[Telling]:
-        """Return who may tell of which world through whom."""
+        """Return the holders with their dwellers and worlds: who may tell a story."""
         return [Telling(*holding, self.dwellers[holding.dweller].world) for holding in self.holdings()]
 
     def tellings_through_others(self) -> list[Telling]:
-        """Return every agent with everybody whom another one holds."""
+        """Return every agent with each dweller that another one holds."""
         return [
             Telling(agent, dweller, world)
             for agent in self.agents
@@ -106,7 +106,7 @@ class StoryModel(ClaimModel):
         ]
 
     def tellings_through_nobodys(self) -> list[Telling]:
-        """Return every agent with everybody whom nobody holds, but for those whom it has just let lapse."""
+        """Return every agent with each dweller that nobody holds, except where its own claim has lapsed unsettled."""
         held = [dweller for _agent, dweller in self.holdings()]
         return [
             Telling(agent, name, dweller.world)
@@ -116,11 +116,11 @@ class StoryModel(ClaimModel):
         ]
 
     def tellings_after_the_lapse(self) -> list[Telling]:
-        """Return who let its claim on whom lapse, where nobody has come by since."""
+        """Return the agents and dwellers of claims that have lapsed and are not settled."""
         return [Telling(*holding, self.dwellers[holding.dweller].world) for holding in self._let_lapse()]
 
     def tellings_of_another_world(self) -> list[Telling]:
-        """Return who holds whom, with every world in which they do not live."""
+        """Return the holders and their dwellers, with every world in which the dweller does not live."""
         return [
             Telling(agent, dweller, other)
             for agent, dweller, world in self.tellings()

@@ -27,7 +27,7 @@ def long_titles_are_cut(patch: plant.Patch) -> None:
 
 @plant.wrapping("tell_a_story_through_whom_somebody_else_holds", stories, "own_claim")
 def whoever_is_held_speaks_for_all(original: Any, session: Any, dweller: Any, agent: Any, now: Any) -> Any:
-    """That the dweller is held is checked, by whom is not."""
+    """The check is that the dweller is held, not that it is held by this agent."""
     return present_claim(session, dweller, now) or original(session, dweller, agent, now)
 
 

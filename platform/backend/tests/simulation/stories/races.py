@@ -27,7 +27,7 @@ class ReviewRaces(ReviewActions):
     def respond_to_one_storys_reviews_at_once(
         self, data: DataObject, replies: list[Reply], reviewers: list[str], judgement: Judgement
     ) -> None:
-        """The response that is last acclaims, if no review comes before it that nobody has answered."""
+        """The last response acclaims, unless a review without a response came before it."""
         story = self.model.stories[replies[0].story]
         was_acclaimed = story.acclaimed_at is not None
         opinions = [Opinion(reviewer, replies[0].story) for reviewer in reviewers if reviewer != story.author]

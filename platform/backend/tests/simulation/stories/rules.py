@@ -17,7 +17,7 @@ PLAIN_TALE = Tale("Plain.", "Plain.")
 
 
 class StoryRules(ReviewActions):
-    """Telling stories through whom one holds, and reading them."""
+    """Telling stories through a dweller that one holds, and reading them."""
 
     @move(telling=chosen(ReviewModel.tellings), tale=TALES)
     def tell_a_story(self, telling: Telling, tale: Tale) -> None:
