@@ -1,6 +1,6 @@
 """Deterministic simulation testing of a backend on a real, throw-away Postgres 16.
 
-The names here are what tests use. All others may change from one version to the next.
+Tests use the names of this module. All other names may change in any version.
 """
 
 from importlib import import_module
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from pgdst.simulation.strategies.uniform import Uniform as Uniform
     from pgdst.simulation.trace import Trace as Trace
 
-# Where they are. They are imported when they are asked for, as a command that needs none has to start quickly.
+# The modules of the names. They are imported at first use, so that commands that need none start quickly.
 _PLACES = {
     "database.databases": ("Databases",),
     "errors": ("ConfigurationError", "ForeignServerError", "InconclusiveError", "PgdstError", "ScheduleError"),
@@ -95,11 +95,11 @@ _PLACES = {
     "simulation.trace": ("Trace",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}
-__all__ = sorted(_MODULES)  # made of the one list
+__all__ = sorted(_MODULES)  # from the same list
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name. Raises: AttributeError, where there is none such."""
+    """Import a public name. Raises: AttributeError, if there is no such name."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

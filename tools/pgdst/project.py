@@ -1,4 +1,4 @@
-"""Which backend is tested: `[tool.pgdst]` of the nearest pyproject.toml, overridable by option."""
+"""The backend under test: `[tool.pgdst]` of the nearest pyproject.toml, with overrides by options."""
 
 import hashlib
 import os
@@ -18,9 +18,9 @@ from pgdst.installation import CHECKOUT, spelled
 if TYPE_CHECKING:
     from pgdst.server.address import Server
 
-DRIFT = ("error", "warn", "off")  # what is made of models that differ from the database
-TARGETS = ("head", "heads")  # of an upgrade: the one head there is, or all of them
-PARTS = ("host", "port", "user", "password", "database", "url")  # of a database, in [tool.pgdst.environment]
+DRIFT = ("error", "warn", "off")  # what to do if the models differ from the database
+TARGETS = ("head", "heads")  # the target of the upgrade: the single head, or all heads
+PARTS = ("host", "port", "user", "password", "database", "url")  # placeholders in [tool.pgdst.environment]
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PLACE = re.compile(r".+:\d{1,5}")
 PATHS = ("backend", "alembic_ini", "simulation")
@@ -32,10 +32,11 @@ SQL_DETERMINISM = "PGDST_SQL_DETERMINISM"
 class Project:
     """The paths of a backend under test, all absolute, and the Postgres settings that it adds.
 
-    `root` is the folder of the pyproject.toml; runs of one root share the databases of `make db-up`. With
-    `sql_determinism` its databases have the sql clock. `variables` are those that the backend's own settings read, with
-    parts of the run's database in braces. `other_servers` are further servers that it may connect to, as host:port.
-    `drift` says what to do about models that differ from the database, `target` how far that is upgraded.
+    `root` is the folder of the pyproject.toml; runs with the same root share the database of `make db-up`. With
+    `sql_determinism` its databases have the sql clock. `variables` are environment variables that the backend's own
+    settings read; placeholders in braces stand for parts of the run's database. `other_servers` are further servers
+    that it may connect to, as host:port. `drift` says what to do if the models differ from the database. `target` is
+    that of the upgrade.
     """
 
     root: Path
@@ -51,12 +52,12 @@ class Project:
 
     @property
     def checkout(self) -> str:
-        """12 hex digits that stand for this root, on this machine, for this user."""
+        """12 hex digits that identify this root, on this machine, for this user."""
         key = f"{_machine()}:{os.getuid()}:{self.root}"
         return hashlib.sha256(key.encode()).hexdigest()[:12]
 
     def environment(self) -> dict[str, str]:
-        """Return the variables by which the scripts of a run find the same project, wherever they are called."""
+        """Return the variables by which the scripts of a run find the same project from any folder."""
         paths = {f"PGDST_{name.upper()}": str(getattr(self, name)) for name in PATHS}
         return {**paths, SQL_DETERMINISM: str(int(self.sql_determinism))}
 
@@ -73,11 +74,11 @@ def load(
     alembic_ini: Path | None = None,
     simulation: Path | None = None,
 ) -> Project:
-    """Return the project that `start` (default: the working directory) is in.
+    """Return the project that contains `start` (default: the working directory).
 
     The pyproject.toml is the nearest one upwards with a `[tool.pgdst]`, else the kit's own. An option is relative to
     the working directory; in the file `backend` is relative to the file, the other two to the backend. Within a run the
-    environment says whether the sql clock is on, and not the file: it is a fact of the run's database.
+    environment, and not the file, says whether the sql clock is on, as that is a property of the run's database.
 
     Raises: ConfigurationError, naming the path or key that is wrong.
     """
@@ -105,7 +106,7 @@ def load(
 
 
 def working_directory() -> Path:
-    """Return the working directory. Raises: ConfigurationError where it was removed."""
+    """Return the working directory. Raises: ConfigurationError, if it was removed."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -121,7 +122,7 @@ def _machine() -> str:
 
 
 def is_the_checkouts_own() -> bool:
-    """Tell whether the working directory's project is the kit's checkout, whose Makefile is for it then."""
+    """Tell whether the working directory's project is the kit's own checkout, so that `make` targets apply."""
     with suppress(ConfigurationError, OSError):
         return _find(Path.cwd())[0].parent == CHECKOUT
     return False
@@ -133,7 +134,7 @@ def call_of(name: str) -> str:
 
 
 def has_table(start: Path) -> bool:
-    """Tell whether a pyproject.toml in this folder or above it has a [tool.pgdst]; of one that cannot be read, no."""
+    """Tell whether a pyproject.toml in this folder or above has a [tool.pgdst]. An unreadable file has none."""
     here = start.resolve()
     try:
         return _nearest(here, *here.parents) is not None

@@ -1,4 +1,4 @@
-"""Where the time of a command goes: with PGDST_TIMINGS set, one line a stage on stderr, in seconds."""
+"""Timings of a command: if PGDST_TIMINGS is set, one line for each stage on stderr, in seconds."""
 
 import os
 import sys
@@ -8,20 +8,20 @@ from contextlib import contextmanager
 
 
 def are_wanted() -> bool:
-    """Tell whether the user has asked for them: `make … TIMINGS=1`."""
+    """Tell whether the user has asked for timings: `make … TIMINGS=1`."""
     return os.environ.get("PGDST_TIMINGS", "") not in ("", "0")
 
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Time the block; a stage that fails is not reported."""
+    """Time the block. A stage that fails is not reported."""
     begin = time.monotonic()
     yield
     report(name, time.monotonic() - begin)
 
 
 def report(name: str, seconds: float) -> None:
-    """Print one line of a stage, where lines are wanted."""
+    """Print the line of a stage, if timings are wanted."""
     if are_wanted():
         print(f"timing: {seconds:6.3f} s  {name}", file=sys.stderr, flush=True)  # noqa: T201  # pytest captures click
 

@@ -73,9 +73,9 @@ def test_the_same_seed_gives_the_same_run_in_all_conditions(
     assert f"workload: {4 * seeds} runs, all equal." in done.stdout
     for clash in ("lock waits", "stops inside statements", "deadlocks", "serialization failures", "unique conflicts"):
         assert re.search(rf"\d+ {clash}", done.stdout), done.stdout
-    struck = done.stdout.partition("; struck by ")[2]
+    hit = done.stdout.partition("; hit by ")[2]
     for kind in kinds:
-        assert re.search(rf"\d+ {kind}\b", struck), done.stdout
+        assert re.search(rf"\d+ {kind}\b", hit), done.stdout
     assert f"workload, seed {seeds - 1}: 4 runs equal" in done.stderr
 
 
@@ -139,9 +139,9 @@ def test_a_comparison_counts_and_says_what_differs() -> None:
     assert "workload, seed 7: < here, > again" == where
     assert "line 2: '2 ada: y -> done' here, None there" == str(difference)
     assert "workload: 2 runs, 1 differ. One run of each seed: 2 lines, with 1 lock waits." == str(compared)
-    struck = ["1 ada: fault -> lost", "2 bob: fault -> crash", "3 can be of ada; possible faults: lost crash"]
-    assert [] == compared.add(8, {"here": struck, "again": struck})
-    assert str(compared).endswith("5 lines, with 1 lock waits; struck by 1 lost, 1 crash.")
+    hit = ["1 ada: fault -> lost", "2 bob: fault -> crash", "3 can be of ada; possible faults: lost crash"]
+    assert [] == compared.add(8, {"here": hit, "again": hit})
+    assert str(compared).endswith("5 lines, with 1 lock waits; hit by 1 lost, 1 crash.")
 
 
 def test_a_difference_is_shown_in_its_context() -> None:

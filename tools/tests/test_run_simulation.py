@@ -118,7 +118,7 @@ def test_a_failure_is_told_before_it_is_made_smaller(sandbox: Sandbox) -> None:
     process = sandbox.start(PYTHON, KIT / "tools" / "run_simulation.py", "--seed=7", "--workers=1")
     assert process.stderr is not None
     seen = ""
-    while "Making the failing example smaller" not in seen:
+    while "Shrinking the failing example" not in seen:
         line = process.stderr.readline()
         assert line, seen
         seen += line

@@ -1,1 +1,1 @@
-"""Whether the same seed gives the same run."""
+"""The check of determinism: does the same seed give the same run?"""

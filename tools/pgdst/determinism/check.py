@@ -1,4 +1,4 @@
-"""Whether the same seed gives the same run: on each engine, with random waits, on a busy machine, after other runs."""
+"""Checks that a seed gives the same run on each engine, with jitter, on a busy machine and after other runs."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from pgdst.server.address import Server
 from pgdst.simulation.faults.kinds import ALL, MIXES
 from pgdst.simulation.trace import Difference, first_difference
 
-# What in a line says that clients were in each other's way.
+# Kinds of contention, and the text by which a line of a trace shows them.
 CONTENTION = {
     "lock waits": "-> waits for ",
     "stops inside statements": "-> stops inside",
@@ -32,7 +32,7 @@ CONTENTION = {
     "new connections": ": connect ->",
 }
 FAULT = re.compile(rf": fault -> ({'|'.join(ALL)})$")
-# How many seeds of the workload one process runs.
+# Seeds of the workload for each process.
 CHUNK: Final = 25
 _END_OF_OUTPUT: Final = 20  # lines
 _BUSY: Final = """
@@ -51,10 +51,10 @@ Lines = Sequence[str]
 
 @dataclass(frozen=True)
 class Condition:
-    """Where a run of a seed takes place, each on a server of its own.
+    """The circumstances of a run of a seed, on a server of its own.
 
-    `jitters` waits at random wherever the kit touches the world; a `busy` one has as many busy processes beside it as
-    there are cores; `after` others means that its process has run another seed before, in the same databases.
+    `jitters`: random waits wherever the kit touches the world. `busy`: as many busy processes beside it as there are
+    cores. `after`: the same process has run another seed before, in the same databases.
     """
 
     name: str
@@ -77,17 +77,17 @@ CONDITIONS: Final = {
 
 @dataclass
 class Comparison:
-    """What was compared: runs of some seeds, and the first line at which each that differs parts from the first."""
+    """The comparison of runs of some seeds: counts, and the first difference of each run that is not as the first."""
 
     what: str
     runs: int = 0
     lines: int = 0
     contention: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
-    differences: list[tuple[str, Difference]] = field(default_factory=list)  # with where they were found
+    differences: list[tuple[str, Difference]] = field(default_factory=list)  # with seed and conditions
 
     def add(self, seed: int, traces: Mapping[str, Lines]) -> list[str]:
-        """Compare the runs of a seed, by where they ran, with the first of them; return which differ."""
+        """Compare a seed's traces, by condition, with the first of them; return the conditions that differ."""
         (place, first), *others = traces.items()
         self.runs += len(traces)
         self.lines += len(first)
@@ -101,10 +101,10 @@ class Comparison:
         return differing
 
     def __str__(self) -> str:
-        """Return it in a sentence."""
+        """Return a sentence for the user."""
         equal = f"{len(self.differences)} differ" if self.differences else "all equal"
         return f"{self.what}: {self.runs} runs, {equal}. One run of each seed: {self.lines} lines" + (
-            f"{_counted(', with', self.contention)}{_counted('; struck by', self.faults)}."
+            f"{_counted(', with', self.contention)}{_counted('; hit by', self.faults)}."
         )
 
 
@@ -114,24 +114,24 @@ def _counted(how: str, labels: Counter[str]) -> str:
 
 
 def write_traces(server: Server, seeds: Iterable[int], faults: str, folder: Path, driver: str) -> None:
-    """Run each seed of the workload once, each in a fresh database, and write its lines to a file of the folder.
+    """Run each seed of the workload once, in a fresh database, and write its trace to a file in the folder.
 
     `faults` is one of the mixes.
     """
     from pgdst.determinism.workload import workload_of
     from pgdst.simulation.gate.server_processes import server_processes_of
 
-    with server_processes_of(server) as backends, workload_of(backends, MIXES[faults], driver=driver) as workload:
+    with server_processes_of(server) as processes, workload_of(processes, MIXES[faults], driver=driver) as workload:
         for seed in seeds:
             text = "\n".join(workload.run(seed).lines)
             (folder / str(seed)).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 class Check:
-    """Runs of seeds, each once in every condition, some at the same time.
+    """Runs each seed once in every condition, `jobs` at the same time.
 
-    The traces of a seed whose runs differ are kept in `.pgdst/determinism` of the project.
-    `conditions` may name one twice: its runs wait for other times then. It stops at the first difference if it is to.
+    The traces of a seed whose runs differ are kept in `.pgdst/determinism` of the project. If `conditions` has the same
+    one twice, its runs have different jitter. With `exit_first` the check stops at the first difference.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Check:
         self._is_stopped = False
 
     def workload(self, seeds: range) -> Comparison:
-        """Run the built-in workload. Raises: PgdstError, where a run could not be made."""
+        """Run the built-in workload. Raises: PgdstError, if a run fails to complete."""
         found = Comparison("workload" if self._driver == "psycopg" else f"workload on {self._driver}")
         chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
 
@@ -174,7 +174,7 @@ class Check:
         return found
 
     def simulation(self, seeds: range, profile: str, examples: int | None) -> Comparison:
-        """Run the backend's simulation; one that fails has to fail alike. Raises: PgdstError, where it has no trace."""
+        """Run the backend's simulation; failing runs have to fail alike. Raises: PgdstError, if a trace is missing."""
         found = Comparison("simulation")
 
         def run(seed: int, place: str, output: Path) -> Lines:
@@ -198,7 +198,7 @@ class Check:
     def _in_all_conditions(
         self, items: Sequence[Item], run: Callable[[Item, str, Path], Traces]
     ) -> Iterator[tuple[Item, dict[str, Traces]]]:
-        """Yield each item with what its runs in all conditions have returned; later ones run meanwhile."""
+        """Yield each item with the results of its runs by condition. Later items run meanwhile."""
         self._is_stopped = False
         with ExitStack() as opened:
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pgdst-traces-")))
@@ -246,7 +246,7 @@ class Check:
             )
             self._processes.add(process)
             try:
-                if self._is_stopped:  # in the moment before it was one of those that are told
+                if self._is_stopped:  # `_stop` came before this process was in the set
                     process.terminate()
                 status = process.wait()
             finally:
@@ -256,7 +256,7 @@ class Check:
         return status
 
     def _stop(self) -> None:
-        """Tell what is still running to end."""
+        """Terminate the processes that still run."""
         self._is_stopped = True
         for process in list(self._processes):
             process.terminate()
@@ -278,7 +278,7 @@ class Check:
 
 
 def _numbered(conditions: Sequence[Condition], number: int) -> str:
-    """Return a condition's name, with a number where the same was named before."""
+    """Return a condition's name, with a number if it is a repeated one."""
     name = conditions[number].name
     before = conditions[:number].count(conditions[number])
     return f"{name}-{before + 1}" if before else name
@@ -286,7 +286,7 @@ def _numbered(conditions: Sequence[Condition], number: int) -> str:
 
 @contextmanager
 def _busy_cores() -> Iterator[None]:
-    """Keep as many cores busy as there are; a process whose parent was killed ends by itself."""
+    """Keep all cores busy. The busy processes end by themselves if this process is killed."""
     with ExitStack() as started:
         for _ in range(os.cpu_count() or 1):
             process = started.enter_context(subprocess.Popen([sys.executable, "-c", _BUSY]))

@@ -1,8 +1,8 @@
-"""Clients drawn from a seed who clash in every way that Postgres knows: what a check of determinism runs.
+"""The workload of the determinism check: clients, drawn from a seed, that contend in many ways.
 
-They lock rows, tables and numbers, wait or do not, run into deadlocks, unique conflicts, foreign keys and serialization
-failures, go back to savepoints, sleep, and open new connections; in some runs they are stopped inside statements too,
-and where faults are wanted, in most runs some strike.
+They lock rows, tables and advisory locks, with and without waiting. They run into deadlocks, unique violations, foreign
+keys and serialization failures. They roll back to savepoints, sleep, and open new connections. In some runs they also
+stop inside statements. With faults, most runs are hit by some.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ TABLES = ("accounts", "names", "entries")
 CLIENTS = ("ada", "bob", "cyd", "dan", "eve")
 LEVELS = ("READ COMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 ASYNCHRONOUS = ("psycopg_async", "asyncpg")
-# In every so many runs statements are stopped inside.
+# One in so many runs stops inside statements.
 INSIDE_EVERY = 5
 
 Operation = Callable[[Connection, Random], Any]
@@ -47,31 +47,31 @@ Operation = Callable[[Connection, Random], Any]
 class Workload:
     """Runs of drawn clients on one server, each in a database of its own that is dropped afterwards."""
 
-    def __init__(self, backends: ServerProcesses, template: Server, kinds: Sequence[Fault], driver: str) -> None:
-        self._backends = backends
+    def __init__(self, processes: ServerProcesses, template: Server, kinds: Sequence[Fault], driver: str) -> None:
+        self._processes = processes
         self._template = template
         self._kinds = kinds
         self._driver = driver
         self._runs = 0
 
     def run(self, seed: int) -> Trace:
-        """Return the trace of the seed's run: each step, what each client has read, every row and where it lies.
+        """Return the trace of the seed's run: its steps, the rows that each client has read, and all rows with ctids.
 
-        Raises: InconclusiveError; what a client raises that is no error of the database.
+        Raises: InconclusiveError; whatever a client raises that is no error of the database.
         """
         self._runs += 1
         name = f"{self._template.database}_{self._runs}"
-        _do(self._backends, f"CREATE DATABASE {name} TEMPLATE {self._template.database} STRATEGY FILE_COPY")
+        _do(self._processes, f"CREATE DATABASE {name} TEMPLATE {self._template.database} STRATEGY FILE_COPY")
         try:
             return self._run_in(self._template.with_database(name), seed)
         finally:
-            _do(self._backends, f"DROP DATABASE {name} WITH (FORCE)")
+            _do(self._processes, f"DROP DATABASE {name} WITH (FORCE)")
 
     def _run_in(self, server: Server, seed: int) -> Trace:
         url = server.url.replace("+psycopg:", f"+{self._driver.removesuffix('_async')}:", 1)
         is_async = self._driver in ASYNCHRONOUS
         engine: Any = _asynchronous(url) if is_async else create_engine(url)
-        with closing(Simulation(self._backends, inside_statements=seed % INSIDE_EVERY == 0)) as simulation:
+        with closing(Simulation(self._processes, inside_statements=seed % INSIDE_EVERY == 0)) as simulation:
             simulation.attach(engine)
             random = Random(seed)  # noqa: S311  # seeded random is the point
             for client in CLIENTS[: random.randint(2, len(CLIENTS))]:
@@ -88,18 +88,18 @@ class Workload:
 
 @contextmanager
 def workload_of(
-    backends: ServerProcesses, kinds: Sequence[Fault] = (), name: str = "workload", driver: str = "psycopg"
+    processes: ServerProcesses, kinds: Sequence[Fault] = (), name: str = "workload", driver: str = "psycopg"
 ) -> Iterator[Workload]:
-    """Yield the workload on the server of these backends, with faults of these kinds, its engine on this driver.
+    """Yield the workload on a server, with faults of these kinds and an engine on this driver.
 
-    Nobody else may use databases of this name there.
+    Databases whose names begin with `name` must not be used otherwise.
     """
-    template = backends.server.with_database(name)
-    _do(backends, f"CREATE DATABASE {name}")
+    template = processes.server.with_database(name)
+    _do(processes, f"CREATE DATABASE {name}")
     with closing(template.connect()) as connection:
         connection.execute(SCHEMA)
-    yield Workload(backends, template, kinds, driver)
-    _do(backends, f"DROP DATABASE {name} WITH (FORCE)")
+    yield Workload(processes, template, kinds, driver)
+    _do(processes, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _asynchronous(url: str) -> Any:
@@ -108,9 +108,9 @@ def _asynchronous(url: str) -> Any:
     return create_async_engine(url)
 
 
-def _do(backends: ServerProcesses, statement: str) -> None:
-    """Execute it in a new session: a crash ends those that there are."""
-    with closing(backends.server.connect()) as maintenance:
+def _do(processes: ServerProcesses, statement: str) -> None:
+    """Execute a statement in a new session, as a crash ends existing ones."""
+    with closing(processes.server.connect()) as maintenance:
         maintenance.execute(statement.encode())
 
 
@@ -120,7 +120,7 @@ def _strategy(random: Random) -> Strategy:
 
 
 def _complete(result: Result, connection: psycopg.Connection) -> Trace:
-    """Add to a run's trace what its clients have read, and what is left."""
+    """Add the values that the clients have read, and all rows, to a run's trace."""
     for client, outcome in result.outcomes.items():
         result.trace.append(f"{client} returned {outcome.get()}")
     for table in TABLES:
@@ -129,7 +129,7 @@ def _complete(result: Result, connection: psycopg.Connection) -> Trace:
     return result.trace
 
 
-# What clients do.
+# Operations of clients.
 
 
 def _act(engine: Engine, simulation: Simulation, random: Random, *, in_a_loop: bool = False) -> list[Any]:
@@ -146,28 +146,28 @@ def _act(engine: Engine, simulation: Simulation, random: Random, *, in_a_loop: b
 
 
 def _transaction(engine: Engine, random: Random) -> list[Any]:
-    """Do some of the operations in one transaction; the last of what is returned is the error, if there was one."""
+    """Do some operations in one transaction; return their results, followed by the error if there was one."""
     done: list[Any] = []
     try:
         with engine.connect().execution_options(isolation_level=random.choice(LEVELS)) as connection:
             if random.random() < 0.1:
-                connection.detach()  # from the pool: it is closed in the end, and another opened later
+                connection.detach()  # from the pool: it is closed at the end, and another is opened later
             with connection.begin():
                 for _ in range(random.randint(2, 6)):
                     done.append(random.choice(OPERATIONS)(connection, random))
-    # The second where the connection was lost and it went on, the last where SQLAlchemy sets up a connection by SQL.
+    # PendingRollbackError: an operation after a lost connection. The driver's Error: SQLAlchemy's own set-up by SQL.
     except (DBAPIError, PendingRollbackError, engine.dialect.loaded_dbapi.Error) as error:
         done.append(_state(error))
     return done
 
 
 def _state(error: Exception) -> str:
-    """Return the SQLSTATE, or what kind of error has none: that of a connection that is gone."""
+    """Return the SQLSTATE, or for an error without one, as of a lost connection, the name of its class."""
     return sqlstate(getattr(error, "orig", error)) or type(error).__name__
 
 
 def _all(connection: Connection, query: str, **parameters: Any) -> list[Any]:
-    """Execute a statement and return its rows; of one without rows, how many it has changed."""
+    """Execute a statement, and return its rows, or the number of changed rows if it returns none."""
     result = connection.execute(text(query), parameters)
     return [tuple(row) for row in result] if result.returns_rows else [result.rowcount]
 
@@ -234,7 +234,7 @@ def _enter(connection: Connection, random: Random) -> Any:
 
 
 def _enter_several(connection: Connection, random: Random) -> Any:
-    """Send several statements before the first answer is there: psycopg's pipeline."""
+    """Send several statements before the first answer arrives, in psycopg's pipeline mode."""
     several = [{"id": _account(random), "amount": n} for n in range(2)]
     connection.execute(text("INSERT INTO entries (account, amount) VALUES (:id, :amount)"), several)
 
@@ -248,7 +248,7 @@ def _count(connection: Connection, random: Random) -> Any:
 
 
 def _try(connection: Connection, random: Random) -> Any:
-    """Do another operation, and go back to where it began if it fails."""
+    """Do another operation in a savepoint, and roll back to it if the operation fails."""
     try:
         with connection.begin_nested():
             return random.choice(OPERATIONS)(connection, random)
@@ -256,7 +256,7 @@ def _try(connection: Connection, random: Random) -> Any:
         return _state(error)
 
 
-# What is there more than once comes more often: where clients wait for each other.
+# Operations that make clients wait for each other are listed more than once, so that they are more frequent.
 OPERATIONS: tuple[Operation, ...] = (
     *(_change,) * 4,
     *(_lock_rows,) * 3,

@@ -1,1 +1,1 @@
-"""The plugin of pytest: fixtures, a run's shards, what is shown of a run and what is kept of it."""
+"""The pytest plugin: fixtures, the shards of a run, reports and kept failures."""

@@ -1,6 +1,6 @@
-"""What pytest finds where the kit is installed: it takes the kit's plugin in where that is wanted, and nothing else.
+"""The entry point that pytest finds if the kit is installed. It loads the kit's plugin for projects that use the kit.
 
-Any other project's tests in the same environment are run as ever.
+Tests of other projects in the same environment are not affected.
 """
 
 import os
@@ -9,12 +9,12 @@ from typing import Final
 
 import pytest
 
-PLUGIN: Final = "pgdst.pytest.plugin"  # the name that a conftest.py may name it by, so that it is there once
+PLUGIN: Final = "pgdst.pytest.plugin"  # the same name as in a conftest.py, so that it is loaded once
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Take it in for a project with [tool.pgdst], and in a run with a database around it."""
+    """Load the plugin for a project with [tool.pgdst], and if the run has a database already."""
     if _is_wanted(early_config):
         early_config.pluginmanager.import_plugin(PLUGIN)
 

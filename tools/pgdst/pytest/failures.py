@@ -1,4 +1,4 @@
-"""Shards that have failed, kept in a folder of the checkout until they pass."""
+"""Failed shards, which are kept in a folder of the checkout until they pass."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ FOLDER = Path(".pgdst") / "failures"
 
 @dataclass(frozen=True)
 class Failure:
-    """A shard that has failed: what makes it again, and how it did."""
+    """A failed shard: the options that run it again, and its error."""
 
     seed: int
     shard: int
@@ -23,7 +23,7 @@ class Failure:
     wrong: str
 
     def keep(self, root: Path) -> Path:
-        """Write it to a file of the project's folder, and return its path."""
+        """Write it to a file in the project's folder, and return the file's path."""
         folder = root / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{self.seed}-{self.shard}.json"
@@ -32,7 +32,7 @@ class Failure:
 
 
 def kept(root: Path) -> Iterator[tuple[Path, Failure]]:
-    """Yield the failures of a project's folder with their files, oldest first. Raises: ConfigurationError."""
+    """Yield the kept failures of a project with their files, oldest first. Raises: ConfigurationError."""
     files = sorted((root / FOLDER).glob("*.json"), key=lambda file: (file.stat().st_mtime, file.name))
     for file in files:
         try:

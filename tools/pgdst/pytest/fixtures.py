@@ -33,25 +33,25 @@ if TYPE_CHECKING:
 
     NewSimulation = Callable[..., Simulation]
 
-TRACED = pytest.StashKey[list[Shard]]()  # of this process
-KEPT = pytest.StashKey[list[str]]()  # URLs
-SIMULATIONS = pytest.StashKey[list["Simulation"]]()  # of a test
+TRACED = pytest.StashKey[list[Shard]]()  # the shards that this process has run
+KEPT = pytest.StashKey[list[str]]()  # the URLs of kept databases
+SIMULATIONS = pytest.StashKey[list["Simulation"]]()  # the simulations of a test
 
 
 def keeps() -> bool:
-    """Return whether a failure's database is to stay."""
+    """Return whether the database of a failed test is kept."""
     return os.environ.get("PGDST_KEEP") == "1"
 
 
 @pytest.fixture(scope="session")
 def pgdst_project(request: pytest.FixtureRequest) -> project.Project:
-    """The backend under test, as `[tool.pgdst]` or the run's environment says."""
+    """The backend under test, from `[tool.pgdst]` or the run's environment."""
     with _readable_failure():
         return load_project(request.config)
 
 
 def load_project(config: pytest.Config) -> project.Project:
-    """Return the project of the working directory, or else of pytest's rootdir, with the paths of the environment."""
+    """Return the project of the working directory, else of pytest's rootdir; environment variables override paths."""
     start = next(filter(project.has_table, (Path.cwd(), config.rootpath)), None)
     paths = {name: os.environ.get(f"PGDST_{name.upper()}") for name in ("backend", "alembic_ini", "simulation")}
     return project.load(start=start, **{name: Path(path) for name, path in paths.items() if path})
@@ -59,10 +59,11 @@ def load_project(config: pytest.Config) -> project.Project:
 
 @pytest.fixture(scope="session")
 def pgdst_server(pgdst_project: project.Project, request: pytest.FixtureRequest) -> Iterator[Server]:
-    """The server of the run that pytest is part of, else one of its own, which dies with this process.
+    """The server of the run that pytest is part of; without one, a new server that dies with this process.
 
     A server that does not answer with the run's id, or has too few connections for all workers, is refused.
-    DATABASE_URL, libpq's variables and those of [tool.pgdst.environment] lead to it, and no connection elsewhere.
+    DATABASE_URL, libpq's variables and those of [tool.pgdst.environment] lead to it. Connections to other servers are
+    refused.
     """
     with _readable_failure():
         has_own = request.config.option.pgdst_own_servers and os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0"
@@ -89,9 +90,9 @@ def _workers() -> int:
 
 @pytest.fixture(scope="session")
 def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Server:
-    """The same server, its database at the migrations' head and equal to the models.
+    """The same server, with its database migrated to the head and equal to the models.
 
-    One that started from a snapshot is so already, unless a file that the migrations read was changed meanwhile.
+    A server that started from a snapshot is migrated again only if a file that the migrations read has changed since.
     """
     manifest = pgdst_server.manifest or _manifest_of_the_run(pgdst_server)
     if manifest is None or not manifest.is_current():
@@ -103,14 +104,14 @@ def migrated_server(pgdst_server: Server, pgdst_project: project.Project) -> Ser
 
 
 def _manifest_of_the_run(server: Server) -> Manifest | None:
-    """Return what the run's database was migrated from, where it is this server's and started from a snapshot."""
+    """Return the manifest of the run's migrations, if the run's database is on this server and from a snapshot."""
     file = os.environ.get("PGDST_MANIFEST") if os.environ.get("PGDST_RUN_ID") == server.run_id else None
     return from_json(Path(file).read_text(encoding="utf-8")) if file else None
 
 
 @pytest.fixture(scope="session")
 def clean_databases(migrated_server: Server, request: pytest.FixtureRequest) -> Iterator[Databases]:
-    """Clean, migrated databases: `with clean_databases.lend() as url` gives one of one's own."""
+    """Clean, migrated databases: `with clean_databases.lend() as url` lends one exclusively."""
     with _readable_failure():
         databases = Databases(migrated_server, keep_last=keeps())
     from pgdst.simulation.explore.context import exploring
@@ -119,7 +120,7 @@ def clean_databases(migrated_server: Server, request: pytest.FixtureRequest) -> 
         yield databases
     if databases.last and request.session.testsfailed:
         request.config.stash[KEPT].append(databases.last.url)
-        if evidence := os.environ.get("PGDST_EVIDENCE"):  # by which the run's shell knows that there is some
+        if evidence := os.environ.get("PGDST_EVIDENCE"):  # tells with_postgres.sh that a database was kept
             Path(evidence).touch()
     databases.close()
 
@@ -133,13 +134,13 @@ def database(clean_databases: Databases) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pgdst_seed(request: pytest.FixtureRequest) -> int:
-    """The seed of this run: `--pgdst-seed`, or a new one, which is printed where a test fails."""
+    """The seed of this run: `--pgdst-seed`, or a new one, which is printed if a test fails."""
     return int(request.config.option.pgdst_seed)
 
 
 @pytest.fixture(scope="session")
 def pgdst_server_processes(pgdst_server: Server) -> Iterator["ServerProcesses"]:
-    """The backends of the run's server, for simulations."""
+    """The server processes of the run's server, for simulations."""
     from pgdst.simulation.gate.server_processes import server_processes_of
     from pgdst.simulation.sqlalchemy.mappers import load_properties_in_order
 
@@ -152,7 +153,7 @@ def pgdst_server_processes(pgdst_server: Server) -> Iterator["ServerProcesses"]:
 def new_simulation(
     pgdst_server_processes: "ServerProcesses", request: pytest.FixtureRequest
 ) -> Iterator["NewSimulation"]:
-    """Make simulations with the given options. Where the test fails, the last run is shown."""
+    """A function that makes a simulation with the given options. If the test fails, its last run is shown."""
     from pgdst.simulation.simulation import Simulation
 
     made: list[Simulation] = request.node.stash.setdefault(SIMULATIONS, [])
@@ -192,7 +193,7 @@ def run_trace(run_shard: Shard) -> Trace:
 
 @pytest.fixture
 def run_coverage(run_shard: Shard) -> Coverage:
-    """The coverage of the shard; the sum of all shards' is printed at the end."""
+    """The coverage of the shard; the sum over all shards is printed at the end."""
     return run_shard.coverage
 
 
@@ -218,7 +219,7 @@ def _own_server(found: project.Project, engine_name: str) -> Iterator[Server]:
 
 @contextmanager
 def _readable_failure() -> Iterator[None]:
-    """Fail with the message alone: it says what to do, a traceback through fixtures does not."""
+    """Fail with the message alone: it says what to do, and a traceback through fixtures does not help."""
     try:
         yield
     except PgdstError as error:

@@ -20,7 +20,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--pgdst-seed", type=int, help="the same seed gives the same run (default: a new one, printed)")
     group.addoption("--pgdst-examples", type=int, help="how many runs of the state machine")
     group.addoption("--pgdst-profile", metavar="NAME", help="how thorough; the names are the backend's own")
-    group.addoption("--pgdst-shard", type=int, metavar="K", help="run the shard K of the run alone, from 0 on")
+    group.addoption("--pgdst-shard", type=int, metavar="K", help="run only the shard K, from 0")
     group.addoption(
         "--pgdst-keep-failures",
         type=lambda path: Path(path).absolute(),
@@ -30,14 +30,14 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--pgdst-own-servers",
         action="store_true",
-        help="let each worker of xdist but the first start a server of its own",
+        help="start a server for each worker of xdist but the first",
     )
     group.addoption(
         "--pgdst-shrink-seconds",
         type=float,
         default=os.environ.get("PGDST_SHRINK_SECONDS") or SHRINK_SECONDS,
         metavar="S",
-        help="how long a failing example is made smaller (default: %(default)s)",
+        help="how many seconds to shrink a failing example (default: %(default)s)",
     )
     group.addoption(
         "--pgdst-trace",
@@ -49,23 +49,23 @@ def add_options(parser: pytest.Parser) -> None:
         "--pgdst-jitter",
         type=int,
         metavar="N",
-        help="wait for random times, drawn from N, wherever the kit touches the world, which changes no run",
+        help="add random waits, drawn from N, wherever the kit touches the world; they must change no run",
     )
     group.addoption(
         "--pgdst-after",
         type=int,
         metavar="SEED",
-        help="run a few examples of another seed before, in the same databases, which changes no run",
+        help="first run a few examples of another seed in the same databases; they must change no run",
     )
     group.addoption(
         "--pgdst-faults",
         choices=FAULTS,
         default=os.environ.get("PGDST_FAULTS") or DEFAULT_FAULTS,
-        help="which faults strike; all: also those that strike the whole server, and whoever else uses it",
+        help="which faults are injected; all: also those that hit the whole server, with all its other users",
     )
     group.addoption(
         "--pgdst-engine",
         choices=ENGINES,
         default=os.environ.get("PGDST_ENGINE") or "docker",
-        help="where pytest is run by hand: the engine of the server that it starts itself",
+        help="the engine of the server that pytest starts itself, if it is run by hand",
     )

@@ -1,7 +1,7 @@
-"""What pytest calls: how a run is set up, and what is shown and kept of it.
+"""The plugin's hooks: they set a run up, report it and keep its failures.
 
-Where the kit is installed, pytest finds it for every project with a [tool.pgdst] (pgdst.pytest.entry). Else:
-`pytest_plugins = ["pgdst.pytest.plugin"]` in the backend's tests/conftest.py. Both at once are fine.
+If the kit is installed, pytest loads this for every project with a [tool.pgdst] (see pgdst.pytest.entry). Else write
+`pytest_plugins = ["pgdst.pytest.plugin"]` into the backend's tests/conftest.py. Both at once are fine.
 """
 
 import gc
@@ -26,7 +26,7 @@ from pgdst.pytest.shards import SHARDS, Hooks, Shards
 from pgdst.server import address
 from pgdst.server.guard import GUARD
 
-GUARDED = pytest.StashKey[ExitStack]()  # while it is open, no connection may lead elsewhere
+GUARDED = pytest.StashKey[ExitStack]()  # while it is open, connections to other servers are refused
 
 SENT_KEPT = "pgdst_kept"
 
@@ -62,18 +62,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(config.stash[SHARDS], "pgdst-shards")
     config.pluginmanager.register(fixtures, "pgdst-fixtures")
     if keeps():
-        config.option.maxfail = 1  # or what is kept would be a later test's
+        config.option.maxfail = 1  # else a later test's databases would be kept
 
 
 @pytest.hookimpl
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Let a backend say how many shards its tests are."""
+    """Add the hook by which a backend says how many shards a test has."""
     pluginmanager.add_hookspecs(Hooks)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove what the processes of the run have shown each other."""
+    """Remove the records that the processes of the run shared."""
     if (shards := config.stash.get(SHARDS, None)) is not None:
         shards.close()
     if (guarded := config.stash.get(GUARDED, None)) is not None:
@@ -82,7 +82,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Judge what all shards have reached."""
+    """Fail the run if the shards have not reached everything that they must."""
     _write_traces(session.config)
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput[SENT_KEPT] = session.config.stash[KEPT]
@@ -91,7 +91,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def _write_traces(config: pytest.Config) -> None:
-    """Write the traces of this process's shards: in their order to one file, a worker's to one each."""
+    """Write the traces of this process's shards, in order, to one file; a worker of xdist writes a file for each."""
     file, traced = config.option.pgdst_trace, config.stash[TRACED]
     if file is None:
         return
@@ -104,13 +104,13 @@ def _write_traces(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object | None) -> None:  # noqa: ARG001  xdist's hook
-    """Take over the databases that a worker has kept."""
+    """Note the databases that a worker has kept."""
     node.config.stash[KEPT].extend(getattr(node, "workeroutput", {}).get(SENT_KEPT, []))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Iterator[None]:
-    """Tell how long it took until the first test could start."""
+    """Report the time until the first test could start."""
     result = yield
     _report(session.config, lambda: timings.report_start_up("start pytest and collect (processor time)"))
     return result
@@ -118,8 +118,8 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
-    """Tell how long the tests took."""
-    # What was imported stays. Pytest has the garbage looked for five times at its end, a tenth of a short run's time.
+    """Report the time of the tests."""
+    # Imported objects live to the end. Without this, pytest's collections at its end take a tenth of a short run.
     gc.freeze()
     begin = time.monotonic()
     result = yield
@@ -128,14 +128,14 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
 
 
 def _report(config: pytest.Config, tell: Callable[[], None]) -> None:
-    """Call `tell` with pytest's capturing suspended; a worker of xdist says nothing."""
+    """Call `tell` with pytest's capturing suspended, but not in a worker of xdist."""
     if not hasattr(config, "workerinput"):
         with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             tell()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Print the seed, the hash of the run and what it reached; after a failure, the command that makes it again."""
+    """Print the seed, the hash and the coverage of the run; after a failure, the command that repeats it."""
     run = config.stash[SHARDS].sum()
     if exitstatus:
         for url in config.stash[KEPT]:
@@ -153,7 +153,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
         replay = config.stash[SHARDS].replay
         again = replay.of_all() if run.failed is None else replay.of_one(run.where, run.failed)
         terminalreporter.write_line(f"replay: {again}")
-        return  # a run that was cut short has not reached much, which says nothing
+        return  # the coverage of an incomplete run means nothing
     for line in run.coverage.lines():
         terminalreporter.write_line(f"reached: {line}")
 
@@ -161,7 +161,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 def _never_reached(config: pytest.Config) -> list[str]:
     run = config.stash[SHARDS].sum()
     if run is None or not run.is_whole or config.option.pgdst_shard is not None:
-        return []  # a part need not reach everything
+        return []  # a part of the shards need not reach everything
     return run.coverage.unreached() if run.coverage.must_reach_everything else []
 
 
@@ -169,7 +169,7 @@ def _never_reached(config: pytest.Config) -> list[str]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show how the last run of a simulation went in a test that has failed, and the command that repeats it."""
+    """Add to the report of a failed test the last run of its simulation, and the command that repeats it."""
     report = yield
     if call.when == "call" and report.failed:
         runs = [one.last for one in item.stash.get(SIMULATIONS, []) if one.last is not None]
@@ -184,7 +184,7 @@ def pytest_runtest_makereport(
 
 
 def _keep_traces(item: pytest.Item, error: Any) -> Path:
-    """Write both traces of an example that failed, and did not again, into a folder of the checkout; return it."""
+    """Write both traces of an example that failed only once into a folder of the checkout; return the folder."""
     folder = load_project(item.config).root / ".pgdst" / "not-deterministic"
     folder.mkdir(parents=True, exist_ok=True)
     test = re.sub(r"[^\w.-]", "_", item.name)

@@ -1,6 +1,6 @@
-"""The line that makes a run, or one test of it, happen again when it is pasted into a shell.
+"""The replay line: a command for the shell that repeats a run, or one test of it.
 
-`make test-dst SEED=…` where that target was called, a command of the kit where one was, else pytest with a node id.
+It is `make test-dst SEED=…`, a command of the kit, or pytest with a node id, depending on how the run was called.
 """
 
 import os
@@ -17,17 +17,18 @@ from pgdst.errors import PgdstError
 from pgdst.installation import CHECKOUT, WITH_POSTGRES, spelled
 
 if TYPE_CHECKING:
-    import pytest  # the command that calls it need not
+    import pytest  # commands that use this module need not import it
 
 DEFAULT_IMAGE: Final = "postgres:16-alpine"
 DEFAULT_FAULTS: Final = "all"
 _DEFAULTS: Final = {("PGDST_IMAGE", DEFAULT_IMAGE), ("PGDST_EMBEDDED_TCP", "0")}
-# Set by `make test-dst`, which runs no other command between.
+# Set by `make test-dst`, for the command that it calls directly.
 MAKE: Final = "PGDST_CALLED_BY"
-# Set for pytest by the command that runs a simulation: the whole line, which ends where a shard's number is to follow.
+# Set for pytest by the command that runs a simulation: the whole line, to which a shard's number can be appended.
 LINE: Final = "PGDST_REPLAY"
 SENT: Final = "pgdst-replay"
-# Options of pytest that say who runs the tests, which of them, and what is printed. Those of the first with a value.
+# Options of pytest that choose processes, tests or output, and so do not belong into a replay line. Those in
+# `_CHOOSING` take a value.
 _CHOOSING: Final = frozenset({"-k", "-m", "--deselect", "--ignore", "--ignore-glob", "--pgdst-shard"})
 _VALUED: Final = frozenset(
     {"-n", "--numprocesses", "--maxprocesses", "--dist", "--tx", "--maxschedchunk", "--maxfail", "--durations"}
@@ -45,9 +46,9 @@ def of_a_simulation(
     faults: str | None,
     places: Sequence[tuple[str, Path]],
 ) -> str:
-    """Return the line of a simulation that this process is about to run, for `LINE`.
+    """Return the replay line of a simulation that this process is about to run, for `LINE`.
 
-    `places` are what the command line said of where the backend is.
+    `places` are the options of the command line that say where the backend is.
     """
     chosen: list[tuple[str, object]] = [("seed", seed), ("profile", profile), ("examples", examples)]
     chosen += [("faults", faults if faults != DEFAULT_FAULTS else None)]
@@ -69,9 +70,9 @@ def _server_knobs() -> Iterator[str]:
 
 
 def _before(folder: Path, engine: str | None = None) -> Iterator[str]:
-    """Yield what stands before a command: its folder, variables, and with_postgres.sh where it is called by that."""
+    """Yield the parts before a command: `cd`, variables, and with_postgres.sh if the run was started by it."""
     is_within = bool(os.environ.get("PGDST_RUN_ID"))
-    shell = Path(os.environ.get("PWD") or "/")  # of with_postgres.sh, which may have been called from anywhere
+    shell = Path(os.environ.get("PWD") or "/")  # the folder in which with_postgres.sh was called
     if is_within or not (shell.exists() and shell.samefile(folder)):
         yield f"cd {shlex.quote(str(folder))} &&"
     engine = os.environ.get("PGDST_SERVER_ENGINE") if is_within else engine or os.environ.get("PGDST_ENGINE")
@@ -87,7 +88,7 @@ def _before(folder: Path, engine: str | None = None) -> Iterator[str]:
 
 
 def _places() -> Iterator[tuple[str, str]]:
-    """Yield the variables that name the backend where the folder that we are in would lead to another, or to none."""
+    """Yield variables that name the backend, if the working directory does not lead to it by itself."""
     names = [f"PGDST_{name.upper()}" for name in project.PATHS]
     said = {name: os.environ.get(name, "") for name in names}
     try:
@@ -100,18 +101,18 @@ def _places() -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Replay:
-    """How this run of pytest can be had again; made where pytest was called, and sent to the workers of xdist."""
+    """How to repeat this run of pytest. The main process makes it and sends it to the workers of xdist."""
 
-    line: str | None  # of the command that called pytest
-    before: str  # the arguments
-    folder: str  # in which it was called
+    line: str | None  # the value of `LINE`, if a command called pytest
+    before: str  # the part of the line before the arguments
+    folder: str  # the folder in which pytest was called
     seed: int
-    options: tuple[str, ...]  # that matter to a single test
-    arguments: tuple[str, ...]  # that matter to the whole run
+    options: tuple[str, ...]  # those that a single test needs
+    arguments: tuple[str, ...]  # those that the whole run needs
 
     @classmethod
     def of(cls, config: "pytest.Config") -> "Replay":
-        """Return that of the run that this process is part of."""
+        """Return the replay of the run that this process is part of."""
         if hasattr(config, "workerinput"):
             return cls(**config.workerinput[SENT])
         called = config.invocation_params
@@ -124,7 +125,7 @@ class Replay:
         for path in asked:
             if path in alone:
                 alone.remove(path)
-        # What an environment variable has said is not among the arguments.
+        # Faults may come from an environment variable, and so be missing in the arguments.
         return cls(
             os.environ.get(LINE),
             " ".join([*_before(called.dir, option.pgdst_engine), _pytest()]),
@@ -141,7 +142,7 @@ class Replay:
         return f"{self.before} {shlex.join([f'--pgdst-seed={self.seed}', *self.arguments])}"
 
     def of_one(self, where: str, shard: int | None = None) -> str:
-        """Return the line for one test, by its path, `::` and what follows in its node id; and by its shard, if any."""
+        """Return the line for one test: `where` is the node id with an absolute path, `shard` its shard if any."""
         if self.line:
             return self.of_all() if shard is None else f"{self.line}{shard}"
         path, _, rest = where.partition("::")
@@ -151,12 +152,12 @@ class Replay:
 
 
 def where(item: "pytest.Item") -> str:
-    """Return the absolute path of a test's file, and what follows it in the node id."""
+    """Return a test's node id with the absolute path of its file."""
     return f"{item.path}::{item.nodeid.partition('::')[2]}"
 
 
 def _without(arguments: Sequence[str], valued: frozenset[str], flags: re.Pattern[str]) -> Iterator[str]:
-    """Yield arguments but for some options, with the values of those that have some."""
+    """Yield the arguments without some options and, for `valued` ones, their values."""
     rest = iter(arguments)
     for argument in rest:
         if argument in valued:
@@ -170,7 +171,7 @@ def _without(arguments: Sequence[str], valued: frozenset[str], flags: re.Pattern
 
 
 def _pytest() -> str:
-    """Return pytest as it was called: `python -m pytest` has the folder on its search path, `pytest` has not."""
+    """Return pytest as it was called: only `python -m pytest` puts the working directory on the search path."""
     called = Path(sys.argv[0])
     if called.name in {"pytest", "py.test"}:
         return shlex.quote(sys.argv[0])

@@ -1,7 +1,7 @@
-"""A run is shards: each a few examples of one test, with a seed, a trace and a coverage of its own.
+"""Shards: a run is a list of them, each a few examples of one test with a seed, a trace and a coverage of its own.
 
-Who runs a shard, and beside what, changes nothing in it. So the hash of a run, what it reached and its first failure
-are the same in one process and in many, and a shard that fails can be run alone.
+A shard does not depend on the process that runs it, or on other shards. So the hash of a run, its coverage and its
+first failure are the same in one process and in many, and a failed shard can be run alone.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ Record = Mapping[str, Any]
 
 
 def seed_of(seed: int, test: str, number: int) -> int:
-    """Return the seed of a test's shard, numbered from 0: 64 bits of a hash."""
+    """Return the seed of a test's shard, numbered from 0: 64 bits of a hash of the arguments."""
     return int.from_bytes(hashlib.sha256(repr((seed, test, number)).encode()).digest()[:8])
 
 
 @dataclass
 class Shard:
-    """One shard, and what came of it.
+    """One shard and its results.
 
-    `index` is its place in the whole run, from 0, by which SHARD= calls it; `number` its place among its test's. `tell`
-    says at once what has failed. `where` is its test, and `is_whole` tells whether all shards of that are in the run.
+    `index` is its place in the whole run, from 0, as in SHARD=; `number` its place among the shards of its test. `tell`
+    reports a failure at once. `where` is its test, and `is_whole` says whether all shards of that test are in the run.
     """
 
     index: int
@@ -39,7 +39,7 @@ class Shard:
     examples: int = 0
 
     def as_record(self, *, failed: bool) -> Record:
-        """Return it in plain types, for the process that sums up: the trace's hash, not its lines."""
+        """Return it in plain types for the main process, with the trace's hash instead of its lines."""
         return {
             "index": self.index,
             "hash": self.trace.hexdigest(),
@@ -54,19 +54,19 @@ class Shard:
 
 @dataclass(frozen=True)
 class Sum:
-    """What all shards of a run came to, up to the first that failed."""
+    """The sum of a run's shards, up to the first that failed."""
 
     hash: str
     lines: int
     examples: int
     coverage: Coverage
-    failed: int | None  # the index of the first that failed
-    where: str  # its test
-    is_whole: bool  # no shard of a test was left out
+    failed: int | None  # the index of the first failed shard
+    where: str  # the test of that shard
+    is_whole: bool  # whether all shards of each test were run
 
 
 def summed(records: Mapping[int, Record]) -> Sum:
-    """Return the sum of shards by their indexes: a single shard's hash is the run's, several are hashed in order."""
+    """Return the sum of shards. The run's hash is that of a single shard, or a hash of several shards' in order."""
     failed = min((index for index, record in records.items() if record["failed"]), default=None)
     ordered = [records[index] for index in sorted(records) if failed is None or index <= failed]
     coverage = Coverage()

@@ -1,7 +1,7 @@
-"""A run's shards in pytest: which there are, who runs them, what came of them, and how far the run is.
+"""The shards of a run in pytest: their collection, execution, results and progress.
 
-Each test that has a trace, a coverage or a shard is a shard, or several where the backend's hook `pytest_pgdst_shards`
-says so. With pytest-xdist any number of processes take them.
+Each test that uses a trace, a coverage or a shard is one shard, or as many as the backend's hook
+`pytest_pgdst_shards` says. With pytest-xdist any number of processes take them.
 """
 
 import json
@@ -26,43 +26,43 @@ FIXTURE: Final = "run_shard"
 PROPERTY: Final = "pgdst-shard"
 EXTENSION: Final = "-extension-"  # in the ids of tests that are shards of one
 POLL_SECONDS: Final = 0.05
-# How often a line says how far the run is where it cannot be rewritten.
+# How often the progress is printed if the output is not a terminal.
 LINE_EVERY_SECONDS: Final = 15.0
 
 
 class Hooks:
-    """What the plugin asks a backend."""
+    """The hooks that a backend can implement."""
 
     @pytest.hookspec(firstresult=True)
     def pytest_pgdst_shards(self, config: pytest.Config, test: str) -> Sequence[int] | None:
-        """Return how many shards a test has, and how many each extension of it, or None for one.
+        """Return the number of a test's shards, then that of each extension of it; None means one shard.
 
-        An extension is run only where the coverage must reach everything that the test declares, and the shards before
-        it have not.
+        An extension is run only if the coverage must reach everything that the test declares, and the shards before
+        it have not done so.
         """
 
 
 class Shards:
-    """The shards of this process's part of a run; in the process that was called, also those of all others."""
+    """The shards that this process runs; in the main process, those of all processes."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._records: dict[int, Record] = {}
         self._passed_over: dict[int, Record] = {}
         self._index: dict[str, int] = {}  # by the items' ids
-        self._before: dict[str, range] = {}  # of extensions: the indexes of what decides whether they are needed
+        self._before: dict[str, range] = {}  # by extensions' ids, the indexes of the shards before them
         self._selected: set[int] = set()
-        self._tests: dict[str, int] = {}  # how many shards each has, its extensions left out
-        self._in_part: set[str] = set()  # the tests of which some shards were not selected
+        self._tests: dict[str, int] = {}  # the number of each test's shards, without extensions
+        self._in_part: set[str] = set()  # the tests with shards that were not selected
         self._progress = _Progress(config)
         self._common = _Common.of(config)
         self.replay = Replay.of(config)
 
-    # Which there are.
+    # Collection.
 
     @pytest.hookimpl
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make as many tests of one as it has shards, those of its extensions included."""
+        """Parametrize a test into its shards, those of its extensions included."""
         if FIXTURE not in metafunc.fixturenames:
             return
         name = metafunc.function.__name__
@@ -76,7 +76,7 @@ class Shards:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Number the shards, extensions last, before anything is deselected; leave only one where it was asked for."""
+        """Number the shards, extensions last, before any deselection; with --pgdst-shard, select that one only."""
         items.sort(key=_round_of)
         shards = [item for item in items if FIXTURE in getattr(item, "fixturenames", ())]
         self._index = {item.nodeid: index for index, item in enumerate(shards)}
@@ -94,22 +94,22 @@ class Shards:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note what was selected: an extension looks at nothing else, and the progress counts to it."""
+        """Note the selected shards: extensions depend on these alone, and the progress counts these."""
         self._selected = {self._index[item.nodeid] for item in session.items if item.nodeid in self._index}
         base = [item for item in session.items if item.nodeid in self._index and not _round_of(item)]
         self._progress.expect(len(base))
         selected = Counter(map(_test_of, base))
         self._in_part = {test for test, shards in self._tests.items() if selected[test] < shards}
 
-    # Who runs them, and what came of them.
+    # Execution and results.
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Pass over what no longer counts, as a shard before it has failed, and extensions that are not needed."""
+        """Skip shards after a failed one, as they do not count any more, and extensions that are not needed."""
         index = self._index.get(item.nodeid)
         if index is None or not self._is_passed_over(item, index):
             return None
-        if nextitem is not None:  # the test before has left open what it has in common with this one
+        if nextitem is not None:  # the test before has left fixtures open that this one would share
             item.session._setupstate.teardown_exact(nextitem)
         return True
 
@@ -123,7 +123,7 @@ class Shards:
         return True
 
     def _pass_over(self, index: int) -> None:
-        """Let others know that an extension will not be run: it has reached nothing, and is no part of the run."""
+        """Record, for other processes, that an extension is not run: an empty record, which is no part of the run."""
         self._passed_over[index] = Shard(index, 0, 0).as_record(failed=False)
         self._common.write(self._passed_over[index])
 
@@ -131,9 +131,9 @@ class Shards:
         return [index for index, record in self._known().items() if record["failed"]]
 
     def _is_needed(self, before: range) -> bool:
-        """Return whether the shards before an extension have left out anything; wait for those of other processes."""
+        """Return whether the shards before an extension have not reached everything. Waits for other processes."""
         wanted = self._selected.intersection(before)
-        if not wanted:  # it was asked for by name
+        if not wanted:  # the extension was selected alone
             return True
         while not wanted <= self._known().keys():
             if self._failed() or self._common.is_broken():
@@ -160,7 +160,7 @@ class Shards:
         return Shard(index, number, seed, lambda wrong: self._tell(index, place, wrong), place, is_whole)
 
     def _keep(self, index: int, wrong: str) -> None:
-        """Keep a shard that has failed for the next run, if that was asked for."""
+        """Keep a failed shard for the next run, if --pgdst-keep-failures is given."""
         option = self._config.option
         if option.pgdst_keep_failures is not None:
             failure = Failure(
@@ -169,11 +169,11 @@ class Shards:
             failure.keep(option.pgdst_keep_failures)
 
     def _tell(self, index: int, place: str, wrong: str) -> None:
-        """Say at once what has failed, past what pytest captures; a worker's standard error is the user's."""
+        """Print a failure at once, bypassing pytest's capture. A worker's standard error is that of the user."""
         again = self.replay.of_one(place, index)
         seconds = self._config.option.pgdst_shrink_seconds
-        told = f"\nfailed: {wrong}\nreplay: {again}\nMaking the failing example smaller, for {seconds:g} s at most …\n"
-        # An interrupt while pytest takes its capture up again would have it swallow all that is said after it.
+        told = f"\nfailed: {wrong}\nreplay: {again}\nShrinking the failing example, for {seconds:g} s at most …\n"
+        # An interrupt while pytest resumes its capture would make it swallow all later output.
         with uninterrupted(), self._config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             self._progress.clear()
             os.write(2, told.encode(errors="backslashreplace"))
@@ -182,7 +182,7 @@ class Shards:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Send what came of a shard with the report of its test."""
+        """Add a shard's record to the report of its test."""
         index = self._index.get(item.nodeid)
         if index is not None and (call.when == "call" or (call.when == "setup" and call.excinfo is not None)):
             shard = item.stash.get(SHARD, None) or self._new(item)  # its fixtures may have failed
@@ -196,37 +196,37 @@ class Shards:
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take over what came of a shard, in whatever process it was run."""
+        """Take the record of a shard out of a report, from whatever process."""
         for record in records_in(report):
             self._records[record["index"]] = record
             self._progress.show(summed(self._records), len(self._records))
 
     @pytest.hookimpl
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Print no dot for a shard that passed where the progress is shown."""
+        """Print no dot for a passed shard while the progress is shown."""
         if report.passed and report.when == "call" and self._progress.is_shown and records_in(report):
             return "passed", "", "PASSED"
         return None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:  # noqa: ARG002  xdist's hook
-        """Note what was selected, in the process that collects nothing itself."""
+        """Note the number of shards in the main process, which collects nothing itself."""
         self._progress.expect(sum(EXTENSION not in one for one in ids))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker of xdist where the records of all are kept."""
+        """Send the folder of records and the replay to a worker of xdist."""
         node.workerinput[PROPERTY] = str(self._common.folder)
         node.workerinput[SENT] = asdict(self.replay)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:  # noqa: ARG002  xdist's hook
-        """Let nobody wait for the shard of a worker that has crashed."""
+        """Keep other workers from waiting for the shard of a worker that has crashed."""
         if error is not None:
             self._common.break_off()
 
     def sum(self) -> Sum | None:
-        """Return what the shards of all processes came to, or None where there is none."""
+        """Return the sum of all processes' shards, or None if there are none."""
         return summed(self._records) if self._records else None
 
     def close(self) -> None:
@@ -240,25 +240,25 @@ SHARDS = pytest.StashKey[Shards]()
 
 
 def records_in(report: pytest.TestReport) -> list[Record]:
-    """Return what came of the shard that a report is about, if it is about one that has been run."""
+    """Return the record in a report, as a list; an empty one if the report is not that of a shard's result."""
     of_the_test = report.when == "call" or (report.when == "setup" and not report.passed)
     found: list[tuple[str, Any]] = report.user_properties
     return [value for name, value in found if name == PROPERTY] if of_the_test else []
 
 
 def _test_of(item: pytest.Item) -> str:
-    """Return the node id of the test that an item is a shard of."""
+    """Return the node id of the test to which a shard belongs."""
     return item.nodeid.partition("[")[0]
 
 
 def _round_of(item: pytest.Item) -> int:
-    """Return which extension an item is, 0 for none."""
+    """Return the number of an item's extension, from 1, or 0 if it is none."""
     callspec = getattr(item, "callspec", None)
     return int(callspec.params.get(FIXTURE, (0, 0))[1]) if callspec else 0
 
 
 class _Common:
-    """Records that the processes of a run show each other, in a folder; without others there is no folder."""
+    """Records that the processes of a run share in a folder. With one process there is no folder."""
 
     def __init__(self, folder: Path | None, *, owned: bool) -> None:
         self.folder = folder
@@ -267,7 +267,7 @@ class _Common:
 
     @classmethod
     def of(cls, config: pytest.Config) -> "_Common":
-        """Return those of this run: the process that was called makes the folder, beside the run's other files."""
+        """Return the records of this run. The main process makes the folder, beside the run's other files."""
         if hasattr(config, "workerinput"):
             return cls(Path(config.workerinput[PROPERTY]), owned=False)
         if not getattr(config.option, "numprocesses", None):
@@ -302,7 +302,7 @@ class _Common:
 
 
 class _Progress:
-    """One line that says how far the run is: rewritten at a terminal, else written now and then."""
+    """One line of progress: rewritten at a terminal, else printed now and then."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -316,7 +316,7 @@ class _Progress:
 
     @property
     def is_shown(self) -> bool:
-        """Whether there is something to be told to somebody who wants it."""
+        """Whether to show the progress: for several shards, in the main process, with neither -q nor -v."""
         return self._shards > 1 and self._config.option.verbose == 0 and not hasattr(self._config, "workerinput")
 
     def show(self, found: Sum, done: int) -> None:

@@ -1,4 +1,4 @@
-"""How pytest is called for a simulation."""
+"""The command that runs a simulation by pytest."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from pgdst.project import Project
 from pgdst.pytest.replay import LINE
 
 MOST_WORKERS: Final = 8
-FAULTS: Final = ("off", "some", "all")  # the mixes of pgdst.simulation.faults.kinds, which takes time to import
+FAULTS: Final = ("off", "some", "all")  # as in pgdst.simulation.faults.kinds, which is slow to import
 
 
 def command(
@@ -30,7 +30,7 @@ def command(
 
     With several workers each has a server of its own, and takes shards as long as there are some.
 
-    Raises: ConfigurationError where the simulation's folder does not exist, or pytest-xdist does not.
+    Raises: ConfigurationError, if the simulation's folder does not exist or pytest-xdist is not installed.
     """
     if not project.simulation.exists():
         raise ConfigurationError(
@@ -48,7 +48,7 @@ def command(
                 f"{workers} workers need pytest-xdist, which {sys.executable} does not have. "
                 "Install it, or use WORKERS=1."
             )
-        # Not -x: the shards before the first that fails have to come to their end, so that it is the first.
+        # Not -x: all shards before a failed one have to end, so that the first failure is the same in each run.
         chosen += ["--pgdst-own-servers", f"--numprocesses={workers}", "--dist=load", "--maxschedchunk=1"]
     else:
         chosen += ["-x"]
@@ -57,14 +57,14 @@ def command(
 
 
 def default_workers() -> int:
-    """Return how many processes take the shards of a run: as many as there are cores, at most eight."""
+    """Return the default number of processes for a run: the number of cores, at most eight."""
     return min(os.cpu_count() or 1, MOST_WORKERS)
 
 
 def environment(replay: str | None = None) -> dict[str, str]:
-    """Return our environment, in which Python hashes alike in every process and finds the kit.
+    """Return the environment for pytest: a fixed hash seed, and the kit on Python's search path.
 
-    `replay` is the line that makes the run again, up to the number of a shard.
+    `replay` is the line that repeats the run, up to the number of a shard.
     """
     hashes = {**os.environ, "PYTHONHASHSEED": "0", **({LINE: replay} if replay else {})}
     if CHECKOUT is None:

@@ -1,1 +1,1 @@
-"""What makes a run depend on its seed alone."""
+"""The simulation: clients, schedules and faults that depend on the seed alone."""

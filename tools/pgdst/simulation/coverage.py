@@ -1,4 +1,4 @@
-"""What a run must have reached at least once, and how often it did."""
+"""Coverage: the moves and states that a run must reach, and how often it reached each."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,10 +6,10 @@ from typing import Any
 
 
 class Coverage:
-    """Counts of names that were declared before anything was counted.
+    """Counts of declared names.
 
-    A check that never ran looks like one that always passes, and a rare state that no run comes to is not tested. Both
-    are declared: moves, each of which must succeed, and states, each of which must sometimes be so.
+    A check that never ran looks like one that always passes, and a rare state that no run reaches is not tested. So
+    both are declared beforehand: moves, each of which must succeed once, and states, each of which must occur once.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Coverage:
     def declare(self, *, states: Iterable[str] = (), moves: Iterable[str] = ()) -> None:
         """Expect these to be reached. Declaring them again changes nothing.
 
-        Raises: ValueError, when a name would be a state and a move.
+        Raises: ValueError, if a name is both a state and a move.
         """
         self._states.update(states)
         self._moves.update(moves)
@@ -32,22 +32,22 @@ class Coverage:
     def sometimes(self, name: str, condition: bool) -> None:
         """Count the name if the condition is true.
 
-        Raises: ValueError, when it was not declared: nobody would notice that it is never reached.
+        Raises: ValueError, if the name was not declared: nobody would notice that it is never reached.
         """
         if name not in self._states and name not in self._moves:
             raise ValueError(f"Nobody declared {name!r}. Declare it, so that it is missed where it is never reached.")
         self._counts[name] += condition
 
     def counts(self) -> dict[str, int]:
-        """Return how often each declared name was reached, in the order of the names."""
+        """Return how often each declared name was reached, sorted by name."""
         return {name: self._counts[name] for name in sorted(self._states | self._moves)}
 
     def unreached(self) -> list[str]:
-        """Return what was never reached, in the order of the names."""
+        """Return the names that were never reached, sorted."""
         return [name for name, count in self.counts().items() if count == 0]
 
     def as_record(self) -> dict[str, Any]:
-        """Return it in plain types, for another process."""
+        """Return the coverage in plain types, for another process."""
         return {
             "states": sorted(self._states),
             "moves": sorted(self._moves),
@@ -56,7 +56,7 @@ class Coverage:
         }
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Declare and count what another coverage of the same run has."""
+        """Add the declarations and counts of another coverage of the same run."""
         self.declare(states=record["states"], moves=record["moves"])
         self._counts.update(record["counts"])
         self.must_reach_everything |= record["must_reach_everything"]

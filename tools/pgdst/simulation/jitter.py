@@ -1,7 +1,7 @@
-"""Random real waits wherever the kit touches the world, which must change no run: how its determinism is tested.
+"""Jitter: random real waits wherever the kit touches the world. They must not change any run.
 
-What decides in a run may depend on what happened, never on how soon. A wait before and after each of these functions
-makes another thing late each time: an answer, a signal, a thread, a question.
+A run's decisions may depend on events, never on their timing. A wait before and after each of these functions delays
+something else each time: an answer, a signal, a thread, a query.
 """
 
 import functools
@@ -14,19 +14,19 @@ from threading import Lock
 from typing import Any, Final
 
 LONGEST_SECONDS: Final = 0.020
-# So few of the points wait, and short waits come more often than long ones: one thing is late, and the rest is not.
+# Only few points wait, and short waits are more frequent than long ones, so that usually only one thing is late.
 PROBABILITY: Final = 0.08
 
 # Each place where the kit touches the world: `module:function`, or `module:Class.method`, within pgdst.
 POINTS: Final = (
-    # What is sent to the server and read from it.
+    # Data is sent to the server and read from it.
     "simulation.gate.renewal:_in_all",
     "simulation.gate.proxy:Proxy.pump",
     "simulation.gate.proxy:Proxy.to_server",
     "simulation.gate.stream:received",
     "simulation.gate.stream:sent",
     "simulation.gate.session:Session.bury",
-    # What the observer asks and does.
+    # The observer's connection is used.
     "simulation.gate.server_processes:ServerProcesses.blockers",
     "simulation.gate.server_processes:ServerProcesses.cancel",
     "simulation.gate.server_processes:ServerProcesses.terminate",
@@ -54,7 +54,7 @@ POINTS: Final = (
 
 
 def install(seed: int) -> None:
-    """Let every one of the points wait from now on, in this process, for times drawn from the seed."""
+    """Make all points wait from now on, in this process, for times drawn from the seed."""
     waits = _Waits(seed)
     for point in POINTS:
         module, _, path = point.partition(":")
@@ -78,7 +78,7 @@ class _Waits:
 
 
 def _between_waits(function: Callable[..., Any], waits: _Waits) -> Callable[..., Any]:
-    assert not inspect.iscoroutinefunction(function), "a coroutine would be waited for after it was only made"
+    assert not inspect.iscoroutinefunction(function), "the wait after it would come before the coroutine runs"
 
     @functools.wraps(function)
     def delayed(*arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What came of a run."""
+"""The result of a run."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +10,13 @@ from pgdst.simulation.trace import Trace
 
 @dataclass(frozen=True)
 class Step:
-    """One line of a run: who did what, and what came of it. A step of the schedule has one line or more."""
+    """One line of a run: a client's action and its result. A step of the schedule has one line or more."""
 
     number: int
     client: str
     what: str
     answer: str
-    preempts: bool = False  # another client could have gone on, and had taken the last step
+    preempts: bool = False  # the client of the last step was another one, and could have gone on
 
     def __str__(self) -> str:
         """Return the line of the trace."""
@@ -24,15 +24,15 @@ class Step:
 
     @property
     def in_words(self) -> str:
-        """What the client did, and what came of it."""
+        """The action of the client and its result."""
         return f"{self.what} -> {self.answer}" if self.answer else self.what
 
 
 @dataclass
 class Result:
-    """A run that came to its end: what became of each client, and how it went.
+    """A run that has ended: the outcome of each client, the steps, and the schedule that makes it again.
 
-    `preemptions` counts the steps before which another client could have gone on, and had taken the last one.
+    `preemptions` counts the steps where the client of the last step could have gone on, but another one did.
     """
 
     outcomes: dict[str, Outcome]
@@ -43,9 +43,9 @@ class Result:
 
     @property
     def errors(self) -> dict[str, BaseException]:
-        """What clients raised, by their names."""
+        """The errors that clients raised, by the clients' names."""
         return {name: one.error for name, one in self.outcomes.items() if one.error is not None}
 
     def value(self, client: str) -> Any:
-        """Return what a client returned. Raises: what it raised."""
+        """Return the value that a client returned. Raises: the error that it raised."""
         return self.outcomes[client].get()

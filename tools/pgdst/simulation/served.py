@@ -1,4 +1,4 @@
-"""A backend in a process of its own, which is asked over HTTP and comes to its database by the gate."""
+"""A backend in a process of its own: clients call it over HTTP, and it connects to its database through the gate."""
 
 import http.client
 import os
@@ -17,18 +17,18 @@ import psutil
 from pgdst.errors import ConfigurationError
 
 _ENDS_SECONDS: Final = 5.0
-_QUIET_SECONDS: Final = 1.0  # a backend that is busy for longer is waited for no more
-_LOOKS: Final = 2  # so often none of its threads was seen to run
+_QUIET_SECONDS: Final = 1.0  # how long a busy backend is waited for
+_LOOKS: Final = 2  # it is quiet when none of its threads was running, so many times in a row
 _LAST_LINES: Final = 20
 _FAMILY_SECONDS: Final = 1.0
-# Whoever tests may be killed: then the input ends, and the backend, in a group of its own, goes with it.
+# If the test process is killed, the watch reads the end of its input and kills the backend's process group.
 _WATCH: Final = 'read -r group && [ -n "$group" ] && { read -r _ || kill -s KILL -- "-$group"; }'
-# By which a backend would find the run's server itself, past the gate.
-_WAYS_ROUND: Final = ("DATABASE_URL", "PGDST_DATABASE_URL", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD")
+# With these variables the backend would connect to the run's server directly, not through the gate.
+_BYPASSES: Final = ("DATABASE_URL", "PGDST_DATABASE_URL", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD")
 
 
 class Served:
-    """A backend that runs until `close`, or until this process ends, however that ends."""
+    """A backend that runs until `close`, or until this process ends, even by SIGKILL."""
 
     def __init__(self, command: Sequence[str], folder: Path | None, deadline_seconds: float) -> None:
         self.port = _free_port()
@@ -44,11 +44,11 @@ class Served:
         self._looked_at = float("-inf")
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start it, with `{port}` in the command being a free port of 127.0.0.1, and return when it answers there.
+        """Start it and return when it answers. `{port}` in the command is replaced by a free port of 127.0.0.1.
 
-        Raises: ConfigurationError, with its last lines, where it does not.
+        Raises: ConfigurationError, with the backend's last lines, if it does not answer.
         """
-        inherited = {name: value for name, value in os.environ.items() if name not in _WAYS_ROUND}
+        inherited = {name: value for name, value in os.environ.items() if name not in _BYPASSES}
         self._environment = {**inherited, **environment}
         try:
             self._log = self._opened.enter_context(_log())
@@ -60,7 +60,7 @@ class Served:
             raise
 
     def restart(self) -> None:
-        """End it, and start it anew: what it has kept, such as connections that are dead by now, is gone."""
+        """End it and start it anew, so that it keeps no dead connections."""
         self.close()
         self._opened, self._looked_at = ExitStack(), float("-inf")
         self.start(self._environment)
@@ -89,19 +89,19 @@ class Served:
         return process
 
     def _dismiss(self, watch: "subprocess.Popen[bytes]") -> None:
-        """End the watch; one whose backend has not ended, as this was interrupted, kills it."""
+        """End the watch. If the backend still runs, because ending it was interrupted, the watch kills it first."""
         if self._process is None or self._process.returncode is not None:
             _say(watch, b"\n")
         watch.communicate()
 
     def how_it_ended(self) -> str:
-        """Return how it has ended by itself, in words; nothing where it runs."""
+        """Return the exit status and last lines of a backend that has ended by itself, "" while it runs."""
         status = self._process.poll() if self._process is not None else None
         return "" if status is None else f"The backend has ended with status {status}.{self.last_lines()}"
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The base URL of the backend."""
         return f"http://127.0.0.1:{self.port}"
 
     def _wait_until_it_answers(self) -> None:
@@ -126,7 +126,7 @@ class Served:
         return self._listens()
 
     def _listens(self) -> bool:
-        """Tell whether it is this backend that listens at the port, and not somebody who was sooner."""
+        """Tell whether this backend listens at the port: another process may have taken the port first."""
         self._looked_at = float("-inf")
         found = []
         for pid in self._pids():
@@ -135,7 +135,7 @@ class Served:
         return any(one.status == psutil.CONN_LISTEN and one.laddr.port == self.port for one in found)
 
     def last_lines(self) -> str:
-        """Return what it has written last, where it has."""
+        """Return the last lines of its output, or a sentence that says there are none."""
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
         return (
@@ -143,10 +143,10 @@ class Served:
         )
 
     def wait_until_quiet(self) -> bool:
-        """Return whether it has done all that it can, so that it sends nothing more before it hears something.
+        """Wait until none of its threads runs, so that it sends nothing more until it receives something.
 
-        Only where the system tells what threads do, as Linux does; elsewhere, and for one that is busy for a second,
-        what it sends later is refused then.
+        Return False if it is busy for longer than a second. Thread states are read from /proc; without one (not on
+        Linux) it counts as quiet at once. Anything that it sends afterwards out of turn is refused.
         """
         deadline, seen = time.monotonic() + _QUIET_SECONDS, 0
         while seen < _LOOKS:
@@ -156,11 +156,11 @@ class Served:
         return True
 
     def _runs(self) -> bool:
-        """Tell whether a thread of it, or of a process that it has started, is running or about to."""
+        """Tell whether a thread of it, or of a process that it has started, is running or ready to run."""
         return any(_state(thread) in b"RD" for pid in self._pids() for thread in _threads(pid))
 
     def _pids(self) -> list[int]:
-        """Return its process and those that it has started, as they were within the last second."""
+        """Return the pids of the backend and of its children, at most a second old."""
         if time.monotonic() > self._looked_at + _FAMILY_SECONDS:
             self._looked_at = time.monotonic()
             if self._process is not None:
@@ -170,7 +170,7 @@ class Served:
         return self._family
 
     def close(self) -> None:
-        """End it, and what it has started."""
+        """End the backend and the processes that it has started."""
         self._opened.close()
 
 
@@ -187,7 +187,7 @@ def _threads(pid: int) -> list[str]:
 
 
 def _state(thread: str) -> bytes:
-    """Return the letter of what a thread does. It is asked at every step: pathlib would take ten times as long."""
+    """Return the letter of a thread's state. This runs at every step, and pathlib would take ten times as long."""
     try:
         descriptor = os.open(thread, os.O_RDONLY)
     except OSError:
@@ -219,7 +219,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     try:
         with suppress(subprocess.TimeoutExpired):
             process.wait(_ENDS_SECONDS)
-    finally:  # whoever is in a hurry interrupts the wait
+    finally:  # a second Ctrl-C may interrupt the wait
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

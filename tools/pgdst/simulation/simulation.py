@@ -1,4 +1,4 @@
-"""A simulation: engines whose connections have a gate, named clients, and runs of them under strategies."""
+"""A simulation: engines whose connections go through the gate, named clients, and runs of them under strategies."""
 
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -41,12 +41,12 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
 
 class Simulation:
-    """Clients of one database or more, let run one at a time.
+    """Clients of one or more databases, which run one at a time.
 
-    A run begins with as many idle connections as it has clients, but with `connections` at least: where runs of one
-    simulation have few clients and then many, those of the one are not closed for the other. `stall_seconds` is how
-    long a client may go on without sending anything or waiting for a lock, and `deadline_seconds` how long a run may
-    last, both in real time: where one passes, the run is inconclusive.
+    A run begins with an idle connection for each of its clients, and with at least `connections`. Set it to the
+    greatest number of clients where runs of one simulation differ in that, so that connections need not be reopened.
+    A run is inconclusive if a client neither sends anything nor waits for a lock for `stall_seconds`, or if the run
+    lasts longer than `deadline_seconds`. Both are in real time.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Simulation:
             raise
 
     def attach(self, engine: "Engine | AsyncEngine | Any") -> None:
-        """Give the connections of an engine, or a pool, a gate, from the next one on; those that are open are closed.
+        """Make new connections of an engine or a pool go through the gate. Open connections are closed.
 
         An engine is SQLAlchemy's, a pool asyncpg's or psycopg_pool's. With `inside_statements` the tables of its
         database get triggers, at which a schedule can stop a statement.
 
-        Raises: ConfigurationError, where its driver is not known, or its connections can't have a gate each, or a
-        pool's event loop does not run; ForeignServerError, where it leads to another server.
+        Raises: ConfigurationError, if the driver is unknown, if its connections can't go through the gate, or if a
+        pool's event loop does not run; ForeignServerError, if the engine connects to another server.
         """
         if (kind := pools.kind_of(engine)) is not None:
             pool = kind(engine, self._proxy, self.clock, self._refuse_others)
@@ -123,10 +123,11 @@ class Simulation:
             self.place_inside(database)
 
     def url(self, driver: str = "", *, database: str | None = None, tcp: bool = False) -> str:
-        """Return the URL by which any driver of this process comes to the gate.
+        """Return the URL by which any driver in this process connects to the gate.
 
-        `driver` is SQLAlchemy's name of one (`postgresql+asyncpg://…`), `tcp` asks for a port on 127.0.0.1 instead of
-        the directory of a Unix socket. What arrives there in a run belongs to the client that has the turn.
+        `driver` is SQLAlchemy's name of one (`postgresql+asyncpg://…`). With `tcp` the URL has a port on 127.0.0.1
+        instead of the directory of a Unix socket. Statements that arrive in a run belong to the client that has the
+        turn.
         """
         return self._url(driver, database, self._proxy.port() if tcp else None)
 
@@ -143,13 +144,13 @@ class Simulation:
     ) -> str:
         """Start a backend in a process of its own, and return the URL at which it answers over HTTP.
 
-        In the command `{port}` is the port of 127.0.0.1 at which it has to listen. It finds its database in the
-        variable `url_variable`, in the form of `driver` (see `url`), and runs until the simulation is closed. After a
-        run that has broken connections which it may keep, or that had no result, it is started anew for the next.
+        The backend has to listen on the port of 127.0.0.1 that replaces `{port}` in the command. The variable
+        `url_variable` has the URL of its database, for `driver` (see `url`). It runs until the simulation is closed.
+        It is restarted after a run that had no result, or that broke connections which its pool may still hold.
 
-        Clients ask it with the headers of `identity`. Its sleeps, and its waits for its pool, pass in real time.
+        Clients send it the headers of `identity`. Its sleeps, and its waits for its pool, pass in real time.
 
-        Raises: ConfigurationError, with its last lines, where it does not answer within `deadline_seconds`.
+        Raises: ConfigurationError, with its last lines, if it does not answer within `deadline_seconds`.
         """
         served = Served(command, folder, deadline_seconds)
         url = self._url(driver, database, self._proxy.new_port(served))
@@ -163,13 +164,13 @@ class Simulation:
         return served.url
 
     def elsewhere(self, driver: str = "", *, database: str | None = None) -> str:
-        """Return the URL by which a process that somebody else has started on this machine comes to the gate."""
+        """Return the URL by which a process of this machine that the simulation did not start connects to the gate."""
         return self._url(driver, database, self._proxy.new_port(Elsewhere()))
 
     def identity(self) -> dict[str, str]:
-        """Return the headers of a request to a backend in another process, which say for which client it is.
+        """Return headers that name the calling client, for its requests to a backend in another process.
 
-        Raises: ConfigurationError, where no client calls it.
+        Raises: ConfigurationError, if the caller is not a client.
         """
         client = current_client()
         if client is None:
@@ -184,9 +185,9 @@ class Simulation:
         return f"postgresql{driver and '+'}{driver}://{login}@{place}"
 
     def in_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the loop of all clients that are coroutine functions: a pool belongs to its loop.
+        """Run a coroutine in the event loop that all coroutine clients share. Make asyncpg's pools here.
 
-        Raises: what it raises; ConfigurationError, in a run.
+        Raises: whatever the coroutine raises; ConfigurationError, during a run.
         """
         if self._running is not None:
             work.close()
@@ -195,19 +196,19 @@ class Simulation:
         return found
 
     def _in_a_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine in the loop of all clients, which is there from when it is first needed."""
+        """Run a coroutine in the loop of all clients. The first call makes the loop."""
         if self._loop is None:
             self._loop = Loop()
             self._resources.callback(self._loop.close)
         return self._loop.run(work)
 
     def spawn(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
-        """Add a client to the next run: a function, or a coroutine function, which is called with the arguments.
+        """Add a client to the next run: a function or a coroutine function, called with the arguments.
 
-        Raises: ConfigurationError, where the name is taken or cannot stand in a schedule.
+        Raises: ConfigurationError, if the name is taken or not allowed in a schedule.
         """
         if name in self._clients or not _NAME.fullmatch(name):
-            found = "is taken" if name in self._clients else "has something else in it than letters, digits, _, . and -"
+            found = "is taken" if name in self._clients else "has characters other than letters, digits, _, . and -"
             raise ConfigurationError(f"A client cannot be called {name!r}: the name {found}. Choose another.")
         self._clients[name] = partial(function, *arguments, **named)
 
@@ -222,13 +223,13 @@ class Simulation:
     ) -> Result:
         """Run the clients that were spawned since the last run, until all have ended.
 
-        `before` is called with the number of idle connections when they are as new, before any client begins. Where
-        not `inside`, no statement is stopped inside in this run. `observe` is called after
-        each step with the client and the statement that it has executed. A written schedule injects its own faults.
-        What a client raises is its outcome.
+        `before` is called with the number of idle connections when they are as new, before any client begins. If not
+        `inside`, no statement is stopped inside in this run. `observe` is called after each step with the client and
+        the statement that it has executed. A written schedule injects its own faults, unless `faults` is given. An
+        error that a client raises is the client's outcome, and not raised here.
 
-        Raises: InconclusiveError, where the run says nothing; ScheduleError; what the strategy raises;
-        ConfigurationError, in a run of the same simulation.
+        Raises: InconclusiveError where the run has no result; ScheduleError where a written schedule does not fit; the
+        errors of the strategy; ConfigurationError within a run of the same simulation.
         """
         if self._running is not None:
             raise ConfigurationError("This simulation is in the middle of a run. Begin another one when it has ended.")
@@ -263,17 +264,19 @@ class Simulation:
                 for served in self._served:
                     if ended := served.how_it_ended():
                         raise InconclusiveError(f"{ended}\nThis run says nothing.")
-            self.last = result  # with the last one go connections that a client has forgotten, which need a relay
+            # This drops the result of the run before, and with it connections that only its clients' values still held.
+            # Closing those needs a relay.
+            self.last = result
             if self.last.schedule.faults:
-                self._dispose()  # of connections that may be dead: the next run begins with new ones
+                self._dispose()  # connections may be dead: the next run begins with new ones
             return self.last
         except BaseException:
             self._was_abandoned = True
-            self._dispose()  # of connections that were left in the middle of something
+            self._dispose()  # connections may be in the middle of a statement or transaction
             raise
 
     def _begin(self, connections: int) -> None:
-        """Have so many idle connections in each engine's pool, as new ones, and nobody else's of the run before."""
+        """Fill each pool with so many connections in the state of new ones, and close those that clients left open."""
         for served in self._served:
             if self._was_abandoned or self._proxy.is_worn(served) or served.how_it_ended():
                 served.restart()
@@ -283,8 +286,8 @@ class Simulation:
         was_left = self._proxy.close_what_clients_left({found.session for found in idle})
         if was_left or not all(one.is_whole(connections) for one in pools) or not self._are_renewed(idle):
             self._dispose()
-            for backend in self._proxy.take_closed():
-                self._processes.require_gone(backend, "whose connection was closed")
+            for pid in self._proxy.take_closed():
+                self._processes.require_gone(pid, "whose connection was closed")
             for one in pools:
                 one.fill(connections)
             with self._proxy.quiet():
@@ -312,7 +315,7 @@ class Simulation:
         self._running = None
 
     def _refuse_others(self) -> None:
-        """Let nobody send something in a run who is no client: it would happen while a client runs."""
+        """Refuse the run if the caller is not a client: its statements would be part of no schedule."""
         if self._running is not None:
             self._running.require_no_other()
 
@@ -321,7 +324,7 @@ class Simulation:
             attached.dispose()
 
     def close(self) -> None:
-        """Close the engines' connections and give them back their own."""
+        """Close the engines' connections, and let their next ones bypass the gate again."""
         while self._attached:
             self._attached.pop().close()
         self._resources.close()

@@ -1,4 +1,4 @@
-"""What happened in a run, line by line, and the hash that is the run's identity."""
+"""The trace of a run: one line an event, and the hash that identifies the run."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ _AFTER: Final = 4
 class Trace:
     """An append-only list of events.
 
-    Only what the seed determines belongs into a line: no process ids, no transaction ids, no wall time, no memory
-    addresses. Two runs are the same run when their hashes are equal; their lines say where they first differ.
+    A line has only facts that the seed determines: no process ids, no transaction ids, no wall time, no memory
+    addresses. Two runs are the same run if their hashes are equal. Otherwise their lines show where they first differ.
     """
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._later: list[str] | None = None  # what came after its end
+        self._later: list[str] | None = None  # lines added after `end`
         self._hash = hashlib.sha256()
         self._hashed = 0  # lines; a line is hashed when somebody asks, and not in the middle of a step
 
@@ -31,17 +31,17 @@ class Trace:
 
     @property
     def all_lines(self) -> tuple[str, ...]:
-        """The events, and what came after the end of the trace."""
+        """The events, followed by those added after `end`."""
         return (*self._lines, *(self._later or ()))
 
     def end(self) -> None:
-        """Let what is added from now on be no part of the run: kept, but not in its lines and its hash."""
+        """Keep lines that are added from now on apart: in `all_lines`, but neither in `lines` nor in the hash."""
         self._later = [] if self._later is None else self._later
 
     def append(self, line: str) -> None:
-        """Add one event; a line break in it is written as an escape, so that an event is always one line.
+        """Add one event. A line break in it is written as an escape, so that an event is always one line.
 
-        Lone surrogates, which a request may carry and UTF-8 may not, are escaped in the hash.
+        Lone surrogates, which a request may contain but UTF-8 can't encode, are escaped in the hash.
         """
         self._add(line.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r"))
 
@@ -52,7 +52,7 @@ class Trace:
         self._lines.append(one_line)
 
     def extend(self, other: "Trace") -> None:
-        """Add the events of another trace, such as of a run of several clients within a longer one."""
+        """Add the events of another trace, such as that of one run of several clients in a longer test."""
         for line in other._lines:
             self._add(line)
 
@@ -64,15 +64,15 @@ class Trace:
         return self._hash.hexdigest()
 
     def first_difference(self, other: "Trace") -> "Difference | None":
-        """Return the first line at which two runs part, or None when they are the same run."""
+        """Return the first line at which two runs differ, or None if they are the same run."""
         return first_difference(self._lines, other._lines)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first line at which two lists of a trace's lines part, from 1; a list that has ended before has None.
+    """The first line at which two traces differ: its number, from 1, and its text in both (None after a trace's end).
 
-    `before` are lines before it, the same in both; `after` how the one and the other go on.
+    `before` are the lines before it, which are equal in both; `after` are the lines that follow in either.
     """
 
     line: int
@@ -86,7 +86,7 @@ class Difference:
         return f"line {self.line}: {self.here!r} here, {self.there!r} there"
 
     def in_context(self) -> str:
-        """Return it with the lines before, which say what each step could have been, and after."""
+        """Return the difference with the lines before and after it."""
         first = self.line - len(self.before)
         same = [f"  {number}  {line}" for number, line in enumerate(self.before, start=first)]
         here, there = (
@@ -97,7 +97,7 @@ class Difference:
 
 
 def first_difference(mine: Sequence[str], theirs: Sequence[str]) -> Difference | None:
-    """Return the first line at which two lists of a trace's lines part, or None when they are equal."""
+    """Return the first line at which two traces differ, or None if they are equal."""
     for number, (one, other) in enumerate(zip_longest(mine, theirs)):
         if one != other:
             after = (tuple(mine[number + 1 :][:_AFTER]), tuple(theirs[number + 1 :][:_AFTER]))

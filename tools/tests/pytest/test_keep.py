@@ -1,4 +1,4 @@
-"""KEEP=1: the evidence of a failed run stays for a while, and only that."""
+"""KEEP=1 keeps the database of a failed run for a while, and nothing else."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ A_MOMENT = "0.0015"  # hours: 5.4 seconds
 
 
 def run(sandbox: Sandbox, engine: str, simulation: str, **environment: str) -> "tuple[int, str, str]":
-    """Return the status and the words of a run of a simulation."""
+    """Return the exit status, stdout and stderr of a run of a simulation."""
     (sandbox.root / "tests" / "simulation" / "test_tiny.py").write_text(simulation)
     command = (PYTHON, KIT / "tools" / "run_simulation.py")
     ran = sandbox.with_postgres("--engine", engine, "--", *command, **environment)
@@ -32,14 +32,14 @@ def run(sandbox: Sandbox, engine: str, simulation: str, **environment: str) -> "
 
 
 def rows(url: str) -> list[tuple[int]]:
-    """Return what is in the only table of a database."""
+    """Return the rows of the only table of a database."""
     with psycopg.connect(url) as connection:
         return connection.execute("SELECT id FROM things").fetchall()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_database_of_a_failure_stays_until_db_down(sandbox: Sandbox, engine: str) -> None:
-    """Under the URL that is printed, for psql as for SQLAlchemy."""
+    """The printed URL works for psql and for SQLAlchemy."""
     status, out, err = run(sandbox, engine, FAILING, PGDST_KEEP="1")
     assert 1 == status, out + err
     [url] = re.findall(r"^psql '(\S+)'$", out, re.MULTILINE)
@@ -55,7 +55,7 @@ def test_the_database_of_a_failure_stays_until_db_down(sandbox: Sandbox, engine:
 @pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_kept_database_goes_by_itself_when_its_time_is_over(sandbox: Sandbox, engine: str) -> None:
-    """It has nothing left to hold it, and needs nobody to remove it."""
+    """After TTL_HOURS the server removes itself."""
     status, out, err = run(sandbox, engine, FAILING, PGDST_KEEP="1", PGDST_TTL_HOURS=A_MOMENT)
     assert 1 == status, out + err
     assert "Kept for 0.0015 h" in err
@@ -74,7 +74,7 @@ def test_a_kept_database_goes_by_itself_when_its_time_is_over(sandbox: Sandbox, 
 def test_nothing_is_kept_of_a_run_that_passed_or_of_which_nothing_was_wanted(
     sandbox: Sandbox, simulation: str, environment: dict[str, str]
 ) -> None:
-    """Then no URL is printed, as it would lead nowhere."""
+    """Then no URL is printed."""
     _status, out, err = run(sandbox, "docker", simulation, **environment)
     assert "psql '" not in out
     assert "Kept" not in err
@@ -82,7 +82,7 @@ def test_nothing_is_kept_of_a_run_that_passed_or_of_which_nothing_was_wanted(
 
 
 def test_a_failed_run_shows_the_last_lines_of_the_servers_log(sandbox: Sandbox) -> None:
-    """What Postgres refused often says why."""
+    """Postgres's own errors often show the cause."""
     ran = sandbox.with_postgres("--", "psql", "--command", "SELECT no_such_column FROM things")
     assert 1 == ran.returncode
     assert "The last lines of the server's log:" in ran.stderr

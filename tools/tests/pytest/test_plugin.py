@@ -1,4 +1,4 @@
-"""pgdst.pytest.plugin: what a run prints at its end, and what it leaves."""
+"""pgdst.pytest.plugin: the output at the end of a run, and the files that it leaves."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def test_tosses(run_trace, run_coverage, pytestconfig):
     run_coverage.sometimes("toss", True)
     assert pytestconfig.getoption("--pgdst-profile") != "unlucky"
 """
-# Two tests of shards, the first with two extensions. What is reached is said by environment variables.
+# Two tests with shards, the first with two extensions. Environment variables control the coverage and failures.
 SHARDED_SIMULATION = """
 import os
 
@@ -70,7 +70,7 @@ def run_pytest(simulation: Path, *arguments: str, **environment: str) -> subproc
 
 
 def printed(simulation: Path, *arguments: str, status: int | None = None, **environment: str) -> list[str]:
-    """Return the lines that a run prints, the plugin's own section last, and check its exit status if one is given."""
+    """Return the lines that a run prints, the plugin's section last. Checks the exit status if one is given."""
     done = run_pytest(simulation, *arguments, **environment)
     assert status in (None, done.returncode), done.stdout + done.stderr
     return done.stdout.splitlines()
@@ -84,7 +84,7 @@ def test_a_run_that_passed_prints_what_it_reached(simulation: Path) -> None:
 
 @pytest.mark.long
 def test_a_run_that_failed_prints_one_command_that_makes_it_again(simulation: Path) -> None:
-    """With every option that was given and matters, and without a coverage that was cut short."""
+    """The command has all options that matter. The coverage of an incomplete run is not printed."""
     given = ("--pgdst-seed=7", "--pgdst-profile=unlucky", "--pgdst-examples", "3", "-x", "-n2", "--maxfail", "1", "-vv")
     lines = printed(simulation, *given, PGDST_FAULTS="some", PGDST_ENGINE="embedded")
     [replay] = replays(lines)
@@ -101,7 +101,7 @@ def replays(lines: list[str]) -> list[str]:
 
 
 def pasted(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a line in a shell elsewhere that has none of this process's settings."""
+    """Run a line in a shell in another folder, without this process's environment."""
     clean = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTEST_ADDOPTS") if name in os.environ}
     return subprocess.run(
         ["bash", "-c", line], cwd="/", env=clean | environment, capture_output=True, text=True, timeout=120, check=False
@@ -110,7 +110,7 @@ def pasted(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def shards(simulation: Path) -> Path:
-    """A simulation of shards: 0 to 4 of tosses, 5 and 6 of rolls, 7 and 8 of tosses where they are needed."""
+    """A simulation of shards: 0 to 4 are tosses, 5 and 6 rolls, 7 and 8 extensions of tosses."""
     simulation.write_text(SHARDED_SIMULATION)
     (simulation.parent / "conftest.py").write_text(CONFTEST)
     return simulation
@@ -120,7 +120,7 @@ WORKERS = ((), ("-n", "3", "--maxschedchunk=1"))
 
 
 def told(lines: list[str]) -> list[str]:
-    """Return what the run prints at its end, from its hash on, that does not depend on time."""
+    """Return the lines from the run's hash on, without those that depend on time."""
     return [line for line in lines if line.startswith(("run hash: ", "reached: ", "replay: ", "failed: "))]
 
 
@@ -136,7 +136,7 @@ def told(lines: list[str]) -> list[str]:
 def test_a_run_is_the_same_however_many_processes_take_its_shards(
     shards: Path, said: dict[str, str], status: int, passed: int | None
 ) -> None:
-    """Hash, what was reached, and the first failure."""
+    """Its hash, coverage and first failure are the same."""
     alone, shared = (printed(shards, "--pgdst-seed=7", *how, status=status, **said) for how in WORKERS)
     assert told(alone)
     assert told(alone) == told(shared)
@@ -146,7 +146,7 @@ def test_a_run_is_the_same_however_many_processes_take_its_shards(
 
 
 def test_what_no_shard_has_reached_fails_the_run(shards: Path) -> None:
-    """Only the sum can be judged."""
+    """The sum of all shards counts."""
     lines = printed(shards, "--pgdst-seed=7", status=1)
     assert "failed: never once reached in this run: catch" in lines
     [replay] = replays(lines)
@@ -155,7 +155,7 @@ def test_what_no_shard_has_reached_fails_the_run(shards: Path) -> None:
 
 
 def test_a_shard_that_failed_is_run_alone_by_the_command_that_is_printed(shards: Path) -> None:
-    """The first one; it has the trace that it had among all others, and need not reach everything."""
+    """The first failed shard has the same trace alone, and need not reach everything."""
     lines = printed(shards, "--pgdst-seed=7", "--pgdst-trace=whole", status=1, FAILS_IN="2 4")
     [replay] = replays(lines)
     assert "'test_tosses.py::test_tosses[2]' --pgdst-seed=7" in replay
@@ -183,7 +183,7 @@ def test_a_shard_that_there_is_not_is_refused(shards: Path) -> None:
 
 @pytest.mark.long
 def test_how_far_the_run_is_is_said_unless_it_is_to_be_quiet(shards: Path) -> None:
-    """At a terminal."""
+    """Progress is shown at a terminal, but not with -q."""
     arguments = [sys.executable, "-m", "pytest", "-p", "pgdst.pytest.plugin", str(shards), "--pgdst-seed=7"]
     environment = {**os.environ, "PYTHONPATH": str(KIT / "tools"), "CAUGHT_IN": "3"}
     for options, is_said in (([], True), (["-q"], False), (["-n", "2"], True)):
@@ -192,7 +192,7 @@ def test_how_far_the_run_is_is_said_unless_it_is_to_be_quiet(shards: Path) -> No
 
 
 def at_a_terminal(command: list[str], folder: Path, environment: dict[str, str]) -> str:
-    """Return what a command shows at a terminal of its own."""
+    """Return the output of a command at a terminal of its own."""
     ours, theirs = os.openpty()
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs):
         os.close(theirs)
@@ -211,7 +211,7 @@ def at_a_terminal(command: list[str], folder: Path, environment: dict[str, str])
 def test_the_profile_is_passed_through_as_it_was_given(
     tmp_path: Path, profile: str | None, passed_on: list[str]
 ) -> None:
-    """What the name means is the simulation's affair; without one it is told nothing."""
+    """The plugin does not interpret the name. Without one the option is None."""
     project = Project(root=tmp_path, backend=tmp_path, alembic_ini=tmp_path / "alembic.ini", simulation=tmp_path)
     arguments = command(project, 7, profile, None, [])
     assert passed_on == [argument for argument in arguments if argument.startswith("--pgdst-profile")]
@@ -231,7 +231,7 @@ def test_one_process_stops_at_the_first_failure_and_several_have_servers_of_thei
 
 @pytest.mark.parametrize("engine", QUICKER_ENGINE)
 def test_nothing_is_left_open_that_python_warns_of(sandbox: Sandbox, engine: str) -> None:
-    """Under the strictest settings that a project can have: every warning an error, the unraisable ones too."""
+    """With every warning an error, the unraisable ones too."""
     strict = ("-q", "-W", "error", "-W", "error::pytest.PytestUnraisableExceptionWarning")
     done = sandbox.test(TWO_CLIENTS, "--engine", engine, arguments=strict, PYTHONWARNINGS="default", PYTHONDEVMODE="1")
     assert 0 == done.returncode, done.stdout + done.stderr
@@ -265,7 +265,7 @@ def test_clients(simulation, pgdst_seed):
     "around", [pytest.param(True, marks=pytest.mark.long), False], ids=["with_postgres", "by_hand"]
 )
 def test_the_line_of_a_test_that_simulates_is_pasted(sandbox: Sandbox, engine: str, around: bool) -> None:
-    """In a foreign backend, whose folder has a blank and a quote, and which has no `make test-dst`."""
+    """In a foreign backend without `make test-dst`, in a folder with a blank and a quote in its name."""
     test = sandbox.root / "tests" / "it's one" / "test_clients.py"
     test.parent.mkdir()
     test.write_text(SIMULATED)

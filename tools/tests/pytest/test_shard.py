@@ -38,7 +38,7 @@ def test_what_one_shard_has_reached_is_reached() -> None:
 
 
 def test_what_comes_after_the_first_shard_that_failed_does_not_count() -> None:
-    """Some processes have run more of it than others by then."""
+    """How many later shards were run depends on the processes."""
     records = {0: record_of(0, "one", "a"), 1: record_of(1, "two", failed=True)}
     more = {**records, 2: record_of(2, "three", "b"), 3: record_of(3, "four", failed=True)}
     assert summed(records).hash == summed(more).hash

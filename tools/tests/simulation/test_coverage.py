@@ -12,14 +12,14 @@ def declared(*, states: tuple[str, ...] = (), moves: tuple[str, ...] = ()) -> Co
 
 
 def test_what_was_declared_and_never_counted_is_unreached() -> None:
-    """Though no code ever named it again; in the order of the names, states and moves alike."""
+    """Even if no code uses the name. The list is sorted, states and moves together."""
     coverage = declared(states=("the queue is full",), moves=("dequeue", "enqueue"))
     coverage.sometimes("enqueue", True)
     assert ["dequeue", "the queue is full"] == coverage.unreached()
 
 
 def test_only_a_true_condition_counts() -> None:
-    """Looking at a state is not being in it."""
+    """A false condition is not counted."""
     coverage = declared(states=("the queue is full",))
     for full in (False, True, False, True):
         coverage.sometimes("the queue is full", full)
@@ -29,13 +29,13 @@ def test_only_a_true_condition_counts() -> None:
 
 @pytest.mark.parametrize("condition", [True, False])
 def test_a_name_that_nobody_declared_is_refused(condition: bool) -> None:
-    """Else a misspelt one would be counted and the right one missed; whether it is so at the time or not."""
+    """Else a misspelt name would be counted, and the right one stay unreached. Also if the condition is false."""
     with pytest.raises(ValueError, match="Nobody declared 'the queue is fool'"):
         declared(states=("the queue is full",)).sometimes("the queue is fool", condition)
 
 
 def test_a_name_is_a_state_or_a_move() -> None:
-    """One count cannot stand for two things."""
+    """A name has one count, so it can't be both."""
     with pytest.raises(ValueError, match=r"\['wait'\]"):
         declared(states=("wait",), moves=("wait",))
 
@@ -49,7 +49,7 @@ def test_declaring_again_keeps_the_counts() -> None:
 
 
 def test_the_table_has_every_state_and_only_the_moves_that_never_succeeded() -> None:
-    """In the order of the names, whatever was counted first."""
+    """Sorted by name."""
     coverage = declared(states=("b is so", "a is so"), moves=("do", "do_the_impossible", "act_in_vain"))
     for _ in range(12):
         coverage.sometimes("b is so", True)
@@ -58,5 +58,5 @@ def test_the_table_has_every_state_and_only_the_moves_that_never_succeeded() -> 
 
 
 def test_an_empty_coverage_has_no_lines() -> None:
-    """A backend that declares nothing is told nothing."""
+    """A backend that declares nothing gets no output."""
     assert [] == Coverage().lines()

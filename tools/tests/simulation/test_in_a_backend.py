@@ -1,4 +1,4 @@
-"""A backend of somebody's own: a FastAPI application with a race, found in a state machine and in a plain test."""
+"""A foreign backend: a FastAPI application with a race, found by a state machine and by a plain test."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -97,7 +97,7 @@ def test_the_thing_is_taken_once(simulation, database, pgdst_seed):
 
 @pytest.fixture
 def simulated(sandbox: Sandbox) -> Callable[[str], list[str]]:
-    """Run a simulation with seed 3 under with_postgres.sh, and return the lines of its output; it must fail."""
+    """Run a failing simulation with seed 3 under with_postgres.sh, and return the lines of its output."""
     folder = Path(sandbox.root) / "tests" / "simulation"
 
     def run(simulation: str) -> list[str]:
@@ -140,7 +140,7 @@ def test_a_plain_test_that_fails_shows_its_last_run_and_how_to_repeat_it(simulat
 
 
 def pictures(lines: list[str]) -> list[list[str]]:
-    """Return the interleavings that were printed, each from its heading to its schedule."""
+    """Return the printed interleavings, each from its heading to its schedule."""
     starts = [number for number, line in enumerate(lines) if line.split()[:1] == ["step"] or "step  ada" in line]
     ends = [number for number, line in enumerate(lines) if "schedule: " in line]
     return [[line.lstrip("E| ") for line in lines[a : b + 1]] for a, b in zip(starts, ends, strict=True)]

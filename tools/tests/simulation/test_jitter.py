@@ -8,7 +8,7 @@ import pytest
 from conftest import KIT
 from pgdst.simulation.jitter import LONGEST_SECONDS, POINTS
 
-# In a process of its own, as they stay.
+# In a process of its own, as the waits cannot be removed.
 INSTALL = """
 import time
 from pgdst.simulation import jitter
@@ -26,7 +26,7 @@ print(len(slept), max(slept), clock.elapsed(), slept[:3])
 
 
 def installed(seed: int) -> str:
-    """Return what a process prints that has waits at all points, and sets a clock 500 times."""
+    """Return the output of a process with jitter that sets a clock 500 times."""
     return subprocess.run(
         [sys.executable, "-c", INSTALL.format(seed=seed)],
         cwd=KIT / "tools",
@@ -37,7 +37,7 @@ def installed(seed: int) -> str:
 
 
 def test_what_has_a_point_waits_now_and_then_and_does_the_same() -> None:
-    """Before and after, for times that the number alone determines, none longer than the longest."""
+    """The times depend on the seed alone, and none exceeds the limit."""
     how_often, longest, elapsed, *_ = installed(1).split(maxsplit=3)
     assert 40 < int(how_often) < 160
     assert 0 < float(longest) <= LONGEST_SECONDS
@@ -47,7 +47,7 @@ def test_what_has_a_point_waits_now_and_then_and_does_the_same() -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_every_point_is_there(point: str) -> None:
-    """One that was renamed would not be found out by a run that is the same with fewer waits."""
+    """A renamed function would only lose its jitter, which no other test notices."""
     module, _, path = point.partition(":")
     found = import_module(f"pgdst.{module}")
     for name in path.split("."):

@@ -1,4 +1,4 @@
-"""A backend in a process of its own: bugs are found and replayed; whose a statement is, is certain or refused."""
+"""A backend in a process of its own: races are found and replayed, and statements of no clear owner are refused."""
 
 import http.client
 import os
@@ -45,7 +45,7 @@ CLASHES = {
     "a deadlock": ["/transfer/1/2", "/transfer/2/1"],
     "all": ["/transfer/1/2", "/transfer/2/1", "/deposit/1", "/deposit/2"],
 }
-FEW_OR_MANY = [2, pytest.param(60, marks=pytest.mark.long)]  # the backend is started anew after each
+FEW_OR_MANY = [2, pytest.param(60, marks=pytest.mark.long)]  # the backend is restarted after each
 NAMES = ("ada", "bob", "cyd", "dan")
 
 
@@ -62,7 +62,7 @@ def simulation(backends: ServerProcesses) -> Iterator[Simulation]:
 
 
 def post(url: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
-    """Ask a backend; return the status and what it says."""
+    """Send a request to a backend; return the status and the body."""
     place = urlsplit(url)
     with closing(http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)) as connection:
         connection.request("POST", path, headers=headers)
@@ -71,18 +71,18 @@ def post(url: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
 
 
 class Bench:
-    """A backend that is served, with accounts."""
+    """A served backend with accounts."""
 
     def __init__(self, simulation: Simulation, backends: ServerProcesses, name: str, **environment: str) -> None:
         command, driver = BACKENDS[name]
         if not shutil.which(command[0]):
-            # Node.js is wanted where it is there, and nothing that the kit needs brings it.
+            # Node.js is optional: no dependency of the kit brings it.
             pytest.skip(f"{command[0]} is not on this machine, and nothing else here needs it")
         self.simulation, self.backends = simulation, backends
         self.url = simulation.serve(command, driver=driver, folder=HERE, environment=environment)
 
     def run(self, paths: list[str], strategy: Strategy, faults: Faults | None = None) -> Result:
-        """Have a client ask for each of the paths, of accounts that are empty."""
+        """Run a client for each of the paths, on empty accounts."""
         with self.backends.server.connect() as observer:
             observer.execute(FILL)
         for name, path in zip(NAMES, paths, strict=False):
@@ -90,7 +90,7 @@ class Bench:
         return self.simulation.run(strategy, faults)
 
     def balances(self) -> list[int]:
-        """Return what the accounts hold."""
+        """Return the balances of the accounts."""
         with self.backends.server.connect() as observer:
             return [balance for (balance,) in observer.execute("SELECT balance FROM accounts ORDER BY id")]
 
@@ -131,7 +131,7 @@ def test_a_seed_gives_the_same_run_each_time(bench: Bench, clash: str, seeds: in
 def test_work_in_the_background_is_refused_each_time(
     simulation: Simulation, backends: ServerProcesses, name: str, seeds: int
 ) -> None:
-    """It would be taken to be who comes next."""
+    """Its statements would be attributed to the next client."""
     made = Bench(simulation, backends, name)
     for seed in range(seeds):
         with pytest.raises(InconclusiveError, match=r"in the background|Nothing says for whom|at two places at once"):
@@ -163,7 +163,7 @@ def test_a_backend_that_does_not_say_for_whom_it_asks_is_inconclusive(
 def test_what_says_so_only_in_part_is_inconclusive(
     simulation: Simulation, backends: ServerProcesses, pool: str
 ) -> None:
-    """Be it before what says it, on a connection that is new or that somebody has used, or on one that is closed."""
+    """Also if the unnamed statement comes first, on a new, a used or a closed connection."""
     made = Bench(simulation, backends, "threads, psycopg2", POOL=pool)
     for _twice in range(2):
         with pytest.raises(InconclusiveError, match="Nothing says for whom another process sent"):
@@ -212,7 +212,7 @@ def test_a_pool_that_is_too_small_is_named(simulation: Simulation, backends: Ser
 
 @pytest.mark.parametrize("name", ["a loop, asyncpg", "threads, psycopg2"])
 def test_faults_strike_it_as_any_other(simulation: Simulation, backends: ServerProcesses, name: str) -> None:
-    """What they break in its pool is gone in the next run."""
+    """Connections in its pool that they break are gone in the next run."""
     made = Bench(simulation, backends, name)
     struck: set[Fault] = set()
     for kind in (Fault.LOST, Fault.TERMINATED, Fault.CRASH, Fault.DEADLOCK, Fault.COMMIT_DONE):
@@ -268,7 +268,7 @@ def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: ServerProc
 
 
 def test_an_interrupt_while_it_ends_leaves_nothing(backends: ServerProcesses, tmp_path: Path) -> None:
-    """It is in no hurry to end, and whoever tests is."""
+    """The backend ignores SIGTERM, and the user interrupts the wait."""
 
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
@@ -314,7 +314,7 @@ def test_a_process_that_somebody_else_starts_comes_by_a_url(
 
 
 def serving(folder: Path) -> tuple[list[str]]:
-    """Return how a backend is started that has started another process, and writes down which they are."""
+    """Return the arguments of a backend that starts another process and writes both pids to a file."""
     script = f"sleep 600 & echo $$ $! >{folder}/pids; exec '{sys.executable}' -m http.server --bind 127.0.0.1 {{port}}"
     return (["/bin/sh", "-c", script],)
 
@@ -324,7 +324,7 @@ def pids(folder: Path) -> list[int]:
 
 
 def await_the_end(processes: list[int]) -> None:
-    """Wait until none of them runs: what was killed ends a moment later."""
+    """Wait until none of the processes runs, as a killed one ends a moment later."""
     deadline = time.monotonic() + 5
     while any(runs(pid) for pid in processes):
         assert time.monotonic() < deadline
@@ -332,7 +332,7 @@ def await_the_end(processes: list[int]) -> None:
 
 
 def runs(pid: int) -> bool:
-    """Tell whether a process has not ended; that nobody has asked how is another thing."""
+    """Tell whether a process runs. A zombie does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

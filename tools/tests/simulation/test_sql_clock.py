@@ -1,4 +1,4 @@
-"""SQL's own time and chance: driven by the simulated clock and the seed, however they are asked for; else real."""
+"""The sql clock: SQL's time and random values follow the simulation in every kind of statement; else they are real."""
 
 import subprocess
 import uuid
@@ -21,9 +21,9 @@ from pgdst.simulation.sql_clock import act_as, sql_clock
 
 HOUR = timedelta(hours=1)
 DRAWS = "SELECT gen_random_uuid()::text, random(), random_normal(), gen_random_uuid()::text"
-# Every function that is told, where it is real what it answers when, and whether it stays so in a transaction.
+# The functions of time that follow the clock.
 TIMES = ["now()", "transaction_timestamp()", "statement_timestamp()", "clock_timestamp()"]
-# Each must give the simulated instant, by whichever way Postgres comes to evaluate now().
+# Ways in which Postgres comes to evaluate now(). Each must give the simulated instant.
 WAYS = {
     "a name": "SELECT now()",
     "a qualified name": "SELECT pg_catalog.now()",
@@ -108,7 +108,7 @@ def clock() -> SimulatedClock:
 
 @pytest.fixture
 def simulated(url: str, clock: SimulatedClock) -> Iterator[None]:
-    """The database is in step with the clock, with the seed 7."""
+    """The sql clock on the database, with the seed 7."""
     with shop.connect(url) as own, sql_clock(own, clock, 7):
         yield
 
@@ -121,7 +121,7 @@ def value(session: psycopg.Connection, expression: str) -> object:
 
 
 def last(session: psycopg.Connection, statements: str) -> object:
-    """Return the first value that the last of some statements gives."""
+    """Return the first value of the last of some statements."""
     cursor = session.execute(statements.encode())
     while cursor.nextset():
         pass
@@ -131,7 +131,7 @@ def last(session: psycopg.Connection, statements: str) -> object:
 
 
 def draws(url: str, seed: int, client: int = 0) -> list[str]:
-    """Return what a session of a new process draws."""
+    """Return the values that a session of a new process draws."""
     with shop.connect(url) as own, sql_clock(own, SimulatedClock(), seed):
         program = (
             "import sys, psycopg; c = psycopg.connect(sys.argv[1], options=f'-c pgdst.client={sys.argv[2]}'); "
@@ -146,7 +146,7 @@ def draws(url: str, seed: int, client: int = 0) -> list[str]:
 def test_now_is_the_simulated_instant_however_it_is_asked_for(session: psycopg.Connection, way: str) -> None:
     """Names, paths, defaults made before the installation, functions' bodies, utility statements."""
     if "CREATE ROLE" in WAYS[way]:
-        session.execute("BEGIN")  # what all databases share is not left behind
+        session.execute("BEGIN")  # so that roles, which all databases share, are rolled back
     found = last(session, WAYS[way])
     session.execute("ROLLBACK")
     assert START == (found.replace(tzinfo=UTC) if isinstance(found, datetime) else found)
@@ -165,7 +165,7 @@ def test_without_a_simulation_all_is_real(session: psycopg.Connection) -> None:
 
 
 def test_when_the_simulation_ends_all_is_real_again(url: str, session: psycopg.Connection) -> None:
-    """Nothing of it is left in the database."""
+    """The database keeps nothing of the simulation."""
     with shop.connect(url) as own, sql_clock(own, SimulatedClock(), 7):
         drawn = value(session, "gen_random_uuid()")
         assert START == value(session, "now()")
@@ -176,7 +176,7 @@ def test_when_the_simulation_ends_all_is_real_again(url: str, session: psycopg.C
 
 @pytest.mark.usefixtures("simulated")
 def test_now_is_when_the_transaction_began(session: psycopg.Connection, clock: SimulatedClock) -> None:
-    """Also when it is asked for first after time has passed, and after a savepoint was rolled back to."""
+    """Also if it is first called after time has passed, and after ROLLBACK TO a savepoint."""
     session.execute("BEGIN")
     clock.advance(HOUR)
     assert (START, START, START + HOUR, START + HOUR) == tuple(value(session, time) for time in TIMES)
@@ -191,7 +191,7 @@ def test_now_is_when_the_transaction_began(session: psycopg.Connection, clock: S
 
 @pytest.mark.usefixtures("simulated")
 def test_the_clock_is_set_back_in_sql_as_well(session: psycopg.Connection, clock: SimulatedClock) -> None:
-    """As in Postgres on a machine whose clock is set back: a transaction began later than what it is now."""
+    """As on a real machine whose clock is set back: a transaction's now() is later than the present."""
     session.execute("BEGIN")
     clock.set_back(HOUR)
     assert (START, START, START - HOUR, START - HOUR) == tuple(value(session, time) for time in TIMES)
@@ -204,7 +204,7 @@ def test_the_clock_is_set_back_in_sql_as_well(session: psycopg.Connection, clock
 @pytest.mark.usefixtures("simulated")
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "SERIALIZABLE READ ONLY"])
 def test_the_clock_goes_on_within_a_transaction(session: psycopg.Connection, clock: SimulatedClock, level: str) -> None:
-    """No snapshot hides it."""
+    """At each isolation level, clock_timestamp() changes within a snapshot."""
     session.execute(f"BEGIN ISOLATION LEVEL {level}".encode())
     assert START == value(session, "clock_timestamp() FROM (SELECT count(*) FROM notes) AS taken")
     clock.advance(HOUR)
@@ -215,7 +215,7 @@ def test_the_clock_goes_on_within_a_transaction(session: psycopg.Connection, clo
 def test_a_statement_keeps_its_time_while_it_waits(
     url: str, session: psycopg.Connection, clock: SimulatedClock
 ) -> None:
-    """A statement that is blocked while the clock is advanced has begun before; clock_timestamp() goes on in it."""
+    """If it is blocked while the clock advances, statement_timestamp() stays and clock_timestamp() goes on."""
     asked = "SELECT (SELECT pg_advisory_lock(1)) IS NULL, statement_timestamp(), now(), clock_timestamp()"
     waiting = "SELECT true FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
     with shop.connect(url) as other, ThreadPoolExecutor() as threads:
@@ -244,14 +244,14 @@ def test_a_transaction_that_is_too_old_is_told_and_not_given_another_time(
 
 
 def test_the_clock_is_exact_and_has_the_whole_range(url: str, session: psycopg.Connection) -> None:
-    """To the microsecond, before 2000 and far behind it."""
+    """Exact to the microsecond, before 2000 and far in the future."""
     for start in (datetime(1969, 1, 1, 0, 0, 0, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)):
         with shop.connect(url) as own, sql_clock(own, SimulatedClock(start), 7):
             assert [start] * 4 == [value(session, time) for time in TIMES]
 
 
 def test_the_same_seed_draws_the_same(timed_databases: Databases) -> None:
-    """In another database and another process; another seed or client draws something else."""
+    """Also in another database and another process. Another seed or client draws other values."""
     with timed_databases.lend() as one, timed_databases.lend() as another:
         first = draws(one, 7)
         assert first == draws(another, 7)
@@ -278,7 +278,7 @@ def test_what_is_drawn_is_of_the_right_kind(session: psycopg.Connection) -> None
 def test_another_clients_draws_change_nothing(
     url: str, session: psycopg.Connection, timed_databases: Databases
 ) -> None:
-    """However two clients take turns, each draws its own sequence; nor does a rollback give a value again."""
+    """Each of two clients draws its own sequence in any interleaving. A rollback does not repeat a value."""
     with shop.connect(url) as other:
         act_as(session, 1)
         act_as(other, 2)
@@ -302,7 +302,7 @@ def test_a_read_only_transaction_may_draw(session: psycopg.Connection) -> None:
 
 @pytest.mark.usefixtures("simulated")
 def test_defaults_follow_the_clock_and_the_seed(session: psycopg.Connection, clock: SimulatedClock) -> None:
-    """Those of a column, and the catalogue calls them what it always did."""
+    """Defaults of columns follow too, and the catalogue shows them unchanged."""
     clock.advance(HOUR)
     insert = "INSERT INTO notes (text) VALUES ('a') RETURNING at, day, id::text, share"
     at, day, first, share = session.execute(insert).fetchone() or ()
@@ -320,7 +320,7 @@ def test_defaults_follow_the_clock_and_the_seed(session: psycopg.Connection, clo
 @pytest.mark.usefixtures("simulated")
 @pytest.mark.parametrize("name", ["now()", "statement_timestamp()"])
 def test_an_index_serves_as_with_the_real_function(session: psycopg.Connection, name: str) -> None:
-    """It is computed once a scan, as a condition of the index."""
+    """It is an index condition, computed once a scan."""
     session.execute("SET enable_seqscan = off")
     session.execute("SET enable_bitmapscan = off")
     plan = session.execute(f"EXPLAIN SELECT * FROM notes WHERE at > {name} - interval '1 day'".encode()).fetchall()
@@ -329,7 +329,7 @@ def test_an_index_serves_as_with_the_real_function(session: psycopg.Connection, 
 
 
 def test_each_replaced_function_is_put_in_place_of_its_call(session: psycopg.Connection) -> None:
-    """Else Postgres would call its own: it does not look into pg_proc for the functions that it came with."""
+    """They are inlined. A call would reach the built-in: Postgres does not read pg_proc for built-in functions."""
     replaced = session.execute(
         "SELECT format('%s(%s)', proname, pg_get_function_arguments(oid)), provolatile, prorettype::regtype::text "
         "FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND oid < 16384 AND prosqlbody IS NOT NULL "
@@ -345,7 +345,7 @@ def test_each_replaced_function_is_put_in_place_of_its_call(session: psycopg.Con
 
 
 def test_a_rewind_makes_the_next_example_start_alike(timed_databases: Databases, timed_server: Server) -> None:
-    """It is the same database, with the same contents in the last byte: no clock, no seed, no draw is left."""
+    """The rewound database has equal contents: no clock, seed or count of draws is left."""
     with timed_databases.lend() as url, shop.connect(url) as own:
         own.execute("SELECT pgdst.set_clock('2030-01-01'), pgdst.set_seed(1)")
         own.execute("SELECT pgdst.set_clock('2031-01-01')")
@@ -357,7 +357,7 @@ def test_a_rewind_makes_the_next_example_start_alike(timed_databases: Databases,
 
 
 def test_a_database_without_it_is_refused(shop_server: Server) -> None:
-    """With what to write where."""
+    """The error says which setting to write."""
     with (
         shop_server.connect() as connection,
         pytest.raises(ConfigurationError, match="sql_determinism = true"),
@@ -367,7 +367,7 @@ def test_a_database_without_it_is_refused(shop_server: Server) -> None:
 
 
 def test_a_search_path_by_which_tables_would_be_the_kits_is_refused(timed_server: Server) -> None:
-    """The kit's user and schema have one name; nothing is installed then."""
+    """The kit's user and schema have the same name. Nothing is installed then."""
     with timed_server.with_database("postgres").connect() as connection:
         connection.execute("""SET search_path = "$user", public""")
         with pytest.raises(ConfigurationError, match=r'Leave "\$user" out'):
@@ -376,6 +376,6 @@ def test_a_search_path_by_which_tables_would_be_the_kits_is_refused(timed_server
 
 
 def test_installing_it_again_changes_nothing(timed_server: Server) -> None:
-    """Nor does the template have to be made again."""
+    """The template need not be made again either."""
     with timed_server.connect() as connection:
         assert not sql_determinism.install(connection)

@@ -25,7 +25,7 @@ def test_equal_lines_give_equal_hashes_and_no_difference() -> None:
 
 
 def test_the_order_of_events_is_part_of_the_hash() -> None:
-    """Who went first is what a run is about."""
+    """Two orders of the same events are two runs."""
     assert traced("one", "two").hexdigest() != traced("two", "one").hexdigest()
 
 
@@ -35,12 +35,12 @@ def test_a_line_break_inside_an_event_does_not_make_two_events() -> None:
 
 
 def test_a_lone_surrogate_can_be_traced() -> None:
-    """A request may carry what UTF-8 cannot."""
+    """A request may contain one, though UTF-8 can't encode it."""
     assert traced("\ud800").hexdigest() != traced("\ud801").hexdigest()
 
 
 def test_the_first_difference_names_the_line_and_both_versions() -> None:
-    """What a determinism check prints is enough to start looking."""
+    """The output of a determinism check shows where to start looking."""
     assert str(traced("one", "two").first_difference(traced("one", "2"))) == "line 2: 'two' here, '2' there"
 
 

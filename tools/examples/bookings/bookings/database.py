@@ -18,7 +18,7 @@ def get_engine() -> Engine:
 
 
 def get_session(engine: Annotated[Engine, Depends(get_engine)]) -> Iterator[Session]:
-    """Open a session; what is not committed is rolled back."""
+    """Open a session. Uncommitted changes are rolled back."""
     with Session(engine, expire_on_commit=False) as session:
         yield session
 

@@ -17,7 +17,7 @@ REFUSALS = {
     service.RoomIsTakenError: (409, "The room is taken for a part of this time."),
     service.KeyWasUsedError: (422, "The Idempotency-Key was used for another request."),
     IntegrityError: (409, "There is one of this name."),
-    # A lost connection, a deadlock, a full disk: what was asked may have been done or not.
+    # A lost connection, a deadlock, a full disk: the request may have been done or not.
     OperationalError: (503, "The database did not answer. Send the same request again, with the same key."),
 }
 
@@ -36,7 +36,7 @@ class RoomOut(NewRoom):
 
 
 class NewBooking(BaseModel):
-    """A time for which a room is wanted."""
+    """A request for a booking."""
 
     guest: Name
     begins_at: AwareDatetime
@@ -44,7 +44,7 @@ class NewBooking(BaseModel):
 
     @model_validator(mode="after")
     def check_order(self) -> "NewBooking":
-        """Refuse what ends before it begins."""
+        """Refuse a booking that ends before it begins."""
         if self.begins_at >= self.ends_at:
             raise ValueError("begins_at must be before ends_at")
         return self
@@ -63,7 +63,7 @@ app = FastAPI(title="Bookings")
 
 
 def refuse(_request: Request, error: Exception) -> JSONResponse:
-    """Answer with the status and the sentence that belong to the error."""
+    """Answer with the status and the text of the error's class."""
     status, detail = next(REFUSALS[kind] for kind in type(error).__mro__ if kind in REFUSALS)
     return JSONResponse({"detail": detail}, status)
 

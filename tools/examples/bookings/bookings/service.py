@@ -1,4 +1,4 @@
-"""How a room is booked: one request after another, and a request that is sent again makes no second booking."""
+"""Booking of rooms: requests for a room are serialized, and a repeated request makes no second booking."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ class NoSuchRoomError(Exception):
 
 
 class RoomIsTakenError(Exception):
-    """Somebody has the room for a part of the time."""
+    """The room is booked for a part of the time."""
 
 
 class KeyWasUsedError(Exception):
@@ -23,7 +23,7 @@ class KeyWasUsedError(Exception):
 def book(
     session: Session, *, room_id: int, guest: str, begins_at: datetime, ends_at: datetime, idempotency_key: str
 ) -> Booking:
-    """Book the room and commit; a request that has done so is given its booking again.
+    """Book the room and commit. A repeated request returns the booking of the first.
 
     Raises: NoSuchRoomError, RoomIsTakenError, KeyWasUsedError.
     """
@@ -45,7 +45,7 @@ def book(
 
 
 def lock_room(session: Session, room_id: int) -> Room | None:
-    """Return the room, which nobody else books until this transaction ends."""
+    """Return the room, locked against other bookings until this transaction ends."""
     return session.scalar(select(Room).where(Room.id == room_id).with_for_update())
 
 
@@ -63,7 +63,7 @@ def is_taken(session: Session, room_id: int, begins_at: datetime, ends_at: datet
 
 
 def cancel(session: Session, booking_id: int) -> Booking | None:
-    """Cancel a booking and commit; one that is cancelled already stays so."""
+    """Cancel a booking, if it is not cancelled already, and commit."""
     booking = session.get(Booking, booking_id)
     if booking is not None:
         booking.is_cancelled = True

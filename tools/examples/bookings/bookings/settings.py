@@ -1,4 +1,4 @@
-"""Where the database is: POSTGRES_… in the environment, else in the file .env."""
+"""The settings of the database: variables POSTGRES_… of the environment, else of the file .env."""
 
 from pathlib import Path
 

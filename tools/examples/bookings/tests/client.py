@@ -1,4 +1,4 @@
-"""The application on a database of the test's, and what its clients do."""
+"""The application on a test's database, and the requests of its clients."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ MOST_TRIES = 30
 
 @dataclass(frozen=True)
 class Wish:
-    """What a guest wants: a room from one hour of the day to another, and the key by which to ask again."""
+    """A request for a booking: a room from one hour of the day to another, and the key for retries."""
 
     room_id: int
     guest: str
@@ -26,7 +26,7 @@ class Wish:
     key: str
 
     def overlaps(self, other: "Wish") -> bool:
-        """Tell whether both can't be had."""
+        """Tell whether both are for the same room and overlapping times."""
         return self.room_id == other.room_id and self.begin < other.end and other.begin < self.end
 
 
@@ -51,21 +51,21 @@ class Backend:
         )
 
     def book_until_answered(self, wish: Wish) -> Any:
-        """Send the wish, again where the answer is 503, and return the last answer."""
+        """Send the wish, retry after 503, and return the last answer."""
         for _ in range(MOST_TRIES):
             answer = self.book(wish)
             if answer.status_code != 503:
                 return answer
-        raise AssertionError(f"{MOST_TRIES} tries, and none was answered.")
+        raise AssertionError(f"None of {MOST_TRIES} tries was answered.")
 
     def guests(self, room: int) -> list[str]:
-        """Return who has the room, the earliest first."""
+        """Return the guests with bookings of the room, the earliest first."""
         return [one["guest"] for one in self.client.get(f"/rooms/{room}/bookings").json()]
 
 
 @contextmanager
 def serving(url: str) -> Iterator[Backend]:
-    """Let the application use the database at the URL."""
+    """Run the application on the database at the URL."""
     engine = create_engine(url)
     app.dependency_overrides[get_engine] = lambda: engine
     try:

@@ -1,4 +1,4 @@
-"""The database fails in the middle of a request; the client, which can't know what was done, sends it again."""
+"""The database fails in the middle of a request. The client can't know whether it was done, and sends it again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ FAULTS = (Fault.LOST, Fault.COMMIT_UNDONE, Fault.COMMIT_DONE, Fault.TERMINATED, 
 
 @dataclass
 class Once:
-    """A fault that strikes at the first step at which it can, and never again."""
+    """A fault that is injected at the first step at which it is possible, and never again."""
 
     fault: Fault
     has_struck: bool = False
 
     def inject(self, _step: int, possible: Sequence[Fault]) -> Fault | None:
-        """Return the fault where it strikes now."""
+        """Return the fault, the first time that it is possible."""
         if self.has_struck or self.fault not in possible:
             return None
         self.has_struck = True
@@ -28,7 +28,7 @@ class Once:
 
 
 def book_in_spite_of(fault: Fault, backend: Backend, simulation: Simulation) -> None:
-    """Let ada and bob book a room, one after the other in both orders, each asking until there is an answer."""
+    """Let ada and bob book a room, one after the other in both orders. Each retries until there is an answer."""
     simulation.attach(backend.engine)
     for number, schedule in enumerate(Exhaustive(preemptions=0)):
         room, once = backend.add_room(f"room {number}"), Once(fault)
@@ -49,7 +49,7 @@ def test_who_asks_again_is_booked_once_and_told_so(backend: Backend, simulation:
 def test_without_a_key_a_guest_is_found_refused_for_a_booking_of_his_own(
     backend: Backend, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The naive version looks for no earlier request: COMMIT was done, its answer was lost, the retry gets a 409."""
+    """The naive version ignores the key: if COMMIT succeeds and its answer is lost, the retry gets a 409."""
     monkeypatch.setattr(service, "made_by_key", lambda *_: None)
     with pytest.raises(AssertionError, match="has the room and was not told"):
         book_in_spite_of(Fault.COMMIT_DONE, backend, simulation)

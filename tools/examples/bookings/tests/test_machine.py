@@ -1,4 +1,4 @@
-"""A state machine: whatever guests do, one after another or two at once, the database is as the model says."""
+"""A state machine of guests, one at a time or two at once: the database always equals the model."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,19 +21,19 @@ from tests.test_two_clients import read_room
 EXAMPLES, STEPS = 20, 10
 SOMETIMES = ("a booking", "a refusal", "a cancellation", "two at once, both booked", "two at once, one refused")
 ROOMS = (1, 2)
-TIMES = st.tuples(st.sampled_from(ROOMS), st.integers(8, 12), st.integers(1, 3))  # a room, from when, hours
+TIMES = st.tuples(st.sampled_from(ROOMS), st.integers(8, 12), st.integers(1, 3))  # a room, the first hour, hours
 BOOKED = text("SELECT idempotency_key, id FROM bookings WHERE NOT is_cancelled")
 
 
 @dataclass
 class Model:
-    """What was booked, and of that the ids of what is not cancelled, by their keys."""
+    """All bookings that were made, and the ids of those that are not cancelled, by idempotency keys."""
 
     made: dict[str, Wish] = field(default_factory=dict)
     booked: dict[str, int] = field(default_factory=dict)
 
     def statuses(self, *wishes: Wish) -> tuple[int, ...]:
-        """Return the answers to new wishes, one after another."""
+        """Return the expected statuses of new wishes that are sent one after another."""
         taken, statuses = [self.made[key] for key in self.booked], []
         for wish in wishes:
             is_free = not any(wish.overlaps(other) for other in taken)
@@ -56,12 +56,12 @@ class Guests(Concurrently, RuleBasedStateMachine):
         assert ROOMS == tuple(self.backend.add_room(f"room {number}") for number in ROOMS)
 
     def teardown(self) -> None:
-        """Give the database back."""
+        """Close the application and give the database back."""
         self.opened.close()
 
     @rule(time=TIMES)
     def book(self, time: tuple[int, int, int]) -> None:
-        """Somebody books a room."""
+        """A guest books a room."""
         wish = self.wish("cyd", time)
         [expected] = self.model.statuses(wish)
         self.note(wish, self.backend.book(wish), expected)
@@ -71,21 +71,21 @@ class Guests(Concurrently, RuleBasedStateMachine):
     @precondition(lambda self: self.model.made)
     @rule(data=st.data())
     def send_a_request_again(self, data: st.DataObject) -> None:
-        """What was cancelled meanwhile stays so."""
+        """A booking that was cancelled meanwhile stays cancelled."""
         wish = data.draw(st.sampled_from(list(self.model.made.values())))
         assert 201 == self.backend.book(wish).status_code
 
     @precondition(lambda self: self.model.booked)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        """Somebody cancels a booking."""
+        """A guest cancels a booking."""
         key = data.draw(st.sampled_from(list(self.model.booked)))
         assert 200 == self.backend.client.delete(f"/bookings/{self.model.booked.pop(key)}").status_code
         self.coverage.sometimes("a cancellation", True)
 
     @rule(data=st.data(), adas=TIMES, bobs=TIMES)
     def two_guests_at_once(self, data: st.DataObject, adas: tuple[int, int, int], bobs: tuple[int, int, int]) -> None:
-        """Whatever fails meanwhile, the answers are those of one order or of the other."""
+        """Under any faults, the answers are those of one order of the two requests."""
         ada, bob, ask = self.wish("ada", adas), self.wish("bob", bobs), self.backend.book_until_answered
         possible = {self.model.statuses(ada, bob), self.model.statuses(bob, ada)[::-1]}
         result = self.concurrently(data, faults=FAULTS, ada=lambda: ask(ada), bob=lambda: ask(bob))
@@ -100,7 +100,7 @@ class Guests(Concurrently, RuleBasedStateMachine):
 
     @invariant()
     def the_bookings_are_those_of_the_model(self) -> None:
-        """A booking is in the database if, and only if, its guest was told of it and has not cancelled."""
+        """A booking is in the database if and only if its guest was told of it and has not cancelled it."""
         with self.backend.engine.connect() as connection:
             assert self.model.booked == {row[0]: row[1] for row in connection.execute(BOOKED)}
 
@@ -110,7 +110,7 @@ class Guests(Concurrently, RuleBasedStateMachine):
         return Wish(room, guest, begin, begin + hours, f"{guest}'s {next(self.numbers)}")
 
     def note(self, wish: Wish, answer: Any, expected: int) -> None:
-        """Have the answer in the trace, and what it says in the model."""
+        """Check the status, append the answer to the trace, and update the model."""
         self.trace.append(f"{wish} -> {answer.status_code}")
         assert expected == answer.status_code
         if expected == 201:
@@ -126,7 +126,7 @@ def run_guests(
     trace: Trace,
     coverage: Coverage,
 ) -> None:
-    """Run the machine; what it draws depends on the number, its seed, alone."""
+    """Run the machine. Its choices depend on `number`, the seed, alone."""
     coverage.declare(states=SOMETIMES)
 
     def machine() -> Guests:
@@ -144,7 +144,7 @@ def test_the_bookings_are_those_of_the_model(
     run_coverage: Coverage,
     pytestconfig: pytest.Config,
 ) -> None:
-    """With `run_trace` and `run_coverage` the seed, a hash of the run and what it reached are printed at the end."""
+    """With `run_trace` and `run_coverage`, pytest prints the seed, the run's hash and its coverage at the end."""
     examples = pytestconfig.option.pgdst_examples
     run_coverage.must_reach_everything = examples is None  # else a machine that does nothing would pass
     chosen = settings(max_examples=examples or EXAMPLES)

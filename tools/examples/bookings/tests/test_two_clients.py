@@ -10,7 +10,7 @@ from tests.client import Backend, Wish
 
 
 def book_at_once(backend: Backend, simulation: Simulation, preemptions: int) -> None:
-    """Let ada and bob book a room for times that overlap: a new room under each schedule."""
+    """Let ada and bob book a room for overlapping times, a new room under each schedule."""
     simulation.attach(backend.engine)
     schedules = Exhaustive(preemptions)
     for number, schedule in enumerate(schedules):
@@ -25,7 +25,7 @@ def book_at_once(backend: Backend, simulation: Simulation, preemptions: int) -> 
 
 
 def read_room(session: Session, room_id: int) -> Room | None:
-    """Return the room as `service.lock_room` does, and lock nothing."""
+    """Return the room as `service.lock_room` does, but without a lock."""
     return session.get(Room, room_id)
 
 
@@ -36,7 +36,7 @@ def test_two_guests_never_have_a_room_at_once(backend: Backend, simulation: Simu
 def test_a_room_that_is_not_locked_is_found_booked_twice(
     backend: Backend, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The naive version: look whether the room is free, then book it."""
+    """The naive version checks whether the room is free, then books it."""
     monkeypatch.setattr(service, "lock_room", read_room)
     with pytest.raises(AssertionError, match="the room is booked twice"):
         book_at_once(backend, simulation, preemptions=1)

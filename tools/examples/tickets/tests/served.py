@@ -1,4 +1,4 @@
-"""The application as it is, and around it what says for whom a statement is: `uvicorn tests.served:app`."""
+"""The application, with a comment in each statement that names the client: `uvicorn tests.served:app`."""
 
 from contextvars import ContextVar
 from typing import Any
@@ -13,11 +13,11 @@ asked_by: ContextVar[str] = ContextVar("asked_by", default="")
 def say_for_whom(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
 ) -> tuple[str, Any]:
-    """Add a comment to each statement."""
+    """Add a comment with the client's name to each statement."""
     return f"{statement} /*pgdst_client='{asked_by.get()}'*/" if asked_by.get() else statement, parameters
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Note who asks, and answer."""
+    """Note the client in the request's header, and answer."""
     asked_by.set(dict(scope.get("headers", ())).get(b"x-pgdst-client", b"").decode())
     await main.app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Two who want the last seat, under every schedule of their statements: in this process, and in one of its own."""
+"""Two clients buy the last seat, under every schedule, from the application in this process and in its own."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ NewConcert = Callable[[], int]
 
 @pytest.fixture
 def new_concert(database: str) -> Iterator[NewConcert]:
-    """What adds a concert with one seat, and returns its id."""
+    """A function that adds a concert with one seat and returns its id."""
     engine = create_engine(database)
 
     def add() -> int:
@@ -46,7 +46,7 @@ def here(database: str, simulation: Simulation, monkeypatch: pytest.MonkeyPatch)
 
 
 async def buy(concert: int, buyer: str) -> int:
-    """Buy a seat of the application in this process, and return the status."""
+    """Buy a seat from the application in this process, and return the status."""
     transport = httpx.ASGITransport(main.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://tickets") as client:
         answer = await client.post(f"/concerts/{concert}/sales", params={"buyer": buyer})
@@ -54,7 +54,7 @@ async def buy(concert: int, buyer: str) -> int:
 
 
 def buy_there(url: str, simulation: Simulation, concert: int, buyer: str) -> int:
-    """Buy a seat of the application in another process, and return the status."""
+    """Buy a seat from the application in another process, and return the status."""
     answer = httpx.post(f"{url}/concerts/{concert}/sales", params={"buyer": buyer}, headers=simulation.identity())
     return answer.status_code
 
@@ -87,7 +87,7 @@ def test_it_is_so_where_the_application_is_a_process_of_its_own(
 def test_a_concert_that_is_not_locked_is_found_oversold(
     here: Simulation, new_concert: NewConcert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The naive version: look whether there is a seat, then sell it."""
+    """The naive version checks whether there is a seat, then sells it."""
     get: Any = AsyncSession.get
     monkeypatch.setattr(AsyncSession, "get", lambda self, entity, key, **_locks: get(self, entity, key))
     with pytest.raises(AssertionError, match="the last seat is sold twice"):

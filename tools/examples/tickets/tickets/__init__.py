@@ -1,1 +1,1 @@
-"""Seats of a concert that are sold, each once."""
+"""Concerts whose seats are sold, each once."""

@@ -15,7 +15,7 @@ app = FastAPI(title="Tickets")
 
 
 async def get_session() -> AsyncIterator[AsyncSession]:
-    """Open a session; what is not committed is rolled back."""
+    """Open a session. Uncommitted changes are rolled back."""
     async with AsyncSession(engine) as session:
         yield session
 
@@ -25,7 +25,7 @@ SessionOfRequest = Annotated[AsyncSession, Depends(get_session)]
 
 @app.get("/")
 async def say_what_this_is() -> str:
-    """Say that it is here."""
+    """Answer, to show that the application runs."""
     return "tickets"
 
 
@@ -40,14 +40,14 @@ async def add_concert(seats: int, session: SessionOfRequest) -> int:
 
 @app.get("/concerts/{concert_id}/sales")
 async def count_sales(concert_id: int, session: SessionOfRequest) -> int:
-    """Return how many seats were sold."""
+    """Return the number of sold seats."""
     query = select(func.count()).select_from(Sale).where(Sale.concert_id == concert_id)
     return (await session.scalars(query)).one()
 
 
 @app.post("/concerts/{concert_id}/sales", status_code=201)
 async def buy(concert_id: int, buyer: str, session: SessionOfRequest) -> int:
-    """Sell a seat, while there is one."""
+    """Sell a seat, if there is one left."""
     concert = await session.get(Concert, concert_id, with_for_update=True)
     if concert is None:
         raise HTTPException(404, "There is no such concert.")

@@ -5,11 +5,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """What all tables have in common."""
+    """The base of all tables."""
 
 
 class Concert(Base):
-    """A concert, and how many seats are left."""
+    """A concert and the number of seats that are left."""
 
     __tablename__ = "concerts"
 
@@ -18,7 +18,7 @@ class Concert(Base):
 
 
 class Sale(Base):
-    """A seat that somebody has bought."""
+    """A sold seat."""
 
     __tablename__ = "sales"
 

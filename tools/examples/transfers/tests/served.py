@@ -1,4 +1,4 @@
-"""The application as it is, and around it what says for whom a statement is: `flask --app tests.served run`."""
+"""The application, with a comment in each statement that names the client: `flask --app tests.served run`."""
 
 from typing import Any
 
@@ -13,6 +13,6 @@ __all__ = ["app"]
 def say_for_whom(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
 ) -> tuple[str, Any]:
-    """Add a comment to each statement of a request."""
+    """Add a comment with the client's name to each statement of a request."""
     found = request.headers.get("x-pgdst-client") if has_request_context() else None
     return f"{statement} /*pgdst_client='{found}'*/" if found else statement, parameters

@@ -1,4 +1,4 @@
-"""Clients who move money at once, with and without faults: in this process, and in one of its own with threads."""
+"""Clients move money at the same time, with and without faults, in this process and in a threaded server."""
 
 import sys
 from collections.abc import Callable
@@ -20,37 +20,37 @@ MOVES = {"ada": ("mine", "yours", 3), "bob": ("yours", "mine", 2), "cyd": ("mine
 
 @pytest.fixture
 def engine(database: str) -> Engine:
-    """An engine on psycopg2, on a database of this test's."""
+    """An engine on psycopg2, for this test's database."""
     return create_engine(database.replace("+psycopg", "+psycopg2"))
 
 
 def fill(engine: Engine) -> None:
-    """Have two accounts with five in each."""
+    """Make two accounts with a balance of 5 each."""
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM accounts"))
         connection.execute(text("INSERT INTO accounts VALUES ('mine', 5), ('yours', 5)"))
 
 
 def balances(engine: Engine) -> dict[str, int]:
-    """Return what is in the accounts."""
+    """Return the balances by account."""
     with engine.connect() as connection:
         return {row.name: row.balance for row in connection.execute(text("SELECT name, balance FROM accounts"))}
 
 
 def move(giver: str, taker: str, amount: int) -> int:
-    """Ask the application in this process, and return the status."""
+    """Send a transfer to the application in this process, and return the status."""
     with main.app.test_client() as client:
         return client.post("/transfers", json={"from": giver, "to": taker, "amount": amount}).status_code
 
 
 def move_there(url: str, simulation: Simulation, giver: str, taker: str, amount: int) -> int:
-    """Ask the application in another process, and return the status."""
+    """Send a transfer to the application in another process, and return the status."""
     body = {"from": giver, "to": taker, "amount": amount}
     return httpx.post(f"{url}/transfers", json=body, headers=simulation.identity()).status_code
 
 
 def move_at_once(simulation: Simulation, engine: Engine, moves: Callable[..., Any]) -> None:
-    """Let all move money under each schedule with at most one preemption; what was answered is in the accounts."""
+    """Let clients move money under each schedule with at most one preemption; the balances match the answers."""
     schedules = Exhaustive(preemptions=1)
     for schedule in schedules:
         fill(engine)
@@ -79,7 +79,7 @@ def test_no_money_is_lost(here: Simulation, engine: Engine) -> None:
 
 
 def test_no_money_is_lost_in_a_storm(here: Simulation, engine: Engine, pgdst_seed: int) -> None:
-    """Of faults: a connection that breaks, a commit without an answer, a server that crashes."""
+    """The faults are lost connections, commits without an answer and crashes of the server."""
     for number in range(30):
         fill(engine)
         for name, arguments in MOVES.items():
@@ -99,7 +99,7 @@ def test_it_is_so_where_the_application_is_a_process_of_its_own(
 def test_accounts_that_are_not_locked_are_found_out(
     here: Simulation, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The naive version: read both balances, then write them."""
+    """The naive version reads both balances, then writes them."""
     monkeypatch.setattr(Select, "with_for_update", lambda query: query)
     with pytest.raises(AssertionError, match="money is lost"):
         move_at_once(here, engine, move)

@@ -1,1 +1,1 @@
-"""Money that is moved between accounts, and never lost."""
+"""Accounts, and transfers between them that lose no money."""

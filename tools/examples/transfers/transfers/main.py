@@ -16,17 +16,17 @@ app = Flask("transfers")
 
 @app.get("/")
 def say_what_this_is() -> str:
-    """Say that it is here."""
+    """Answer, to show that the application runs."""
     return "transfers"
 
 
 @app.post("/transfers")
 def transfer() -> Any:
-    """Move money from one account to another, where there is enough."""
+    """Move money from one account to another, if there is enough."""
     giver, taker, amount = request.json["from"], request.json["to"], int(request.json["amount"])
     try:
         with Session(engine) as session, session.begin():
-            # In the order of their names, whoever gives: two who move money both ways would wait for each other.
+            # Lock in the order of the names: transfers in both directions would deadlock otherwise.
             query = select(Account).where(Account.name.in_([giver, taker])).order_by(Account.name).with_for_update()
             accounts = {account.name: account for account in session.scalars(query)}
             if accounts[giver].balance < amount:

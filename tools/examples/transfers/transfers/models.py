@@ -5,11 +5,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """What all tables have in common."""
+    """The base of all tables."""
 
 
 class Account(Base):
-    """An account and what is in it."""
+    """An account and its balance."""
 
     __tablename__ = "accounts"
     __table_args__ = (CheckConstraint("balance >= 0", name="ck_accounts_balance"),)

@@ -1,4 +1,4 @@
-"""A client of a simulation: one flow of control, which runs only when it has the turn."""
+"""A client of a simulation: one flow of control that runs only when it has the turn."""
 
 import asyncio
 import contextvars
@@ -24,39 +24,39 @@ _current: contextvars.ContextVar["Client | None"] = contextvars.ContextVar("clie
 
 
 def current_client() -> "Client | None":
-    """Return the client in whose flow of control this is called, endpoints that it asked included; else None."""
+    """Return the client that calls this, directly or in an endpoint that it has called; None outside of clients."""
     return _current.get()
 
 
 class AbandonedError(BaseException):
-    """The run is over before its time, and this client with it. Not an Exception: no application may handle it."""
+    """The run was abandoned, so this client ends too. Not an Exception, so that no application handles it."""
 
 
 class Turns(Protocol):
-    """What a client needs of the simulation that it is part of."""
+    """The parts of the scheduler that a client calls."""
 
     def take_back(self, client: "Client", pause: Pause) -> None:
-        """Note that the client has stopped at this pause; it has no turn any more."""
+        """Note that the client has stopped at this pause, and take its turn back."""
 
     def refuse(self, why: str) -> PgdstError:
-        """End the run, which says nothing, and return the error that it ends with."""
+        """End the run without a result, and return the error that it ends with."""
 
 
 @dataclass
 class Outcome:
-    """What became of a client: the value that it returned, or what it raised."""
+    """The outcome of a client: the value that it returned, or the error that it raised."""
 
     value: Any = None
     error: BaseException | None = None
 
     def get(self) -> Any:
-        """Return the value. Raises: what the client raised."""
+        """Return the value. Raises: the client's error."""
         if self.error is not None:
             raise self.error
         return self.value
 
     def __str__(self) -> str:
-        """Return it in words that the seed alone determines: no messages, which name processes and addresses."""
+        """Return it in words that the seed alone determines: messages are left out, as they name pids and addresses."""
         if self.error is None:
             return "returned"
         state = sqlstate(self.error) or sqlstate(getattr(self.error, "orig", None))
@@ -64,14 +64,14 @@ class Outcome:
 
 
 def sqlstate(error: BaseException | None) -> str | None:
-    """Return an error's SQLSTATE, as psycopg and asyncpg call it, or psycopg2, or pg8000."""
+    """Return the SQLSTATE of an error of psycopg, asyncpg, psycopg2 or pg8000, or None if it has none."""
     fields = error.args[0] if error is not None and error.args else None
     told = fields.get("C") if isinstance(fields, dict) else None
     return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or told
 
 
 class Client:
-    """A named callable, or coroutine function, in a thread of its own."""
+    """A named function, or coroutine function, in a thread of its own."""
 
     def __init__(
         self,
@@ -83,10 +83,10 @@ class Client:
         self.name = name
         self._in_a_loop = in_a_loop
         self.pause: Pause | None = YieldPoint(BEGINS)  # None while it has the turn
-        self.later: list[Pause] = []  # that it has come to, behind the one where it is
+        self.later: list[Pause] = []  # pauses that it has come to meanwhile, after the present one
         self.pid: int | None = None  # the process of the connection that it used last
-        self.session: Session | None = None  # on the wire, while a statement of its is under way there
-        self.fault: Fault | None = None  # that strikes it when it goes on
+        self.session: Session | None = None  # the one on which a statement of the client is under way
+        self.fault: Fault | None = None  # the fault that hits it when it goes on
         self.outcome = Outcome()
         self._function = function
         self._turns = turns
@@ -102,16 +102,16 @@ class Client:
         pause.go_on(self)
 
     def wake(self) -> None:
-        """Let its thread go on, which waits for its turn."""
+        """Wake its thread, which waits for the turn."""
         self._turn.give()
 
     def abandon(self) -> None:
-        """Let it end: whatever it does next at a gate raises AbandonedError."""
+        """Make it end: its next use of the gate raises AbandonedError."""
         self.is_abandoned = True
         self._turn.give()
 
     def stop(self, pause: Pause) -> None:
-        """Give the turn back and return when it is this client's again.
+        """Give the turn back, and return when the client has it again.
 
         Raises: AbandonedError, PgdstError.
         """
@@ -127,18 +127,18 @@ class Client:
         except asyncio.CancelledError:
             self._turns.refuse(
                 f"The client {self.name} was cancelled where it waited for its turn, {pause}, and went on without it. "
-                "Leave out the time-out that passes in real time, or what else cancels it."
+                "Remove the real-time time-out, or whatever else cancels it."
             )
             raise
         self._require_going_on()
 
     def take_fault(self) -> "Fault | None":
-        """Return the fault that strikes it now, once."""
+        """Return the fault that hits the client now, and forget it."""
         fault, self.fault = self.fault, None
         return fault
 
     def stack(self) -> str:
-        """Return where the client is in Python: the thread it was last seen in, and its own."""
+        """Return the Python stacks of the thread in which the client was seen last, and of its own thread."""
         frames = sys._current_frames()
         threads = dict.fromkeys([self._last_thread, self.thread.ident])
         return "\n".join("".join(traceback.format_stack(frames[one])) for one in threads if one in frames)
@@ -167,7 +167,7 @@ class Client:
                 if inspect.iscoroutine(value):
                     value = self._in_a_loop(value)
                 self.outcome.value = value
-            except BaseException as error:  # whatever it is, it is the client's outcome
+            except BaseException as error:  # any error is the client's outcome
                 self.outcome.error = error
         self._turns.take_back(self, Ended())
 
@@ -181,7 +181,7 @@ class Client:
 
 
 class _Turn:
-    """A turn that one thread gives and another waits for, in a coroutine or not."""
+    """A turn: one thread gives it, another waits for it, with or without a coroutine."""
 
     def __init__(self) -> None:
         self._given = threading.Semaphore(0)

@@ -1,6 +1,7 @@
-"""Time that passes only when the simulation says so.
+"""Simulated time, which passes only when the simulation advances it.
 
-The wall clock, which an application reads, can be set back; how much has passed, by which it waits, only grows.
+There are two readings: the wall clock, which can be set back, and the elapsed time, which only grows. Sleeps and
+time-outs use the elapsed time.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,17 +28,17 @@ class SimulatedClock:
         self._followers: list[Callable[[datetime], object]] = []
 
     def now(self) -> datetime:
-        """Return the simulated instant, aware, in UTC: what a wall clock says."""
+        """Return the wall clock's instant: aware, in UTC."""
         return self._now
 
     def elapsed(self) -> timedelta:
-        """Return how much time has passed since the start, however the clock was set: what a stopwatch says."""
+        """Return how much time has passed since the start; setting the clock back does not change it."""
         return self._elapsed
 
     def advance(self, duration: timedelta) -> None:
         """Let `duration` pass.
 
-        Raises: ValueError, when it is negative: time never goes back, only a clock is set back.
+        Raises: ValueError, if it is negative; see `set_back`.
         """
         if duration < timedelta():
             raise ValueError(f"Time does not go back, found an advance of {duration}. Advance by zero or more.")
@@ -51,11 +52,11 @@ class SimulatedClock:
         self._show(self._start)
 
     def set_back(self, duration: timedelta) -> None:
-        """Let the clock say what it said `duration` ago, as when a machine's is corrected; no time passes.
+        """Set the wall clock back by `duration`, as NTP may do on a real machine. No time passes.
 
-        Whoever sleeps or waits for something goes on as if nothing had happened.
+        Sleeps and time-outs are not affected.
 
-        Raises: ValueError, when it is negative.
+        Raises: ValueError, if it is negative.
         """
         if duration < timedelta():
             raise ValueError(f"A clock is set back by zero or more, found {duration}. Use advance.")
@@ -68,7 +69,7 @@ class SimulatedClock:
 
     @contextmanager
     def followed_by(self, follower: Callable[[datetime], object]) -> Iterator[None]:
-        """Tell `follower` the instant at once, and each one that the clock is set to, for the block."""
+        """Call `follower` with the instant now, and whenever the clock changes in the block."""
         follower(self._now)
         self._followers.append(follower)
         try:
@@ -77,9 +78,9 @@ class SimulatedClock:
             self._followers.remove(follower)
 
     def sleep(self, duration: timedelta) -> None:
-        """Return when `duration` has passed: for a client of a simulation when the schedule says so, else at once.
+        """Return when `duration` has passed. A client waits until the schedule lets it go on; others return at once.
 
-        Raises: ValueError, when it is negative.
+        Raises: ValueError, if it is negative.
         """
         client = current_client()
         if client is None or duration <= timedelta():

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-# Who acts when nobody was named: set-up, or a program with one client.
+# The client if none was named: in set-up, or in a program with one client.
 NOBODY: Final = "nobody"
 
 _acting_client: ContextVar[str] = ContextVar("acting_client", default=NOBODY)
@@ -17,9 +17,9 @@ _acting_client: ContextVar[str] = ContextVar("acting_client", default=NOBODY)
 
 @contextmanager
 def acting_as(client: str) -> Iterator[None]:
-    """Let `client` be the one for whom ids are drawn, in this context and those copied from it.
+    """Draw ids from the streams of `client` in this context and in copies of it.
 
-    Starlette's TestClient copies the context into the endpoint, so the name reaches the application's id source.
+    Starlette's TestClient copies the context into the endpoint, so the application's id source sees the name.
     """
     token = _acting_client.set(client)
     try:
@@ -29,10 +29,10 @@ def acting_as(client: str) -> Iterator[None]:
 
 
 class SeededIds:
-    """Ids and secrets in one stream a client and purpose.
+    """Ids and secrets, in one stream for each client and purpose.
 
-    The n-th value of a stream is a hash of (seed, client, purpose, n): what another client does, or how often another
-    purpose is asked for, never changes it, so that dropping one step of a run leaves the ids of the others alone.
+    The n-th value of a stream is a hash of (seed, client, purpose, n). It does not depend on other clients or other
+    purposes, so that dropping a step of a run changes no id of another stream.
     """
 
     def __init__(self, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""One event loop for all clients that are coroutine functions: a pool of asyncpg's connections belongs to its loop."""
+"""One event loop for all clients that are coroutine functions, because an asyncpg pool belongs to one loop."""
 
 import asyncio
 import threading
@@ -17,11 +17,11 @@ class Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end, in the caller's context. Raises: what it raises."""
+        """Run a coroutine to its end, in the caller's context. Raises: whatever the coroutine raises."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
-        """Cancel what is left, and end the loop."""
+        """Cancel the remaining tasks, and end the loop."""
         self.run(_cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

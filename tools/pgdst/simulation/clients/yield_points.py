@@ -15,17 +15,18 @@ CHECKOUT = "checks a connection out"
 
 @dataclass(frozen=True)
 class YieldPoint:
-    """Before something that others may come before: a statement, a commit, a new connection.
+    """Before a statement, a commit, a new connection or the like: another client may go first.
 
-    `can_fail` says whether the server can raise an error in its place. It can't in a transaction that has failed, where
-    it says so of everything, nor where several statements are sent together, as psycopg does for `executemany`.
+    `can_fail` says whether the server can raise a fault's error in place of the statement. It can't in a failed
+    transaction, where every statement gets the same error, nor for several statements that are sent together, as
+    psycopg does for `executemany`.
     """
 
     what: str
     can_fail: bool = True
 
     def __str__(self) -> str:
-        """Return what it is before."""
+        """Return the statement, or another action, that comes next."""
         return self.what
 
     def go_on(self, client: "Client") -> None:
@@ -35,25 +36,25 @@ class YieldPoint:
 
 @dataclass(frozen=True)
 class Blocked:
-    """In a statement that waits for a lock, as Postgres has proved: behind these server processes."""
+    """In a statement that waits for a lock, held or awaited by these server processes, according to Postgres."""
 
     pids: frozenset[int]
 
     def __str__(self) -> str:
-        """Return it in words: which server processes they are differs from run to run."""
+        """Return it in words. The pids are left out, as they differ from run to run."""
         return "a wait for a lock"
 
     def go_on(self, client: "Client") -> None:
-        """Let the client have its answer, its wait being over."""
+        """Give the client its answer, as its wait is over."""
         assert client.session is not None
         client.session.wait_is_over()
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """For something in the application: until it is so, or until so much has elapsed by the simulated clock.
+    """Waiting for something in the application, or for a time by the simulated clock.
 
-    A sleep is one for which time may pass at any moment; a time-out passes only where nobody can go on.
+    The schedule may end a sleep at any step. A time-out passes only when no client can go on otherwise.
     """
 
     what: str
@@ -63,7 +64,7 @@ class Waiting:
     is_sleep: bool
 
     def __str__(self) -> str:
-        """Return for what."""
+        """Return the reason for the wait."""
         return self.what
 
     def go_on(self, client: "Client") -> None:
@@ -73,7 +74,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Ended:
-    """Returned or raised."""
+    """The client has returned or raised."""
 
     def __str__(self) -> str:
         """Return it in words."""

@@ -1,1 +1,1 @@
-"""Faults: the kinds, and which strikes whom, and when."""
+"""Faults: their kinds, and plans that say which fault hits which step."""

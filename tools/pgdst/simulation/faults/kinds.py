@@ -1,7 +1,7 @@
-"""Faults as choices of the schedule: what a real Postgres does to a backend on a bad day.
+"""The kinds of faults, which are choices of the schedule.
 
-A fault strikes a client at an exact step: before it sends something, in the middle of a commit, or in a lock wait. It
-is done to the real connection, server process or server, of the run's own server and no other.
+A fault hits a client at an exact step: before it sends something, in the middle of a commit, or in a lock wait. It is
+injected into the real connection, server process or server; never into a server that is not the run's own.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ class Fault(StrEnum):
 
     LOST = "lost"  # the connection, before the statement is sent
     COMMIT_UNDONE = "commit-undone"  # the connection, before COMMIT reaches the server: the client can't know
-    COMMIT_DONE = "commit-done"  # the connection, when COMMIT is done and before its reply: the client can't know
+    COMMIT_DONE = "commit-done"  # the connection, after COMMIT and before its reply: the client can't know
     TERMINATED = "terminated"  # 57P01: an administrator ends the session
     CANCELLED = "cancelled"  # 57014: somebody cancels the statement
     SERIALIZATION = "serialization"  # 40001
     DEADLOCK = "deadlock"  # 40P01
-    DISK_FULL = "disk-full"  # 53100: a write of the server's finds no room
-    CRASH = "crash"  # SIGKILL of the backend: the server restarts all of them and recovers
+    DISK_FULL = "disk-full"  # 53100: a write fails with ENOSPC
+    CRASH = "crash"  # SIGKILL of a server process: the server ends all others and recovers
     FROZEN = "frozen"  # the server stands still for a while, and the clock goes on
     TOO_MANY = "too-many"  # 53300: no connection is left
     CLOCK = "clock"  # time passes before the client goes on
@@ -33,7 +33,7 @@ class Fault(StrEnum):
 
 ALL: Final = tuple(Fault)
 
-# What FAULTS= chooses from. Two kinds strike the whole server, and with it whatever else uses it.
+# FAULTS= chooses from these. Some kinds hit the whole server, and with it every other user of it.
 WHOLE_SERVER: Final = (Fault.CRASH, Fault.TOO_MANY)
 
 MIXES: Final[dict[str, tuple[Fault, ...]]] = {
@@ -44,12 +44,12 @@ MIXES: Final[dict[str, tuple[Fault, ...]]] = {
 
 DEFAULT_MIX: Final = "some"
 
-# How long FROZEN lasts by the simulated clock, and how far it goes forward or back: as one that was an hour wrong.
+# How long FROZEN lasts by the simulated clock, and by how much CLOCK and CLOCK_BACK change the clock.
 FREEZE: Final = timedelta(seconds=30)
 
 JUMP: Final = timedelta(hours=1)
 
-# What the server raises itself, in the client's transaction.
+# Errors that the server raises in the client's transaction, with their SQLSTATEs.
 RAISED: Final = {
     Fault.CANCELLED: "57014",
     Fault.SERIALIZATION: "40001",
@@ -57,7 +57,7 @@ RAISED: Final = {
     Fault.DISK_FULL: "53100",
 }
 
-# What breaks the connection itself, and not at the server's side.
+# Faults that break the connection at the client's side.
 CUT: Final = (Fault.LOST, Fault.COMMIT_UNDONE, Fault.COMMIT_DONE)
 
 _CLOCKS = (Fault.CLOCK, Fault.CLOCK_BACK)
@@ -86,7 +86,7 @@ _AT_A_COMMIT = (
 
 
 def possible_at(pause: Pause | None) -> tuple[Fault, ...]:
-    """Return which faults can strike a client that goes on from here."""
+    """Return the faults that can hit a client that goes on from this pause."""
     if isinstance(pause, Blocked):
         return (Fault.TERMINATED, Fault.CANCELLED)
     if not isinstance(pause, YieldPoint):

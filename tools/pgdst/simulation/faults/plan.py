@@ -1,4 +1,4 @@
-"""Which fault strikes whom, and when: drawn, or of a seed."""
+"""Plans of faults: drawn from a source, or from a seed."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from pgdst.simulation.faults.kinds import ALL, Fault
 
 
 class Faults(Protocol):
-    """Decides what strikes whom."""
+    """A plan of faults, asked at each step."""
 
     def inject(self, step: int, possible: Sequence[Fault]) -> Fault | None:
-        """Return the fault that strikes whoever takes this step, one of the possible, or None."""
+        """Return the fault that hits this step, one of the possible ones, or None."""
 
 
 @dataclass(frozen=True)
 class _Mood:
-    """How much of a storm a run is: how many faults at most, and how many steps at most until the next."""
+    """The bounds of a run: the most faults, and the most steps between two."""
 
     most: int
     longest: int
@@ -26,9 +26,10 @@ class _Mood:
 class DrawnFaults:
     """Faults drawn from a source such as Hypothesis, which shrinks towards fewer.
 
-    Each run draws its mood (calm, one fault, a storm), then which kinds are on, then for how many steps nothing
-    happens, and which fault comes after them; counted are steps at which one of the kinds could strike, and where those
-    are few, `longest` says how many it may be at most. `draw(n)` returns a number from 0 to n; 0 always means less.
+    Each run draws its mood (no fault, one, a few, many), then the kinds that are on. Then it repeatedly draws a number
+    of steps without a fault, and the fault that follows. Only steps at which one of the kinds is possible count;
+    `longest` limits the number for runs that have few of them. `draw(n)` returns a number from 0 to n; 0 always means
+    fewer faults.
     """
 
     MOODS: Final = (_Mood(0, 0), _Mood(1, 24), _Mood(3, 12), _Mood(20, 6))
@@ -47,7 +48,7 @@ class DrawnFaults:
             self._wait = self._until_the_next()
 
     def inject(self, _step: int, possible: Sequence[Fault]) -> Fault | None:
-        """Draw, where a fault is due and one of those that are on can strike here."""
+        """Draw a fault if one is due and one of the kinds that are on is possible here."""
         able = [kind for kind in self._kinds if kind in possible]
         if not self._left or not able:
             return None
@@ -63,6 +64,6 @@ class DrawnFaults:
 
 
 def random_faults(seed: int, kinds: Iterable[Fault] = ALL) -> DrawnFaults:
-    """Return faults that the seed determines."""
+    """Return a plan of faults that the seed determines."""
     source = Random(seed)  # noqa: S311  # seeded random is the point
     return DrawnFaults(lambda greatest: source.randint(0, greatest), kinds)

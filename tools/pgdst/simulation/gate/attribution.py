@@ -1,4 +1,4 @@
-"""Whose it is that arrives at the gate: the client's who has the turn, or the run is refused."""
+"""Attribution: a batch at the gate belongs to the client that has the turn, or the run is refused."""
 
 import re
 from dataclasses import dataclass
@@ -29,26 +29,26 @@ _DOES: Final = re.compile(
 
 @dataclass
 class Owner:
-    """Whose a connection of another process is, as far as its statements have said so in this run.
+    """The owner of another process's connection in this run, according to comments in its statements.
 
-    One that names a client vouches for its transaction, and for nothing before or after it.
+    A comment that names a client counts for the whole transaction, and for nothing before or after it.
     """
 
-    named: Client | None = None  # by a statement of the transaction
-    taken_for: Client | None = None  # who had the turn, for what has named nobody
-    what: str = ""  # that was
-    is_settled: bool = True  # the transaction may still say whose that was
+    named: Client | None = None  # the client that a statement of the transaction names
+    taken_for: Client | None = None  # the client that had the turn when a statement without a name came
+    what: str = ""  # that statement
+    is_settled: bool = True  # False: a later statement of the transaction may still name the client
 
     @property
     def doubt(self) -> str:
-        """Why it is uncertain, or nothing."""
+        """Why the owner is uncertain, or ""."""
         if self.taken_for is None:
             return ""
         turn = f", while {self.taken_for.name} had the turn"
         return f"Nothing says for whom another process sent {self.what}{turn}. {_HOW}"
 
     def note(self, batch: Batch, turn: Client, *, in_transaction: bool) -> None:
-        """Note what arrives while a client has the turn."""
+        """Note a batch that arrives while a client has the turn."""
         if batch.says:
             self.named = turn
             if in_transaction and self.is_settled:
@@ -63,21 +63,21 @@ class Owner:
 
 
 def sets_up(batch: Batch) -> bool:
-    """Return whether it only sets a connection up, or back, or tries it: settings, and questions to the catalogue."""
+    """Return whether a batch only sets up, resets or tests a connection, by settings and catalogue queries."""
     return not batch.says and bool(_SETS_UP.match(batch.text)) and not _DOES.search(batch.text)
 
 
 def whose(session: "Session", batch: Batch, run: "Run") -> Client | None:
-    """Return the client whose it is: who has the turn, where it is no other's. Else refuse the run.
+    """Return the client that a batch belongs to, which must have the turn; else refuse the run and return None.
 
-    A session is somebody's who has taken it out of a pool, in whose transaction it is, or whose statement it is to
-    cancel. From another process, statements have to say for whom they are.
+    A session belongs to the client that has taken it out of a pool, or whose transaction is open on it. A cancel
+    request belongs to the client whose statement it cancels. Another process has to name the client in a comment.
     """
     turn = run.turn
     known = session.lent_to or (session.user if session.is_in_transaction else None) or _cancels_for(session)
     is_elsewhere = turn is not None and turn.session not in (None, session) and turn.session.is_awaited
-    if batch.says and (said := _said(batch, run)):
-        run.refuse(said)
+    if batch.says and (wrong := _wrong_name(batch, run)):
+        run.refuse(wrong)
     elif turn is None or turn.pause is not None or known not in (None, turn) or is_elsewhere:
         run.refuse(_refusal(batch, known or turn, turn))
     else:
@@ -87,21 +87,21 @@ def whose(session: "Session", batch: Batch, run: "Run") -> Client | None:
     return None
 
 
-def _said(batch: Batch, run: "Run") -> str:
-    """Return what is wrong with whom a statement names, or nothing where it is who has the turn."""
+def _wrong_name(batch: Batch, run: "Run") -> str:
+    """Return why the client that a statement names is wrong, or "" if that client has the turn."""
     name = identity.who(batch.says, run.names)
     if name is None:
         return (
             f"A statement says that it is for {batch.says}, which is none of this run's clients: {batch.what}. "
-            "What is sent for nobody can't be scheduled. Let no background work run, and send simulation.identity() "
+            "Statements of no client can't be scheduled. Let no background work run, and send simulation.identity() "
             "as the headers of each request."
         )
     if run.turn is not None and run.turn.name == name:
         return ""
     turn = f"{run.turn.name} had the turn" if run.turn is not None else "nobody had the turn"
     return (
-        f"A statement for {name} was sent while {turn}: {batch.what}. What {name} asked for goes on beside it, as work "
-        "in the background does, and what is done after the answer. Spawn a client for it, or wait for its end."
+        f"A statement for {name} was sent while {turn}: {batch.what}. Its work goes on at the same time as {name}, as "
+        "background tasks and work after the answer do. Spawn a client for it, or wait for its end."
     )
 
 
@@ -112,11 +112,11 @@ def _cancels_for(session: "Session") -> Client | None:
 
 def _refusal(batch: Batch, whose: Client | None, turn: Client | None) -> str:
     if whose is None:
-        return f"Nobody had the turn when somebody who is no client sent {batch.what}. Spawn a client for it."
+        return f"Nobody had the turn when a thread that is no client sent {batch.what}. Spawn a client for it."
     if batch is CANCELS:
         return (
             f"The client {whose.name} cancelled a statement out of its turn, as a time-out in real time does. "
-            "Leave out the time-out, or what else cancels it."
+            "Remove the time-out, or whatever else cancels it."
         )
     at = whose.pause or (whose.session.doing if whose.session is not None else "what its code does")
     beside = f" while {turn.name} has the turn" if turn is not None and turn is not whose else ""

@@ -1,4 +1,4 @@
-"""What a driver sends up to the message that wants an answer, and what it asks for, in words."""
+"""Batches: the messages that a driver sends up to one that requires an answer, and their text for the trace."""
 
 import hashlib
 import re
@@ -10,32 +10,32 @@ from typing import Final
 from pgdst.simulation.gate import identity, protocol
 from pgdst.simulation.gate.protocol import Message
 
-_LONGEST: Final = 400  # of a statement in words; what is longer is cut and ends with a hash of the whole
-# Those that want an answer: a simple query, Sync, Flush, a function call. Terminate ends all.
+_LONGEST: Final = 400  # characters of a statement in the trace; a longer one is cut and ends with a hash of the whole
+# Kinds of messages that require an answer (simple query, Sync, Flush, function call), and Terminate.
 ENDS: Final = b"QSHFX"
 RUNS: Final = b"QEF"
 TERMINATE: Final = b"X"
-# What drivers send by themselves, and nobody else can see: no lock, no snapshot. No step, or the steps would depend on
-# how much a connection has been used.
+# Drivers send these by themselves. They take no lock and no snapshot, so other clients can't see them. They are no
+# step: else the steps would depend on how much a connection has been used.
 _UNSEEN: Final = re.compile(r"\s*(BEGIN|START\s+TRANSACTION|DEALLOCATE)\b[^;]*;?\s*", re.IGNORECASE)
 _COMMIT: Final = re.compile(r"(COMMIT|END)( WORK| TRANSACTION)?", re.IGNORECASE)
 _ROLLBACK: Final = re.compile(r"(ROLLBACK|ABORT)( WORK| TRANSACTION)?", re.IGNORECASE)
-# Names that drivers count up in a process, or make of an address.
+# Names that drivers make from a counter of the process, or from a memory address.
 _COUNTED: Final = re.compile(r"__asyncpg_[a-z]+_[0-9a-f]+__|\bc_[0-9a-f]{6,}_[0-9a-f]+\b")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Messages that are sent together, and what they come to.
+    """Messages that are sent together, and the statement in them.
 
-    `text` is a statement, whether it is prepared or executed; `what` has the parameters after it, where it is executed.
+    `text` is the statement that is prepared or executed. `what` is the same with its parameters, if it is executed.
     """
 
     messages: tuple[Message, ...]
     text: str
     what: str
     is_unseen: bool = False  # it begins a transaction or forgets a statement, and does nothing else
-    says: str = ""  # for whom it is, where a comment does
+    says: str = ""  # the client that a comment names, or ""
 
     @cached_property
     def kinds(self) -> bytes:
@@ -49,7 +49,7 @@ class Batch:
 
     @cached_property
     def runs(self) -> bool:
-        """Whether it executes something, and does not only prepare or close."""
+        """Whether it executes something, rather than only preparing or closing."""
         return self.counted(RUNS) > 0
 
     @property
@@ -67,7 +67,7 @@ class Batch:
         return len(self.kinds) - len(self.kinds.translate(None, kinds))
 
 
-# What is no message.
+# Steps of a connection that are no message.
 CONNECTS: Final = Batch((), "connect", "connect")
 CANCELS: Final = Batch((), "cancel", "cancel")
 CLOSES: Final = Batch((), "close", "close")
@@ -75,23 +75,23 @@ CLOSES: Final = Batch((), "close", "close")
 
 @dataclass
 class Statements:
-    """What a session has prepared, by the names that its driver gave."""
+    """The prepared statements and portals of a session, by the names that its driver gave them."""
 
     texts: dict[bytes, str] = field(default_factory=dict)
     types: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
     portals: dict[bytes, tuple[str, str]] = field(default_factory=dict)  # with the parameters in words
-    named: dict[bytes, str] = field(default_factory=dict)  # for whom
-    _says: str = ""  # the batch that is being read
-    described: bytes = b""  # whose types the next ParameterDescription has
+    named: dict[bytes, str] = field(default_factory=dict)  # the clients that statements' comments name
+    _says: str = ""  # the client that the present batch names
+    described: bytes = b""  # the statement that the next ParameterDescription is about
 
     def batch(self, messages: tuple[Message, ...], name: Callable[[str], str]) -> Batch:
-        """Return what messages come to; `name` replaces a name that a driver has counted up.
+        """Return the batch of some messages. `name` maps a name that a driver has counted up to a stable one.
 
         Raises: ProtocolError.
         """
         self._says = ""
         runs = any(message.kind in RUNS for message in messages)
-        said = [found for message in messages if (found := self._said(message, runs=runs))]
+        said = [found for message in messages if (found := self._text_of(message, runs=runs))]
         seen = [found for found in said if not _UNSEEN.fullmatch(found[0])]
         is_unseen = bool(said) and not seen
         (first, values), *more = seen or said or [("sync", "")]
@@ -101,8 +101,8 @@ class Statements:
         what = f"{text} {' '.join(values.split())}".strip()
         return Batch(messages, _cut(f"{text}{and_more}"), _cut(f"{what}{and_more}"), is_unseen, self._says)
 
-    def _said(self, message: Message, *, runs: bool) -> tuple[str, str] | None:
-        """Return what a message executes, or prepares where nothing is executed, and with what; remember it."""
+    def _text_of(self, message: Message, *, runs: bool) -> tuple[str, str] | None:
+        """Note a message. Return its statement and parameters if it executes one, or prepares one without `runs`."""
         kind, body = message.kind, message.body
         if kind == b"Q":
             text, says = identity.said(protocol.words(body, 1)[0][0].decode(errors="replace"))
@@ -128,12 +128,12 @@ class Statements:
         return None
 
     def note_types(self, body: bytes) -> None:
-        """Note what a ParameterDescription says. Raises: ProtocolError."""
+        """Note the types in a ParameterDescription. Raises: ProtocolError."""
         self.types[self.described] = protocol.types(body)
 
 
 def _in_one_word(text: str) -> str:
-    """Return COMMIT and ROLLBACK as one word each, however they are spelled."""
+    """Return COMMIT or ROLLBACK for all spellings of either, and any other text as it is."""
     if _COMMIT.fullmatch(text):
         return "COMMIT"
     return "ROLLBACK" if _ROLLBACK.fullmatch(text) else text

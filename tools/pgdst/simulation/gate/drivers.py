@@ -1,4 +1,4 @@
-"""What the gate has to know of a driver: how it is led to the proxy, and which process serves a connection."""
+"""Drivers: how each is made to connect to the proxy, and how to find a connection's server process."""
 
 import importlib
 from collections.abc import Callable, Iterator, MutableMapping
@@ -17,7 +17,7 @@ def _by_host(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
 
 def _of_psycopg(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
     _by_host(proxy, options)
-    # What it has prepared by itself it would not prepare again, although the next run begins without.
+    # psycopg remembers statements that it has prepared by itself, but a run's renewal of the session drops them.
     options["prepare_threshold"] = None
 
 
@@ -37,16 +37,16 @@ def _of_pg8000(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
     options.pop("host", None)
     options.pop("port", None)
     options["unix_sock"] = str(proxy.folder / f".s.PGSQL.{PORT}")
-    # It wants a password to be hashed 4,096 times; the kit's is random, hashed once, and goes to a socket of our own.
+    # scramp requires 4,096 iterations. The kit's password is random, hashed once, and goes to the kit's own socket.
     importlib.import_module("scramp.core").IterationCount.MIN_ITERATION_COUNT = 1
 
 
 @dataclass(frozen=True)
 class Driver:
-    """How the options of a connection are made to lead to the proxy, and which process serves a connection.
+    """How a driver is made to connect to the proxy, and how to find the pid of a connection's server process.
 
-    `is_renewable`: its connections can be as new for another run. Those of a driver that asks the server for types when
-    it first meets them can't: it would not ask again.
+    `is_renewable`: a connection can be renewed for another run. It can't if the driver asks the server for a type at
+    its first use: the driver would not ask again in the next run.
     """
 
     lead: Callable[[Proxy, MutableMapping[str, Any]], None]
@@ -67,10 +67,10 @@ DRIVERS: Final = {
 
 @contextmanager
 def cancelling_without_the_lock(proxy: Proxy) -> Iterator[None]:
-    """Let psycopg cancel a statement, in this block, without holding the interpreter's lock while it waits.
+    """Make psycopg cancel statements, in this block, without holding the GIL while it waits.
 
-    libpq's PQcancel waits for the end of its connection, and psycopg and psycopg2 hold the lock meanwhile: the proxy, a
-    thread of this process, could never answer.
+    libpq's PQcancel waits until its connection ends, and psycopg and psycopg2 hold the GIL meanwhile. The proxy, a
+    thread of this process, could then never answer.
     """
     original = BaseConnection.cancel
 

@@ -1,4 +1,4 @@
-"""What a session's server was asked for, and how far its answer is. Pure: bytes and words, no socket and no run."""
+"""The state of one session's requests and answers. Pure: no socket and no run is touched here."""
 
 import hashlib
 import re
@@ -10,35 +10,35 @@ from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.batch import Batch, Statements
 from pgdst.simulation.gate.protocol import Message
 
-# What ReadyForQuery says of the transaction.
+# The transaction states in ReadyForQuery.
 IDLE: Final = b"I"
 FAILED: Final = b"E"
-# Answers to a message each, where a driver has asked by Flush and no ReadyForQuery ends them.
+# Answers to single messages. After a Flush no ReadyForQuery follows, so these are counted.
 _REPLIES: Final = b"123TnCIs"
 _WANT_REPLIES: Final = b"PBCDE"
 _END_OF_COPY: Final = b"cf"
-_BLOCKED_BY: Final = re.compile(r"blocked by process (\d+)")  # in the detail of 40P01, the victim's line the first
+_BLOCKED_BY: Final = re.compile(r"blocked by process (\d+)")  # in the detail of 40P01; the first line is the victim's
 
 
 @dataclass
 class Answer:
-    """What the server has said since it was asked, as far as the trace tells it."""
+    """The parts of a server's answer that go into the trace."""
 
     tag: str = ""
     state: str = ""  # SQLSTATE
     said: str = ""  # with it
-    waited_for: int | None = None  # the process for which the victim of a deadlock waited
+    waited_for: int | None = None  # the pid for which the victim of a deadlock waited
     rows: "hashlib._Hash | None" = None
 
     def in_words(self) -> str:
-        """Return it for the trace: SQLSTATE, or the tag with a hash of the rows."""
+        """Return the SQLSTATE, or the command tag with a hash of the rows, for the trace."""
         if self.state:
             return self.state
         digest = f" #{self.rows.hexdigest()[:8]}" if self.rows is not None else ""
         return f"{self.tag or 'done'}{digest}"
 
     def note_error(self, body: bytes) -> None:
-        """Note what an ErrorResponse says."""
+        """Note the fields of an ErrorResponse."""
         fields = protocol.error_fields(body)
         self.state, self.said = fields.get("C", ""), fields.get("M", "")
         if self.state == "40P01" and (found := _BLOCKED_BY.search(fields.get("D", ""))):
@@ -46,51 +46,51 @@ class Answer:
 
 
 class Exchange:
-    """What is asked in one session, and answered, one thing after another."""
+    """The requests of one session and their answers, in order."""
 
     def __init__(self) -> None:
         self.statements = Statements()
         self.status = IDLE  # of the transaction
-        self.kept = bytearray()  # of the answer, for the driver
+        self.kept = bytearray()  # the part of the answer that the driver has not got yet
         self.answer = Answer()
         self.ends_copy = b""  # the kinds of message that end the data of a COPY, while the driver sends it
         self._batch: Batch | None = None
-        self._raises: Fault | None = None  # in place of the batch
-        self._hears_the_end = True  # of that, the driver, as it has sent a Sync
-        self._owed = 0  # ReadyForQuery
-        self._replies = 0  # answers to single messages
-        self._passes_over = False  # the server does so, as there was an error and no Sync since
+        self._raises: Fault | None = None  # the fault whose error the server raises instead of the batch
+        self._hears_the_end = True  # the driver expects a ReadyForQuery after that error, as it has sent a Sync
+        self._owed = 0  # number of ReadyForQuery still to come
+        self._replies = 0  # number of answers to single messages still to come
+        self._passes_over = False  # after an error, the server skips messages until the next Sync
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the server has been asked for something, and has not answered yet."""
+        """Whether the server has a request to answer, and needs nothing more from the driver for it."""
         return self._owed + self._replies > 0 and not self.ends_copy
 
     @property
     def is_under_way(self) -> bool:
-        """Whether the answer is not whole yet."""
+        """Whether an answer is not complete yet."""
         return self._owed + self._replies > 0
 
     def begin(self) -> None:
-        """Note that the session is asked for."""
+        """Note that the session is being set up."""
         self._owed = 1
 
     def has_begun(self) -> None:
-        """Note that it is there."""
+        """Note that the session is ready."""
         self._owed = 0
 
     def ask(self, batch: Batch) -> bytes:
-        """Return what is sent for a batch."""
+        """Note that a batch is sent, and return its bytes."""
         self._batch, self.answer = batch, Answer()
-        # After an error, the server passes over everything up to the next Sync.
+        # After an error, the server skips everything up to the next Sync.
         self._owed = batch.counted(b"S" if self._passes_over else b"QSF")
         self._replies = 0 if self._owed or self._passes_over else batch.counted(_WANT_REPLIES)
         return batch.raw
 
     def ask_to_raise(self, batch: Batch, fault: Fault, statement: str) -> bytes:
-        """Return what lets the server raise an error in place of a batch, and ends as that would: by Sync or Flush.
+        """Return the bytes that make the server raise an error instead of a batch.
 
-        At COMMIT the transaction ends as well.
+        They end with Sync or Flush, as the batch does. Instead of a COMMIT the transaction is rolled back as well.
         """
         self._batch, self.answer, self._raises = batch, Answer(), fault
         each = [statement] if statement.startswith("DO") else statement.split("; ")
@@ -104,16 +104,16 @@ class Exchange:
         return raw + Message(b"S", b"").raw + (protocol.query("ROLLBACK") if commits else b"")
 
     def send_data(self, message: Message) -> None:
-        """Note what the driver sends of a COPY. A Sync at its end is answered, where a Flush had begun it."""
+        """Note a message of COPY data. If a Flush began the COPY, the Sync at its end gets a ReadyForQuery."""
         if message.kind in self.ends_copy:
             self.ends_copy = b""
             if message.kind == b"S" and not self._owed:
                 self._owed, self._replies = 1, 0
 
     def hear(self, message: Message) -> bool:
-        """Take a message of the server's; return whether the answer is whole with it. Raises: ProtocolError."""
+        """Take a message from the server, and return whether it completes the answer. Raises: ProtocolError."""
         kind, was_asked = message.kind, self.is_under_way
-        # Of an error that is raised in place of the batch, the driver hears that and one end.
+        # If an error was raised instead of the batch, the driver gets that error and one ReadyForQuery.
         if not self._raises or kind == b"E" or (kind == b"Z" and self._owed == 1 and self._hears_the_end):
             self.kept += message.raw
         if kind == b"Z":
@@ -147,31 +147,31 @@ class Exchange:
         return self._batch is None or b"Q" in self._batch.kinds
 
     def end(self) -> str:
-        """Settle what is whole; return what is wrong where something else was raised than a fault wanted, else ""."""
+        """Settle a complete answer. Return "", or an error text if the server did not raise the fault's SQLSTATE."""
         self._owed = self._replies = 0
         self.ends_copy = b""
         fault, self._raises = self._raises, None
         if fault is None or self.answer.state == RAISED[fault]:
             return ""
         return (
-            f"The server was to raise {RAISED[fault]} for the fault {fault}, but said: "
-            f"{self.answer.said or 'that all is well'}. Let the engine log in as the kit's own user, and start "
-            "the server anew if another version of the kit has."
+            f"The fault {fault} should raise SQLSTATE {RAISED[fault]}; the server replied: "
+            f"{self.answer.said or 'success'}. Let the engine log in as the kit's own user, and restart "
+            "the server if another version of the kit has started it."
         )
 
     def take_kept(self) -> bytes:
-        """Return what is kept of the answer, and keep it no more."""
+        """Return the kept part of the answer, and forget it."""
         kept, self.kept = bytes(self.kept), bytearray()
         return kept
 
     def hear_last(self, message: Message) -> None:
-        """Take a message after which nothing more is asked."""
+        """Take a message of a session's start or end, where no batch is under way."""
         self.kept += message.raw
         if message.kind == b"E":
             self.answer.note_error(message.body)
 
 
 def _executed(statement: str) -> bytes:
-    """Return what prepares, binds and executes a statement without parameters."""
+    """Return messages that prepare, bind and execute a statement without parameters."""
     parsed = Message(b"P", b"\0" + statement.encode() + b"\0\0\0").raw
     return parsed + Message(b"B", bytes(8)).raw + Message(b"E", bytes(5)).raw

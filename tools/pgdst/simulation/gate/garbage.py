@@ -1,4 +1,4 @@
-"""Python's garbage collector, which may close a connection, in whatever thread happens to need memory."""
+"""Python's garbage collector: it may close a connection in any thread that allocates memory."""
 
 import gc
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Collect no garbage in this block: when that happens depends on much.
+    """Turn the garbage collector off in this block: the moment of a collection does not depend on the seed alone.
 
-    Where nobody relays, a connection that is collected would wait for ever for an answer to its last words.
+    While no thread relays, a collected connection would also wait for ever for the answer to its last message.
     """
     was_on = gc.isenabled()
     gc.disable()

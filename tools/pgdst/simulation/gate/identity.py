@@ -1,8 +1,8 @@
-"""Who asks: how a request to a backend in another process says which client it is for, and its statements repeat it.
+"""The identity of a client: requests to a backend in another process carry it, and its statements repeat it.
 
-A request has two headers, either of which will do. What the backend knows of them it writes into a comment of each
-statement, by the convention of sqlcommenter: `SELECT 1 /*pgdst_client='ada'*/`, or with the `traceparent` of
-W3C Trace Context, which OpenTelemetry's instrumentation of SQLAlchemy, psycopg2 and Django writes by itself.
+A request has two headers, of which the backend needs one. It copies the value into a comment of each statement, by the
+convention of sqlcommenter: `SELECT 1 /*pgdst_client='ada'*/`, or with the `traceparent` of W3C Trace Context, which
+OpenTelemetry's instrumentation of SQLAlchemy, psycopg2 and Django writes by itself.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ _PAIR: Final = re.compile(r"\b(pgdst_client|traceparent)='((?:[^'\\]|\\.)*)'")
 
 
 def headers(name: str) -> dict[str, str]:
-    """Return the headers of a request that a client makes."""
+    """Return the headers that name a client."""
     return {HEADER: name, TRACEPARENT: f"00-{_trace_id(name)}-{'1'.zfill(16)}-01"}
 
 
 def said(text: str) -> tuple[str, str]:
-    """Return a statement without the comment that says whose it is, and that; nothing where none does."""
+    """Return a statement without the comment that names a client, and the value in that comment ("" without one)."""
     if "='" not in text:
         return text, ""
     for comment in _COMMENT.finditer(text):
@@ -34,7 +34,7 @@ def said(text: str) -> tuple[str, str]:
 
 
 def who(named: str, names: Iterable[str]) -> str | None:
-    """Return which of these clients is meant, None where none is."""
+    """Return the client that a comment's value names, or None if it is none of these."""
     for name in names:
         if named == name or _trace_id(name) in named.split("-"):
             return name

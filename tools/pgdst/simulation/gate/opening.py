@@ -1,4 +1,4 @@
-"""How a session begins: the first packet that a driver sends, and what of it the server is sent."""
+"""The first packet of a connection: read from the driver, and sent on to the server with the run's settings."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,33 +8,34 @@ from pgdst.simulation.gate.batch import CANCELS, CONNECTS, Batch
 from pgdst.simulation.gate.stream import Stream
 from pgdst.simulation.gate.trigger_points import SETTING, TriggerPoints
 
-# Settings that a run needs, whatever the driver: how a prepared statement is planned depends on no history.
+# Settings for each session of a run. With custom plans, the plan of a prepared statement does not depend on how often
+# it was executed.
 _SETTINGS: Final = {"plan_cache_mode": "force_custom_plan"}
 
 
 class Opening:
-    """What a driver has asked for with its first packet: a session, or that another's statement is cancelled."""
+    """The request in a driver's first packet: a new session, or a cancel request."""
 
     def __init__(self) -> None:
         self._asked: protocol.Start | None = None
-        self._trigger_points: TriggerPoints | None = None  # in which the session has a place
+        self._trigger_points: TriggerPoints | None = None  # those of the session's database
         self._place = 0
 
     @property
     def cancels(self) -> int | None:
-        """The process whose statement is to be cancelled, if that is asked for."""
+        """The pid in a cancel request, else None."""
         if self._asked is None or self._asked.code != protocol.CANCEL:
             return None
         return int.from_bytes(self._asked.rest[:4])
 
     @property
     def database(self) -> str:
-        """The database of the session, nothing before it is asked for."""
+        """The database of the session, "" before the first packet."""
         settings = self._asked.settings if self._asked is not None else {}
         return settings.get("database") or settings.get("user", "")
 
     def take(self, front: Stream) -> Batch | None:
-        """Take the first packet, if it is whole: return what is asked for. No encryption is spoken.
+        """Take the first packet, if it is complete, and return its request. Encryption is declined.
 
         Raises: ProtocolError.
         """
@@ -50,7 +51,7 @@ class Opening:
         return None
 
     def packet(self, trigger_points: Mapping[str, TriggerPoints]) -> bytes:
-        """Return the first packet for the server, by which a session also has a place to be stopped at."""
+        """Return the first packet for the server, with a session's number for its trigger points added."""
         assert self._asked is not None
         if self.cancels is not None:
             return protocol.request(protocol.CANCEL, self._asked.rest)
@@ -62,6 +63,6 @@ class Opening:
         return protocol.start(self._asked.code, settings)
 
     def is_served_by(self, pid: int) -> None:
-        """Note which process has the place."""
+        """Note which server process has the session's number for trigger points."""
         if self._trigger_points is not None:
             self._trigger_points.assign(self._place, pid)

@@ -1,4 +1,4 @@
-"""The frontend/backend protocol 3.0, as far as the gate needs it: bytes in, messages out. No socket is touched here.
+"""The parts of the frontend/backend protocol 3.0 that the gate needs: bytes in, messages out, no socket.
 
 Source: PostgreSQL 16, chapter 55, "Frontend/Backend Protocol".
 """
@@ -11,21 +11,21 @@ from typing import Final, NamedTuple
 
 from pgdst.errors import PgdstError
 
-# The codes of a first packet, which has no kind: protocol 3, and requests that are none of it.
+# The codes of first packets, which have no kind: the protocol's major version, and those of special requests.
 PROTOCOL_3: Final = 3
 CANCEL, SSL, GSS = 80877102, 80877103, 80877104
-# Postgres takes no longer first packet, and no longer message.
+# Postgres refuses longer first packets and longer messages.
 LONGEST_START: Final = 10_000
 LONGEST: Final = 2**30 - 1
-_HEAD: Final = struct.Struct("!ci")  # of a message: its kind, and its length with itself
+_HEAD: Final = struct.Struct("!ci")  # a message's kind, and its length, which includes the length field
 
 
 class ProtocolError(PgdstError):
-    """What a peer has sent is not the protocol."""
+    """A peer has violated the protocol."""
 
 
 class Message(NamedTuple):
-    """One message: its kind, a letter, and what follows its length. A tuple, as a step makes a dozen of them."""
+    """One message: its kind (a letter) and its body. A tuple, for speed: a step makes many of them."""
 
     kind: bytes
     body: bytes
@@ -37,7 +37,7 @@ class Message(NamedTuple):
 
 
 class Messages:
-    """Whole messages out of a stream of bytes, in order. An iteration ends where the next one is not whole yet."""
+    """Complete messages from a stream of bytes, in order. An iteration ends at the first incomplete message."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -47,12 +47,12 @@ class Messages:
         self._bytes += data
 
     def __iter__(self) -> Iterator[Message]:
-        """Take messages out. Raises: ProtocolError."""
+        """Take out all complete messages. Raises: ProtocolError."""
         while (message := self.take()) is not None:
             yield message
 
     def take(self) -> Message | None:
-        """Take the next message out if it is whole. Raises: ProtocolError."""
+        """Take out the next message if it is complete. Raises: ProtocolError."""
         box = self._bytes
         if len(box) < _HEAD.size:
             return None
@@ -66,7 +66,7 @@ class Messages:
         return message
 
     def take_start(self) -> bytes | None:
-        """Take out the body of a first packet, which has no kind, if it is whole. Raises: ProtocolError."""
+        """Take out the body of a first packet, which has no kind, if it is complete. Raises: ProtocolError."""
         box = self._bytes
         if len(box) < 4:
             return None
@@ -81,38 +81,38 @@ class Messages:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is left, not even a part of a message."""
+        """Whether no bytes are left."""
         return not self._bytes
 
 
-# What a driver sends.
+# Messages of drivers.
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A first packet: what it asks for, and the settings of a session, or the rest of a request."""
+    """A first packet: its code, and the settings of a session or the rest of a special request."""
 
     code: int
     settings: dict[str, str]
     rest: bytes
 
     def require_a_session(self) -> None:
-        """Return only where it begins a session of protocol 3, for queries. Raises: ProtocolError."""
+        """Check that it begins a session of protocol 3 for queries. Raises: ProtocolError."""
         if self.code >> 16 != PROTOCOL_3:
-            raise ProtocolError(f"protocol {self.code >> 16}.{self.code & 0xFFFF} is not spoken here, but 3.0")
+            raise ProtocolError(f"protocol {self.code >> 16}.{self.code & 0xFFFF} is not supported, use 3.0")
         if self.settings.get("replication", "off") not in ("off", "false", "no", "0"):
             raise ProtocolError("replication does not go through a simulation")
 
 
 def parse_start(body: bytes) -> Start:
-    """Return what a first packet asks for. Raises: ProtocolError."""
+    """Return a first packet from its body. Raises: ProtocolError."""
     code = int.from_bytes(body[:4])
     rest = body[4:]
     if code >> 16 != PROTOCOL_3:
         return Start(code, {}, rest)
     words = rest.split(b"\0")
     if len(words) < 2 or words[-2:] != [b"", b""] or len(words) % 2:
-        raise ProtocolError("the settings of a session are no pairs")
+        raise ProtocolError("the settings of a session are not pairs of names and values")
     pairs = [word.decode(errors="surrogateescape") for word in words[:-2]]
     return Start(code, dict(zip(pairs[::2], pairs[1::2], strict=True)), b"")
 
@@ -124,7 +124,7 @@ def start(code: int, settings: dict[str, str]) -> bytes:
 
 
 def request(code: int, rest: bytes) -> bytes:
-    """Return a first packet that begins no session, such as one that cancels what another does."""
+    """Return a first packet with a special request, such as a cancel request."""
     return struct.pack("!ii", len(rest) + 8, code) + rest
 
 
@@ -134,7 +134,7 @@ def query(text: str) -> bytes:
 
 
 def words(body: bytes, count: int) -> tuple[list[bytes], bytes]:
-    """Return so many strings, each ended by a zero, and what follows them. Raises: ProtocolError."""
+    """Return `count` strings, each ended by a zero byte, and the bytes after them. Raises: ProtocolError."""
     *found, rest = body.split(b"\0", count)
     if len(found) != count:
         raise ProtocolError("a string in a message has no end")
@@ -143,7 +143,7 @@ def words(body: bytes, count: int) -> tuple[list[bytes], bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Parse:
-    """A statement that is prepared: its name, its text, and the types of its parameters as far as they are named."""
+    """A Parse message: a statement's name and text, and the parameter types that the driver has given."""
 
     name: bytes
     text: str
@@ -151,7 +151,7 @@ class Parse:
 
 
 def parse(body: bytes) -> Parse:
-    """Return what Parse says. Raises: ProtocolError."""
+    """Return a Parse from a message's body. Raises: ProtocolError."""
     (name, text), rest = words(body, 2)
     fields = _Fields(rest)
     return Parse(name, text.decode(errors="replace"), tuple(fields.take("I") for _ in range(fields.count())))
@@ -159,7 +159,7 @@ def parse(body: bytes) -> Parse:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A portal that is made of a statement: their names, and the parameters with whether each is binary."""
+    """A Bind message: the names of portal and statement, and each parameter with whether it is binary."""
 
     portal: bytes
     statement: bytes
@@ -167,7 +167,7 @@ class Bind:
 
 
 def bind(body: bytes) -> Bind:
-    """Return what Bind says. Raises: ProtocolError."""
+    """Return a Bind from a message's body. Raises: ProtocolError."""
     (portal, statement), rest = words(body, 2)
     fields = _Fields(rest)
     formats = [fields.take("h") for _ in range(fields.count())]
@@ -179,7 +179,7 @@ def bind(body: bytes) -> Bind:
 
 
 class _Fields:
-    """Numbers and values in a message, one after another. Raises: ProtocolError, where it is too short."""
+    """Reads numbers and values from a message, in order. Raises: ProtocolError, if the message is too short."""
 
     def __init__(self, body: bytes) -> None:
         self._body, self._at = body, 0
@@ -193,7 +193,7 @@ class _Fields:
         return int(found)
 
     def count(self) -> int:
-        """Return how many follow: 16 bits, without a sign, as drivers send up to 65,535 parameters."""
+        """Return the count of the values that follow: 16 bits, unsigned, as drivers send up to 65,535 parameters."""
         return self.take("H")
 
     def value(self) -> bytes | None:
@@ -207,11 +207,11 @@ class _Fields:
         return found
 
 
-# What a server says.
+# Messages of servers.
 
 
 def types(body: bytes) -> tuple[int, ...]:
-    """Return the types of a statement's parameters, as ParameterDescription has them. Raises: ProtocolError."""
+    """Return the type oids in a ParameterDescription. Raises: ProtocolError."""
     fields = _Fields(body)
     return tuple(fields.take("I") for _ in range(fields.count()))
 
@@ -244,9 +244,9 @@ _JSONB: Final = 3802
 
 
 def values_in_words(values: Iterable[tuple[bytes | None, bool]], kinds: Sequence[int]) -> str:
-    """Return parameters as a list: texts, binary values of types that every catalogue has, else hexadecimal.
+    """Return parameters as a list in words: text as it is, binary values of built-in types, others in hexadecimal.
 
-    `kinds` are the object ids of their types, as far as they are known.
+    `kinds` are the oids of their types, as far as they are known.
     """
     said = []
     for number, (value, is_binary) in enumerate(values):

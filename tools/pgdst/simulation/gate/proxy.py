@@ -1,4 +1,4 @@
-"""Where drivers connect to: a socket that relays to the run's server, at which a simulation stops its clients."""
+"""The proxy that drivers connect to. It relays to the run's server, and stops clients at their yield points."""
 
 import logging
 import select
@@ -32,9 +32,10 @@ Sockets = list[Any]
 
 
 class Proxy:
-    """A listening Unix socket in a folder of its own, and where it is wanted a port on 127.0.0.1.
+    """A listening Unix socket in a folder of its own, and ports on 127.0.0.1 on request.
 
-    Between runs a thread of its own relays; in a run the scheduler does, where it waits: one thread at a time.
+    Between runs a thread of the proxy relays. In a run the scheduler does, while it waits. So one thread relays at a
+    time.
     """
 
     def __init__(self, server: Server) -> None:
@@ -78,13 +79,13 @@ class Proxy:
         return self._lease.directory
 
     def port(self) -> int:
-        """Return a port on 127.0.0.1, for what cannot use a Unix socket."""
+        """Return the port on 127.0.0.1 for drivers that cannot use a Unix socket."""
         if self._port is None:
             self._port = self.new_port(None)
         return self._port
 
     def new_port(self, origin: Origin | None) -> int:
-        """Return another port on 127.0.0.1, by which a process comes here."""
+        """Return another port on 127.0.0.1, for the connections of one process."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=_WAITING)
         self._listen(listener, origin)
         self.wake()
@@ -108,7 +109,7 @@ class Proxy:
     def _accept(self, listener: socket.socket, origin: Origin | None) -> None:
         try:
             front, _ = listener.accept()
-        except OSError:  # who wanted to connect has thought better of it
+        except OSError:  # the driver has hung up already
             return
         if front.family == socket.AF_INET:
             front.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -127,7 +128,7 @@ class Proxy:
         back.setblocking(False)
         return back
 
-    # What sessions tell.
+    # Called by sessions.
 
     @property
     def run_of_now(self) -> Run:
@@ -136,7 +137,7 @@ class Proxy:
         return self.run
 
     def name(self, counted: str) -> str:
-        """Return a name for one that a driver has counted up, by its place in the run."""
+        """Return a stable name, numbered in the order of the run, for one that a driver has counted up."""
         return f"name{self._names.setdefault(counted, len(self._names))}"
 
     def known(self, session: Session) -> None:
@@ -145,7 +146,7 @@ class Proxy:
         self._databases.add(session.database)
 
     def gone(self, session: Session) -> None:
-        """Forget a session that was closed, but for a doubt whose it was."""
+        """Forget a closed session, but keep a doubt about its owner."""
         if self.run is not None:
             self._doubt = self._doubt or session.is_doubtful
         self._sessions.discard(session)
@@ -155,16 +156,16 @@ class Proxy:
             del self._by_pid[session.pid]
 
     def session_of(self, pid: int) -> Session | None:
-        """Return the session that a process serves, if it goes through here."""
+        """Return the session that a server process serves, or None if it does not go through the proxy."""
         return self._by_pid.get(pid)
 
     def is_a_clients(self, pid: int) -> bool:
-        """Return whether a client of a run has used the session that a process serves."""
+        """Return whether a client of a run has used the session that a server process serves."""
         session = self.session_of(pid)
         return session is not None and session.is_a_clients
 
     def cancel(self, pid: int) -> bool:
-        """Cancel what a session does, in any thread but the one that relays; return whether it goes through here."""
+        """Cancel a session's statement; return whether it goes through the proxy. Not for the relaying thread."""
         session = self.session_of(pid)
         if session is None:
             return False
@@ -178,25 +179,25 @@ class Proxy:
     # Relaying.
 
     def watch(self, source: socket.socket, read: Callable[[], None]) -> None:
-        """Call `read` when there is something to be read."""
+        """Call `read` whenever `source` is readable."""
         self._readers[source] = read
         self._selector.register(source, _READ)
 
     def watch_to_write(self, target: socket.socket, write: Callable[[], None]) -> None:
-        """Call `write` once when something can be written."""
+        """Call `write` once, when `target` is writable."""
         self._writers[target] = write
         if target in self._readers:
             self._selector.modify(target, _READ | _WRITE)
 
     def forget(self, source: socket.socket) -> None:
-        """Watch it no more."""
+        """Stop watching a socket."""
         self._writers.pop(source, None)
         self._fronts.discard(source)
         if self._readers.pop(source, None) is not None:
             self._selector.unregister(source)
 
     def pump(self, seconds: float | None) -> bool:
-        """Relay what there is, or comes within so long; return whether there was anything."""
+        """Relay data that arrives within `seconds` (None: no limit); return whether there was any."""
         readable, writable = self._ready_within(seconds)
         for target in writable:
             if (write := self._writers.pop(target, None)) is not None:
@@ -213,10 +214,10 @@ class Proxy:
         return bool(readable or writable)
 
     def _ready_within(self, seconds: float | None) -> tuple[Sockets, Sockets]:
-        """Return what can be read within so long, and what can be written.
+        """Return the sockets that are readable and writable within `seconds`.
 
-        epoll counts in milliseconds, which is longer than a statement. select does not, and of a few sockets is the
-        faster one as well; it takes no descriptor from 1,024 on.
+        epoll's time-out is in milliseconds, which is longer than a statement takes. select's is finer, and it is
+        faster for few sockets, but it accepts no descriptor above 1,023.
         """
         if seconds is not None and len(self._readers) <= _FEW:
             with suppress(ValueError):
@@ -230,14 +231,14 @@ class Proxy:
         return found
 
     def hear_more(self) -> None:
-        """Read what drivers have said meanwhile, to go through it when what is being gone through is done."""
+        """Read what drivers have sent meanwhile. It is handled after the present message."""
         readable, _ = self._ready_within(0)
         for source in readable:
             if source in self._fronts:
                 self._readers[source]()
 
     def hear_all(self) -> None:
-        """Have said what drivers say before they hear something: what comes later is out of turn."""
+        """Relay until drivers send nothing more without a new answer. Anything that comes later is out of turn."""
         deadline = time.monotonic() + _SETTLES_SECONDS
         while time.monotonic() < deadline:
             for origin in self._origins:
@@ -247,7 +248,7 @@ class Proxy:
                 return
 
     def forget_origin(self, origin: Origin) -> None:
-        """Let a process come here no more."""
+        """Close the port of a process."""
         with self.quiet():
             listener = self._origins.pop(origin)
             self.forget(listener)
@@ -256,24 +257,24 @@ class Proxy:
 
     @property
     def has_other_processes(self) -> bool:
-        """Whether some can connect."""
+        """Whether other processes can connect."""
         return bool(self._origins)
 
     def doubtful(self) -> str:
-        """Return why it is uncertain whose the run's statements were, or nothing."""
+        """Return why the client of some statement of the run is uncertain, or ""."""
         return self._doubt or next((one.is_doubtful for one in self._sessions if one.is_doubtful), "")
 
     def is_worn(self, origin: Origin) -> bool:
-        """Return whether another process keeps connections that have ended, or is in a transaction. Between runs."""
+        """Return whether another process holds a dead connection or an open transaction. To be called between runs."""
         return any(one.origin is origin and (one.is_dead or one.is_in_transaction) for one in self._sessions)
 
     def heard(self, session: Session) -> None:
-        """Have a session go through what its driver has said, when all that has arrived was read."""
+        """Note that a session has new data from its driver, to be handled when all sockets were read."""
         self._heard.append(session)
 
     def wake(self) -> None:
-        """Let `pump` return, in whatever thread it waits."""
-        with suppress(OSError):  # it is woken already; or it is closed, and who was abandoned comes to its end
+        """Make a waiting `pump` return."""
+        with suppress(OSError):  # it is woken already; or the proxy is closed, and an abandoned client calls this
             self._wakes.send(b"!")
 
     def _take_wake_up(self) -> None:
@@ -286,7 +287,7 @@ class Proxy:
                     self._pump_on()
 
     def _pump_on(self) -> None:
-        """Relay; a bug of ours is told of, and ends the relaying of one connection, not of all."""
+        """Relay. A bug in a session is logged and closes that connection alone."""
         try:
             self.pump(None)
         except Exception:
@@ -298,7 +299,7 @@ class Proxy:
         self.wake()
         self._lock.acquire()
         try:
-            self.pump(0)  # what was said before the run is no part of it
+            self.pump(0)  # relay what was sent before the run
         except BaseException:
             self._lock.release()
             self._is_free.set()
@@ -308,7 +309,7 @@ class Proxy:
         self.run = run
 
     def end(self) -> None:
-        """Relay again by itself, after `begin`: the run has ended. Who waits at a gate that nobody opens is let go."""
+        """End the run that `begin` began, and relay again. Connections that still wait at a yield point are closed."""
         self.run = None
         for session in list(self._sessions):
             session.run_has_ended()
@@ -316,7 +317,7 @@ class Proxy:
         self._is_free.set()
 
     def abandon(self) -> None:
-        """End a run that has no result: its clients' connections are closed."""
+        """End a run that has no result, and close its clients' connections."""
         self.run = None
         for session in list(self._sessions):
             if session.is_a_clients or session.lent_to is not None or session.origin is not None:
@@ -327,17 +328,17 @@ class Proxy:
         return sorted(self._databases)
 
     def died(self, pid: int, *, unheard: bool) -> None:
-        """Settle what is left of a session whose process has ended; `unheard`: its driver hears nothing more of it."""
+        """Settle a session whose server process has ended; `unheard`: the driver does not get its last messages."""
         if (session := self.session_of(pid)) is not None:
             session.bury(unheard=unheard)
 
     def all_died(self) -> None:
-        """Do so for all of them, when the server has crashed."""
+        """Settle all sessions, after a crash of the server."""
         for session in list(self._by_pid.values()):
             session.bury(unheard=False)
 
     def close_what_clients_left(self, idle: Container[object]) -> bool:
-        """Close what clients of a run have used and neither closed nor given back; return whether there was any.
+        """Close sessions that clients of a run have neither closed nor given back; return whether there were any.
 
         To be called between runs.
         """
@@ -348,7 +349,7 @@ class Proxy:
         return bool(left)
 
     def take_closed(self) -> list[int]:
-        """Return the processes of the sessions that were closed since this was asked last."""
+        """Return the pids of the sessions that were closed since the last call."""
         with self.quiet():
             self.pump(0)
             closed, self._closed = self._closed, []
@@ -356,7 +357,7 @@ class Proxy:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Let nobody relay in this block."""
+        """Stop relaying in this block."""
         with no_collection():
             self._is_free.clear()
             self.wake()
@@ -367,7 +368,7 @@ class Proxy:
                 self._is_free.set()
 
     def close(self) -> None:
-        """Close all connections, and listen no more."""
+        """Close all connections and the listening sockets."""
         self._is_closed = True
         self._is_free.set()
         self.wake()

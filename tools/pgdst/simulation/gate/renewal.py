@@ -1,4 +1,4 @@
-"""Idle connections at the beginning of a run: what the run before has left in them must not decide this one."""
+"""Renewal of idle connections before a run, so that it does not depend on what the run before left in them."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,24 +11,25 @@ from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.protocol import Message
 from pgdst.simulation.gate.session import Session
 
-# Temporary tables, advisory locks, settings, prepared statements, cursors, LISTEN, what sequences have given out.
+# It resets temporary tables, advisory locks, settings, prepared statements, cursors, LISTEN and currval().
 _RENEW: Final = b"DISCARD ALL"
-# What it leaves: the schema of temporary tables, and the names of an application's own settings, which Postgres lists
-# nowhere but keeps in memory of their own.
+# It leaves the schema for temporary tables, and the names of an application's own settings. No view lists those, but
+# they have a memory context of their own.
 _LEFT: Final = b"""
     SELECT pg_my_temp_schema(), sum(used_bytes) FROM pg_backend_memory_contexts
     WHERE name IN ('GUCMemoryContext', 'GUC hash table')
 """
 _SETTINGS: Final = b"SELECT md5(string_agg(name || '=' || setting, ',' ORDER BY name)) FROM pg_settings"
-# Postgres lists the transactions' own numbers, which are locks, in the order in which it goes through its processes.
+# The locks on virtual transaction ids are listed in the order in which Postgres goes through its processes.
 _PLACES: Final = b"""
     SELECT pid FROM pg_catalog.pg_lock_status() WITH ORDINALITY WHERE locktype = 'virtualxid' AND fastpath
     ORDER BY ordinality
 """
-# What of a connection is a lock, empty between transactions, or made of the rest when it is first needed.
+# Attributes of a psycopg connection that need no comparison: locks, and state that is empty between transactions or
+# derived from the rest.
 _PASSING: Final = {"pgconn", "lock", "_prepared", "_pipeline", "_begin_statement"}
 
-# What psycopg2 keeps of a session, and shows.
+# The attributes of a psycopg2 connection that show the state of its session.
 _PSYCOPG2: Final = (
     *("autocommit", "isolation_level", "readonly", "deferrable", "encoding", "cursor_factory"),
     *("string_types", "binary_types", "notices", "notifies"),
@@ -43,10 +44,7 @@ class _NotAnsweredError(Exception):
 
 @dataclass(frozen=True)
 class Idle:
-    """The session of a connection that a pool has, and what its driver and its users keep of it.
-
-    `info` is SQLAlchemy's `connection.info`.
-    """
+    """An idle connection of a pool: its session, the driver's connection, and SQLAlchemy's `connection.info`."""
 
     session: Session
     info: Mapping[Any, Any]
@@ -54,9 +52,9 @@ class Idle:
 
 
 class Sessions:
-    """Idle connections that were looked at when they were new, their places in the order of Postgres's processes.
+    """The state of idle connections when they were new, and their places in the order of Postgres's processes.
 
-    Who waits for several transactions one after another (CREATE INDEX CONCURRENTLY) waits in this order.
+    A statement that waits for several transactions one after another (CREATE INDEX CONCURRENTLY) uses this order.
     """
 
     def __init__(self, idle: Sequence[Idle]) -> None:
@@ -64,13 +62,13 @@ class Sessions:
         self.places = _places_of([one.session for one in idle])
 
     def are_renewed(self, idle: Sequence[Idle]) -> bool:
-        """Bring connections to where they were when they were new; return whether all that were there are again.
+        """Reset connections, and return whether all are in the state that they had when they were new.
 
-        What neither a query nor psycopg shows stays: the seed of random(), what libraries that were loaded keep.
+        State that neither a query nor psycopg shows is not reset: the seed of random(), memory of loaded libraries.
         """
         try:
             _in_all([one.session for one in idle], _RENEW)
-        except _NotAnsweredError:  # somebody has ended one
+        except _NotAnsweredError:  # a session has ended
             return False
         return self._new is not None and self._new == _state(idle)
 
@@ -81,9 +79,9 @@ def report_writes(sessions: Sequence[Session]) -> None:
 
 
 def is_prepared(session: Session) -> bool:
-    """Return whether somebody has set something in a session that was new; afterwards it is no more.
+    """Return whether the application has changed settings of a new session, and reset them.
 
-    An engine whose application does so, in an event, needs new connections for each run.
+    An engine whose application does so in an event listener needs new connections for each run.
     """
     [before] = _in_all([session], _SETTINGS)
     _in_all([session], _RENEW)
@@ -92,9 +90,9 @@ def is_prepared(session: Session) -> bool:
 
 
 def _state(idle: Sequence[Idle]) -> dict[int, tuple[object, ...]] | None:
-    """Return what each connection is like, by its process: in the server, in psycopg, and to its users.
+    """Return the state of each connection by its pid: in the server, in the driver, and in `info`.
 
-    None where the server does not tell: a role may not be allowed to look.
+    Return None if the server refuses, as a role may lack the privilege.
     """
     try:
         left = _in_all([one.session for one in idle], _LEFT)
@@ -115,7 +113,7 @@ def _python_state(connection: Any) -> dict[str, object]:
 
 
 def _copy(value: object) -> object:
-    """Return what may be changed as it is now."""
+    """Return a copy of a value that may be mutable."""
     if isinstance(value, list | deque):
         return tuple(value)
     return dict(value) if isinstance(value, dict) else value
@@ -141,7 +139,7 @@ def _in_all(sessions: Sequence[Session], query: bytes) -> list[Rows]:
 
 
 def _answer(session: Session) -> Iterator[Message]:
-    """Yield what the server says, to its end. The driver hears of settings alone. Raises: OSError."""
+    """Yield a whole answer of the server. Only changes of settings are passed on to the driver. Raises: OSError."""
     server = session.server
     try:
         while True:

@@ -1,4 +1,4 @@
-"""What the gate needs of a run, and of a process that connects to it."""
+"""The interfaces that the gate uses: a run, and a process that connects to the gate."""
 
 from collections.abc import Collection
 from contextlib import AbstractContextManager
@@ -11,7 +11,7 @@ from pgdst.simulation.faults.kinds import Fault
 
 
 class Run(Protocol):
-    """What the proxy needs of a run, which relays by itself where it waits for a client."""
+    """The parts of the scheduler that the proxy calls. It relays itself while it waits for a client."""
 
     turn: Client | None
     number: int  # of the step
@@ -24,22 +24,22 @@ class Run(Protocol):
         """Note that the client has stopped at this pause."""
 
     def leaves(self, pause: Pause) -> None:
-        """Note that who has the turn has closed a connection: a step of its own before what it comes to next."""
+        """Note that the client with the turn has closed a connection: a step of its own before the client's next."""
 
     def refuse(self, why: str) -> PgdstError:
-        """End the run, which says nothing."""
+        """End the run without a result."""
 
     def uses(self, client: Client, pid: int) -> None:
-        """Note that a server process works for the client now."""
+        """Note that a server process serves the client now."""
 
     def note_answer(self, client: Client, what: str, answer: str) -> None:
-        """Put what a statement came to into the trace."""
+        """Put the result of a statement into the trace."""
 
     def note_wait(self, client: Client, what: str, blocker: int) -> None:
-        """Put into the trace for whom the victim of a deadlock has waited."""
+        """Put into the trace for which client the victim of a deadlock has waited."""
 
     def opened(self, pid: int) -> None:
-        """Let a new session stop inside statements, as all others do."""
+        """Make a new session stop inside statements too, as all others do."""
 
     def inject(self, client: Client, fault: Fault, pid: int) -> None:
         """Inject a fault into a server process, or the whole server, and return when it has taken effect."""
@@ -48,21 +48,21 @@ class Run(Protocol):
         """Return once the server process of a connection that the client has closed has ended."""
 
     def full_disk(self) -> str:
-        """Return the path of a file, as the server knows it, which the server finds no room to write."""
+        """Return the path, on the server's machine, of a file that can't be written for want of disk space."""
 
     def no_connection_left(self) -> AbstractContextManager[None]:
-        """Take all connections that the server has left, for a block."""
+        """Use up all free connections of the server, for a block."""
 
 
 class Origin(Protocol):
-    """Another process, whose connections are a client's only where its statements say so."""
+    """Another process: a statement of its connections belongs to a client only if a comment says so."""
 
     def wait_until_quiet(self) -> bool:
-        """Return whether it has done all that it can, as far as that can be told."""
+        """Wait until the process has done all that it can, and return whether it has, as far as that is known."""
 
 
 class Elsewhere:
-    """One of which nothing is known."""
+    """A process that the simulation can't observe."""
 
     def wait_until_quiet(self) -> bool:
         """Return at once."""

@@ -1,4 +1,4 @@
-"""The server processes of the clients: what Postgres says of them, and which of them may run."""
+"""The server processes of the clients: asking Postgres about them, and stopping them by signals."""
 
 import os
 import select
@@ -17,8 +17,8 @@ from pgdst.errors import InconclusiveError, ServerUnreachableError
 from pgdst.server.address import Server, require_ours
 from pgdst.server.processes import Processes, processes_of
 
-# An answer takes a tenth of a millisecond. When it takes so long, the process that was stopped last may have been
-# stopped while it held one of the locks by which Postgres guards its own lists.
+# An answer normally takes 0.1 ms. If it takes longer than this, the process that was stopped last may hold one of the
+# locks that guard Postgres's shared memory.
 SUSPICIOUS_SECONDS = 0.25
 _TRIES = 20
 ENDS_SECONDS = 5.0
@@ -35,17 +35,17 @@ _LOCKS = """
 _ACTIVITY = """
     SELECT state, wait_event_type, wait_event, query FROM pg_stat_activity WHERE pid = %s
 """
-# A commit flushes the log up to its own record, and this is the smallest transaction that has one.
+# A commit flushes the write-ahead log up to its own record, and this is the smallest transaction that writes one.
 _FLUSH = "SELECT pg_logical_emit_message(true, 'pgdst', '')"
-# The log runs 32 numbers ahead of a sequence. How many of them a crash loses depends on when the last checkpoint was.
-# Here it is always the most that a Postgres may lose.
+# The write-ahead log is up to 32 numbers ahead of a sequence. How many of them a crash skips depends on the time of the
+# last checkpoint. Here it is always the greatest number that Postgres may skip.
 _SEQUENCES = "SELECT seqrelid FROM pg_sequence JOIN pg_class ON oid = seqrelid WHERE relpersistence = 'p' ORDER BY 1"
 _AHEAD_OF_SEQUENCE = """
     SELECT greatest(least(pg_sequence_last_value(seqrelid)::numeric + 32 * seqincrement, seqmax), seqmin)::bigint
     FROM pg_sequence WHERE seqrelid = %s AND pg_sequence_last_value(seqrelid) IS NOT NULL
 """
 _SET_SEQUENCE = "SELECT setval(oid, %s) FROM pg_class WHERE oid = %s"
-# A transaction that restarts a sequence holds a lock on it. Setting the sequence would wait for the client that is hit.
+# A transaction that restarts a sequence holds a lock on it, and setval would wait for the client that the fault hits.
 _LOCK_TIMEOUT = "SET lock_timeout = '10ms'"
 
 
@@ -60,14 +60,14 @@ class ServerProcesses:
         self._observer = self._connect()
         self._signals = signals
         self._frozen: set[int] = set()
-        # A client may just be asking when the scheduler has waited for it long enough.
+        # A client's thread may be asking while the scheduler gives the run up.
         self._lock = threading.Lock()
         self._suspect: int | None = None  # stopped since the last question
 
     def blockers(self, *pids: int) -> dict[int, frozenset[int]]:
-        """Return for each pid the pids that it waits for: none where it does not wait for a lock.
+        """Return for each pid the pids that it waits for; an empty set if it does not wait for a lock.
 
-        Raises: InconclusiveError, where a stopped process keeps the observer from asking.
+        Raises: InconclusiveError, if a stopped process keeps the observer from asking.
         Source: pg_blocking_pids and pg_safe_snapshot_blocking_pids; 0 stands for a prepared transaction.
         """
         with self._lock:
@@ -90,7 +90,7 @@ class ServerProcesses:
                 self._suspect = None
                 return result
         raise InconclusiveError(
-            f"The server process {self._suspect} cannot be stopped at a place where others can go on."
+            f"The server process {self._suspect} holds an internal lock of Postgres wherever it is stopped."
         )
 
     def locks(self, pid: int) -> frozenset[tuple[str, bool]]:
@@ -106,7 +106,7 @@ class ServerProcesses:
             self._suspect = pid
 
     def _connect(self) -> psycopg.Connection:
-        """Return a new observer, as soon as the server takes one. Raises: InconclusiveError, ForeignServerError."""
+        """Return a new observer, once the server accepts it. Raises: InconclusiveError, ForeignServerError."""
         deadline = time.monotonic() + _RECOVERS_SECONDS
         while True:
             try:
@@ -117,12 +117,12 @@ class ServerProcesses:
                     raise InconclusiveError(f"The server did not recover within {_RECOVERS_SECONDS:g} s.") from error
                 time.sleep(0.005)
         require_ours(observer, self.server.run_id)
-        # By libpq itself: the question is asked several times a step, and psycopg would take as long again as Postgres.
+        # libpq is used directly: the query runs several times a step, and psycopg would double its time.
         observer.pgconn.prepare(b"blockers", _BLOCKERS)
         return observer
 
     def _let_go_and_stop_again(self) -> None:
-        """Stop the suspect elsewhere: its deadlock check, which holds locks that all need, may just have been on."""
+        """Let the suspect go on, and stop it again: its deadlock check may have been holding internal locks."""
         assert self._suspect is not None
         self._signals.resume(self._suspect)
         self._answer(None)
@@ -133,7 +133,7 @@ class ServerProcesses:
         return waiting.wait(execute(pgconn), pgconn.socket, timeout=timeout_seconds)
 
     def thaw(self, *pids: int) -> None:
-        """Let server processes that were stopped go on; the others are left alone."""
+        """Let those of these server processes that are stopped go on."""
         with self._lock:
             stopped = self._frozen.intersection(pids)
             if stopped:
@@ -147,7 +147,7 @@ class ServerProcesses:
         self.thaw(*self._frozen)
 
     def activity(self, pid: int) -> str:
-        """Return what Postgres says that a server process does."""
+        """Return a server process's line in pg_stat_activity, in words."""
         with self._lock:
             row = self._observer.execute(_ACTIVITY, (pid,)).fetchone()
         if row is None:
@@ -163,23 +163,24 @@ class ServerProcesses:
     def crash(self, pid: int, databases: Sequence[str]) -> None:
         """Kill a server process, so that the server ends all others and recovers; return when it answers again.
 
-        What open transactions have written is on disk then, or how far tables have come afterwards would depend on what
-        the server had flushed by itself. Sequences of these databases have lost the most numbers that they can.
+        The write-ahead log is flushed before, so that the tables do not depend on what the server had flushed by
+        itself. Sequences of these databases skip the greatest number of values that a crash can make them skip.
 
-        Raises: InconclusiveError, where it does not.
+        Raises: InconclusiveError, if it does not answer again.
         """
         ahead = {name: self._ahead_of_sequences(name) for name in databases}
         own = self._observer.info.backend_pid
         with ExitStack() as stack, self._lock:
             if not self._has(pid):
-                # An earlier crash has ended it, and its client has not noticed yet: any other does as well. Not the
-                # observer, whose end must show that the server has noticed: who is killed hangs up before it is missed.
+                # An earlier crash has ended it, and its client has not noticed yet. Kill another process instead, but
+                # not the observer: the end of its connection must show that the server has noticed the crash, and a
+                # killed process's own connection ends before that.
                 other = stack.enter_context(closing(self.server.with_database("postgres").connect()))
                 pid = other.info.backend_pid
-            self._ask_for_blockers([own])  # none of the stopped keeps the observer from its transaction's lock now
+            self._ask_for_blockers([own])  # so no stopped process blocks the observer's next transaction
             self._observer.execute(_FLUSH)
             self._signals.kill(pid)
-            # Those that are stopped die as they are: let go they might write, and the server would wait for them.
+            # Kill the stopped processes too: resumed they might still write, and stopped they would delay the recovery.
             for one in sorted(self._frozen - {pid}):
                 self._signals.kill(one)
             self._frozen.clear()
@@ -191,9 +192,9 @@ class ServerProcesses:
             self._set_sequences(name, sequences)
 
     def _ahead_of_sequences(self, database: str) -> list[tuple[int, int]]:
-        """Return the sequences of a database that were used, by their oids, and the number that each would be set to.
+        """Return the used sequences of a database: the oid of each, and the value to set it to.
 
-        One that somebody is restarting at this moment is left out.
+        A sequence that an open transaction is restarting is left out.
         """
         ahead = []
         with closing(self.server.with_database(database).connect()) as connection:
@@ -211,7 +212,7 @@ class ServerProcesses:
 
     @contextmanager
     def no_connection_left(self) -> Iterator[None]:
-        """Take all connections that the server has left, for this block; all of them are free again at its end."""
+        """Use up all free connections of the server for this block, and free them at its end."""
         taken: list[psycopg.Connection] = []
         try:
             while True:
@@ -237,7 +238,7 @@ class ServerProcesses:
             self._observer.close()
 
     def terminate(self, pids: Iterable[int]) -> None:
-        """End sessions; those that have ended are left alone."""
+        """End sessions. Pids of sessions that have ended already are ignored."""
         with self._lock:
             self._observer.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (list(pids),))
 
@@ -251,7 +252,7 @@ class ServerProcesses:
         return True
 
     def require_gone(self, pid: int, which: str) -> None:
-        """Return once a session has ended. Raises: InconclusiveError, where it does not."""
+        """Return once a session has ended. Raises: InconclusiveError, if it does not end in time."""
         if not self.wait_until_gone(pid, ENDS_SECONDS):
             raise InconclusiveError(f"A session {which} did not end within {ENDS_SECONDS:g} s.")
 
@@ -287,6 +288,6 @@ def _row(result: PGresult, number: int) -> tuple[int, frozenset[int]]:
 
 @contextmanager
 def server_processes_of(server: Server) -> Iterator[ServerProcesses]:
-    """Yield the server processes of a server of the kit's; whatever happened, none of them is left stopped."""
+    """Yield the server processes of a server of the kit. At the end of the block none of them is left stopped."""
     with processes_of(server) as signals, closing(ServerProcesses(server, signals)) as processes:
         yield processes

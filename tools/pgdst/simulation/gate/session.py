@@ -1,7 +1,7 @@
 """A driver's connection to the proxy, and the server's session behind it.
 
-What state it is in is the run's own knowledge: nothing sent, at the gate, sent, answered, in a transaction, dead. What
-a driver or a socket knows at that moment decides nothing.
+The state of a session (nothing sent, at a yield point, sent, answered, in a transaction, dead) follows from the run's
+own steps. It never depends on what a driver or a socket has noticed by now.
 """
 
 import asyncio
@@ -26,41 +26,41 @@ from pgdst.simulation.gate.stream import Stream
 if TYPE_CHECKING:
     from pgdst.simulation.gate.proxy import Proxy
 
-_LOOP_SECONDS: Final = 1.0  # a loop that somebody blocks is waited for no longer
-# So much of an answer is kept until it is whole; a longer one streams from then on.
+_LOOP_SECONDS: Final = 1.0  # how long a blocked event loop is waited for
+# Bytes of an answer that are kept until it is complete; the rest of a longer one is streamed.
 _MOST_KEPT: Final = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class SessionYieldPoint(YieldPoint):
-    """Before what has arrived on a session."""
+    """Before a batch that has arrived on a session is sent."""
 
     session: "Session | None" = field(default=None, compare=False, repr=False)
 
     def go_on(self, client: Client) -> None:
-        """Send what is at the gate."""
+        """Send the batch that waits at the gate."""
         assert self.session is not None
         self.session.go_on(client)
         if self.what == CLOSES.text:
-            client.pause = client.later.pop(0)  # its own flow of control has come there before
+            client.pause = client.later.pop(0)  # its own flow of control has come there already
 
 
 class Session:
-    """One connection of a driver's, and the server's side of it. All of it runs in the thread that relays."""
+    """One connection of a driver, and the server's side of it. All methods run in the thread that relays."""
 
     def __init__(self, proxy: "Proxy", front: socket.socket, number: int, origin: Origin | None) -> None:
         self.number = number
         self.origin = origin  # another process
         self.owner = attribution.Owner()
         self._is_set_up = False
-        self.pid = 0  # the server's process
-        self.key = b""  # it, and the secret by which what it does can be cancelled
-        self.is_open = False  # the server has said that it is ready for the first query
+        self.pid = 0  # of the server process
+        self.key = b""  # the body of BackendKeyData: the pid, and the secret for cancel requests
+        self.is_open = False  # the server is ready for the first query
         self.is_dead = False  # the server's side has ended
         self.is_closed = False
         self.is_a_clients = False  # a client of a run has used it
-        self.lent_to: Client | None = None  # by a pool that says so
-        self.user: Client | None = None  # whose statement is under way, or was last
+        self.lent_to: Client | None = None  # the client that has taken it out of an attached pool
+        self.user: Client | None = None  # the client of the present or last statement
         self._proxy = proxy
         self._front = Stream(proxy, front, lambda: proxy.heard(self))
         self._back: Stream | None = None
@@ -76,12 +76,12 @@ class Session:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the server has been asked for something, and has not answered yet."""
+        """Whether the server has a request to answer, and needs nothing more from the driver for it."""
         return self._exchange.is_awaited
 
     @property
     def may_wait(self) -> bool:
-        """Whether what the server was asked for may wait for a lock."""
+        """Whether the statement under way may wait for a lock."""
         return self.is_open and self.is_awaited
 
     @property
@@ -91,17 +91,17 @@ class Session:
 
     @property
     def is_being_set_up(self) -> bool:
-        """Whether another process waits for something that it needs before it can use the connection."""
+        """Whether another process is still setting the connection up, and waits for an answer."""
         return self.origin is not None and not self._is_set_up and self.is_awaited and not self.is_closed
 
     @property
     def is_doubtful(self) -> str:
-        """Why it is uncertain whose its statements were, or nothing."""
+        """Why the client of its statements is uncertain, or ""."""
         return self.owner.doubt if self.origin is not None else ""
 
     @property
     def doing(self) -> str:
-        """What is under way, in words."""
+        """The statement under way, in words."""
         return self._doing.what if self._doing is not None else "nothing"
 
     @property
@@ -116,14 +116,14 @@ class Session:
 
     @property
     def cancels(self) -> "Session | None":
-        """The session whose statement this is to cancel, if it is such a request."""
+        """The session whose statement a cancel request is about, else None."""
         pid = self._opening.cancels
         return None if pid is None else self._proxy.session_of(pid)
 
     # From the driver.
 
     def go_through(self) -> None:
-        """Take what has arrived whole, as long as nothing is under way. A peer that breaks the protocol is let go."""
+        """Take complete messages until a batch is under way. A driver that violates the protocol is disconnected."""
         try:
             while not self.is_closed and self._take_one():
                 pass
@@ -132,7 +132,7 @@ class Session:
         except (ProtocolError, ValueError) as error:
             self._front.send(protocol.error("08P01", f"pgdst: {error}"))
             self.close()
-        except Exception:  # a bug of ours: nobody is left to wait for an answer
+        except Exception:  # a bug of the kit: the driver must not wait for an answer
             self.close()
             raise
 
@@ -156,7 +156,7 @@ class Session:
         return True
 
     def _take_start(self) -> bool:
-        if self._back is not None:  # the password, or what an authentication says else
+        if self._back is not None:  # the password, or another authentication message
             message = self._front.arrived.take()
             if message is not None:
                 self._back.send(message.raw)
@@ -166,7 +166,7 @@ class Session:
         return False
 
     def _take_data(self) -> bool:
-        """Pass on what a COPY takes from the driver, as it comes."""
+        """Pass on COPY data from the driver, message by message."""
         message = self._front.arrived.take()
         if message is None or self._back is None:
             return False
@@ -175,7 +175,7 @@ class Session:
         return True
 
     def _stop_or_go(self, batch: Batch) -> None:
-        """Let it pass, or stop its client at the gate."""
+        """Send a batch on, or stop its client at a yield point."""
         run = self._proxy.run
         if run is None:
             self._begin(batch)
@@ -183,7 +183,7 @@ class Session:
         if self._sets_up(batch):
             self._begin(batch)
             return
-        self._wait_until_all_is_said()
+        self._wait_until_client_is_quiet()
         client = attribution.whose(self, batch, run)
         if client is None:
             return  # the run is refused
@@ -197,8 +197,8 @@ class Session:
         can_fail = not batch.is_pipeline and self._exchange.status != FAILED
         run.stop(client, SessionYieldPoint(batch.text, can_fail, session=self))
 
-    def _wait_until_all_is_said(self) -> None:
-        """Have the client's event loop, or process, do all that it can: what another task has to say is said now."""
+    def _wait_until_client_is_quiet(self) -> None:
+        """Let the client's event loop, or process, do all that it can, so that messages of other tasks arrive now."""
         if self.origin is not None:
             self.origin.wait_until_quiet()
         elif self._loop is None:
@@ -213,7 +213,7 @@ class Session:
         self._proxy.hear_more()
 
     def _sets_up(self, batch: Batch) -> bool:
-        """Return whether another process makes a connection: its pool does when it likes, and says for nobody what."""
+        """Return whether another process is setting a connection up. Its pool does so at any time, for no client."""
         if self.origin is None or batch is CANCELS or self._is_set_up:
             return False
         sets_up = batch is CONNECTS or batch.is_unseen or attribution.sets_up(batch)
@@ -221,7 +221,7 @@ class Session:
         return not self._is_set_up
 
     def _passes(self, batch: Batch, client: Client) -> bool:
-        """Return whether its client was let go on for it: there is one stop from Parse to the Execute after it."""
+        """Return whether the client has had its yield point for the batch: Parse and the Execute after it share one."""
         if batch.is_unseen or not (batch.runs or b"P" in batch.kinds):
             return True
         return self.user is client and self._granted == self._proxy.run_of_now.number
@@ -229,7 +229,7 @@ class Session:
     # To the server.
 
     def go_on(self, client: Client) -> None:
-        """Send what is at the gate: its client has the turn."""
+        """Send the batch that waits at the gate, as its client has the turn."""
         batch, self._at_gate = self._at_gate, None
         assert batch is not None
         run = self._proxy.run_of_now
@@ -253,11 +253,11 @@ class Session:
 
     def _is_used_by(self, client: Client) -> None:
         self.user, client.session = client, self
-        self.is_a_clients = self.origin is None  # else its pool keeps it
+        self.is_a_clients = self.origin is None  # else the other process's pool keeps it
         self._proxy.run_of_now.uses(client, self.pid)
 
     def _suffers(self, client: Client, batch: Batch, fault: Fault) -> bool:
-        """Do what a fault does; return whether nothing is left to be sent."""
+        """Inject a fault; return whether the batch must not be sent any more."""
         run = self._proxy.run_of_now
         if self.is_dead and fault is not Fault.CRASH:
             return False
@@ -275,7 +275,7 @@ class Session:
         return False
 
     def _begin(self, batch: Batch) -> None:
-        """Send it, be it the first packet, without a stop."""
+        """Send a batch, or the first packet, without a yield point."""
         if self.is_open:
             self._forward(batch)
             return
@@ -290,7 +290,8 @@ class Session:
         self._back.send(self._opening.packet(self._proxy.trigger_points))
 
     def _forward(self, batch: Batch) -> None:
-        asked = self._exchange.ask(batch)  # also of one that is dead: what it has answered before is no answer to this
+        # Also if the session is dead: `close` would take its last answer for that of this batch.
+        asked = self._exchange.ask(batch)
         if self.is_dead or self._back is None:
             self.close()
             return
@@ -310,18 +311,18 @@ class Session:
         if run is None or not self.is_open or self.is_awaited:
             self.take_answer()
             self.close()
-        # Else its driver finds out when it next asks for something: not sooner, as that would depend on time.
+        # Else the driver learns of it at its next request: at any earlier moment it would depend on timing.
 
     def wait_is_over(self) -> None:
-        """Take what has arrived, the wait for a lock being over."""
-        if self._granted:  # it waited where it was prepared, and is executed now
+        """Take the answer that has arrived, as the wait for a lock is over."""
+        if self._granted:  # the Parse waited; the Execute after it needs no new yield point
             self._granted = self._proxy.run_of_now.number
         self.take_answer()
         if self.is_dead and self.is_awaited:
             self.close()
 
     def take_answer(self) -> None:
-        """See how far the answer is; when it is whole, the driver gets it."""
+        """Take messages of the server. The driver gets an answer when it is complete."""
         if self._back is None:
             return
         try:
@@ -336,7 +337,7 @@ class Session:
         if self._proxy.run is None or not self.is_open or copies or len(self._exchange.kept) > _MOST_KEPT:
             self._pass_on()
         if copies:
-            self.go_through()  # some send the data before they are asked for it
+            self.go_through()  # some drivers send the data before the server asks for it
 
     def _hear(self, message: Message) -> None:
         if not self.is_open:
@@ -345,7 +346,7 @@ class Session:
             self._answered()
 
     def _hear_at_start(self, message: Message) -> None:
-        """Hear what comes before the first query: each at once, as an authentication is a conversation."""
+        """Take a message that comes before the first query, and pass it on at once: authentication is a dialogue."""
         if message.kind == b"K":
             self.pid, self.key = int.from_bytes(message.body[:4]), message.body
             self._proxy.known(self)
@@ -355,7 +356,7 @@ class Session:
         self._exchange.hear_last(message)
         self._pass_on()
         if message.kind == b"E":
-            self.close()  # as the server does, which would be later or sooner
+            self.close()  # the server does so too, but at an unknown time
         elif self.is_open:
             self.go_through()
 
@@ -386,7 +387,7 @@ class Session:
         self.go_through()
 
     def _note(self, words: str) -> None:
-        """Put into the trace what came of that which is under way."""
+        """Put the result of the statement under way into the trace."""
         run, client, doing = self._proxy.run, self.user, self._doing
         self._doing = None
         if run is None or client is None or doing is None:
@@ -404,26 +405,26 @@ class Session:
 
     @property
     def server(self) -> Stream:
-        """The server's side, for what the kit asks between runs, when nobody relays. Raises: OSError, without one."""
+        """The server's side, for the kit's own queries between runs. Raises: OSError, if it is closed."""
         if self._back is None:
             raise ConnectionResetError("the session has ended")
         return self._back
 
     def tell(self, message: Message) -> None:
-        """Let the driver hear a message of the server's with its next answer."""
+        """Pass a message of the server on to the driver with its next answer."""
         self._exchange.kept += message.raw
 
     def lend(self, client: Client | None, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Note which client has taken the connection out of its pool; None: it is back, or nobody's client has.
+        """Note which client has taken the connection out of its pool; None: it is back, or was taken by no client.
 
-        `loop` is the event loop in which it is used, if it is used in one.
+        `loop` is the event loop in which the client uses it, if any.
         """
         self.lent_to, self._loop = client, loop
 
     # The end.
 
     def _lose(self, fault: Fault) -> None:
-        """Break the connection; its driver learns of it when the server's side has ended."""
+        """Break the connection. The driver learns of it after the server process has ended."""
         client, run = self.user, self._proxy.run_of_now
         assert client is not None
         self._close_back()
@@ -433,7 +434,7 @@ class Session:
         self.close()
 
     def run_has_ended(self) -> None:
-        """Belong to no run any more. Who waits at a gate, which nobody opens now, is let go."""
+        """Leave the run that has ended. A connection that still waits at a yield point is closed."""
         if self._at_gate is not None or self._collected:
             self.close()
         if self.user is not None:
@@ -445,7 +446,7 @@ class Session:
             self._pass_on()
 
     def bury(self, *, unheard: bool) -> None:
-        """Bring it to a state that changes no more by itself: its process has ended. What it said last has arrived."""
+        """Read the last messages of a session whose server process has ended, so that its state is final."""
         if self._back is not None:
             self._back.take_the_rest(unheard=unheard)
         self._close_back()
@@ -456,7 +457,7 @@ class Session:
             self._back.close()
 
     def close(self, *, by_driver: bool = False) -> None:
-        """Close both sides. When its driver has closed it in a run, its locks are gone afterwards."""
+        """Close both sides. If the driver has closed it in a run, return after its locks are released."""
         if self.is_closed:
             return
         self._held.close()
@@ -482,9 +483,10 @@ class Session:
         self._pass_on()
 
     def _is_left_alone(self) -> None:
-        """Close it, its driver being gone: a step of a run, as locks may be released, before the client's next."""
+        """Close a session whose driver has gone. In a run this is a step of its own, as it may release locks."""
         run = self._proxy.run
-        is_idle = self.origin is not None and not self.is_in_transaction  # its pool may do so at any time
+        # A pool of another process may close an idle connection at any time.
+        is_idle = self.origin is not None and not self.is_in_transaction
         if run is None or run.turn is None or not self.is_open or self.is_dead or self.is_awaited or is_idle:
             self.close(by_driver=True)
         elif self._at_gate is None:
@@ -494,7 +496,7 @@ class Session:
 
 
 def _statement_that_raises(fault: Fault, full: str) -> str:
-    """Return a statement at which the server raises the fault's SQLSTATE; `full` is a file that has no room."""
+    """Return a statement that raises the fault's SQLSTATE; `full` is a file to which every write fails."""
     if fault is Fault.DISK_FULL:
         return full_disk.write_to(full)
     return f"DO $$ BEGIN RAISE 'pgdst: {fault}' USING ERRCODE = '{RAISED[fault]}'; END $$"

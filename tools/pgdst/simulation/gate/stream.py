@@ -1,4 +1,4 @@
-"""One side of a session: its socket, what has arrived there, and what is still to be sent. It never blocks."""
+"""One side of a session: a non-blocking socket with its input and output buffers."""
 
 import socket
 from collections.abc import Callable
@@ -12,20 +12,20 @@ LAST_WORDS_SECONDS: Final = 10
 
 
 class Relay(Protocol):
-    """What tells when a socket is ready."""
+    """Watches sockets and calls back when they are ready."""
 
     def watch(self, source: socket.socket, read: Callable[[], None]) -> None:
-        """Call `read` when there is something to be read."""
+        """Call `read` whenever `source` is readable."""
 
     def watch_to_write(self, target: socket.socket, write: Callable[[], None]) -> None:
-        """Call `write` once when something can be written."""
+        """Call `write` once, when `target` is writable."""
 
     def forget(self, source: socket.socket) -> None:
-        """Watch it no more."""
+        """Stop watching a socket."""
 
 
 class Stream:
-    """A socket that a relay watches; `heard` is called when something has arrived, or the other side has hung up."""
+    """A socket that a relay watches. It calls `heard` when data has arrived or the other side has hung up."""
 
     def __init__(self, relay: Relay, connected: socket.socket, heard: Callable[[], None]) -> None:
         self.arrived = Messages()
@@ -48,7 +48,7 @@ class Stream:
         self._heard()
 
     def send(self, raw: bytes) -> None:
-        """Send as much as the other side takes, and the rest when it takes more."""
+        """Send as much as the socket accepts now, and the rest later."""
         self._unsent += raw
         self._flush()
 
@@ -57,9 +57,9 @@ class Stream:
             self._relay.watch_to_write(self._socket, self._flush)
 
     def take_the_rest(self, *, unheard: bool) -> None:
-        """Return when the other side has hung up, with all that it has said; or without it, where it is `unheard`.
+        """Read until the other side has hung up. With `unheard`, discard the data.
 
-        Raises: InconclusiveError, where it does not.
+        Raises: InconclusiveError, if it does not hang up.
         """
         try:
             self._socket.settimeout(LAST_WORDS_SECONDS)
@@ -91,12 +91,12 @@ class Stream:
         self.arrived.feed(data)
 
     def block_no_more(self) -> None:
-        """Be watched again, after `ask`."""
+        """Let the relay watch the socket again, after `ask`."""
         self._socket.setblocking(False)
 
 
 def received(source: socket.socket) -> bytes | None:
-    """Return what has arrived, nothing at the end, or None where there is nothing yet."""
+    """Return the data that has arrived, b"" at the end of the stream, or None if there is none yet."""
     try:
         return source.recv(CHUNK)
     except BlockingIOError:
@@ -106,7 +106,10 @@ def received(source: socket.socket) -> bytes | None:
 
 
 def sent(target: socket.socket, data: bytearray) -> bool:
-    """Send as much as the other side takes, and take it off; return whether nothing is left. Nobody may hear it."""
+    """Send as much as the socket accepts, and remove it from `data`; return whether nothing is left.
+
+    A connection that is broken counts as having accepted everything.
+    """
     try:
         while data:
             del data[: target.send(data)]

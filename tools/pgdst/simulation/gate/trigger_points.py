@@ -1,7 +1,7 @@
 """Yield points inside a statement: after its snapshot is taken, and before each row.
 
-Every table gets triggers that take and release a shared advisory lock. A session of the kit's holds that lock
-exclusively while a client is to stop at its next trigger. The client then waits for a lock, as Postgres itself says.
+Every table gets triggers that take and release a shared advisory lock. While a client is to stop at its next trigger, a
+session of the kit holds that lock exclusively. pg_blocking_pids then reports the client as blocked by that session.
 """
 
 import itertools
@@ -18,10 +18,10 @@ from pgdst.server.address import Server
 from pgdst.simulation.gate.server_processes import ServerProcesses
 
 SETTING = "pgdst.trigger_point"
-_CLASS = 28775  # of the advisory locks with two numbers, as in the triggers: the application's own are others
+_CLASS = 28775  # the first key of the advisory locks, also in the triggers; an application must not use it
 _DEADLINE_SECONDS = 5.0
 
-# Names of triggers begin so that they fire before the application's. A partition inherits the trigger for rows.
+# Triggers fire in the order of their names: `!` comes before the application's. A partition inherits the row trigger.
 _INSTALL = """
 CREATE SCHEMA IF NOT EXISTS pgdst_trigger_points;
 CREATE OR REPLACE FUNCTION pgdst_trigger_points.stop() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -53,15 +53,15 @@ END $$;
 
 
 def install(connection: psycopg.Connection) -> None:
-    """Give every table of the database that has none its triggers.
+    """Create the triggers on every table of the database that lacks them.
 
-    A session without a place of its own passes them, at 0.02 ms a row.
+    A session without a number of its own does not stop at them. They cost it 0.02 ms a row.
     """
     connection.execute(_INSTALL)
 
 
 class TriggerPoints:
-    """The trigger points of one database: a place for each session, held by a session of the kit's."""
+    """The trigger points of one database: a lock for each session, which a session of the kit holds."""
 
     def __init__(self, server: Server, processes: ServerProcesses) -> None:
         self._server = server
@@ -74,11 +74,11 @@ class TriggerPoints:
         self.pid = self._connection.info.backend_pid
 
     def close(self) -> None:
-        """Close its session."""
+        """Close the kit's session."""
         self._connection.close()
 
     def reopen(self) -> None:
-        """Begin anew where the server has ended all sessions, its own and those that had places."""
+        """Open a new session after a crash of the server, and forget the numbers of the sessions before it."""
         self.close()
         self._connection = self._server.connect()
         self.pid = self._connection.info.backend_pid
@@ -86,25 +86,25 @@ class TriggerPoints:
         self._lets_pass = False
 
     def new_place(self) -> int:
-        """Return the number of a place, for a new session's SETTING."""
+        """Return a number for a new session, as the value of SETTING."""
         return next(self._numbers)
 
     def assign(self, place: int, pid: int) -> None:
-        """Note whose place it is."""
+        """Note which server process has a number."""
         self._places[pid] = place
 
     def hold(self, pid: int) -> None:
-        """Let the server process stop at every trigger from now on."""
+        """Make the server process stop at every trigger from now on."""
         self._connection.execute("SELECT pg_advisory_lock(%s, %s)", (_CLASS, self._places[pid]))
 
     def hold_if_placed(self, pid: int) -> None:
-        """Do so where it is one of these sessions."""
+        """Make the server process stop at every trigger if it is in this database."""
         if pid in self._places:
             self.hold(pid)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Let all server processes stop at every trigger, for this block."""
+        """Make all server processes stop at every trigger, in this block."""
         for pid in self._places:
             self.hold(pid)
         try:
@@ -116,8 +116,8 @@ class TriggerPoints:
     def let_pass(self, pid: int) -> None:
         """Let a stopped server process through its trigger when it goes on, and not through the next.
 
-        The kit's session unlocks, which grants the lock to that process, and at once asks for it again. Postgres hands
-        a released lock to the next in the queue, so it is held again when the process comes to its next trigger.
+        The kit's session releases the lock, which grants it to that process, and requests it again at once. Postgres
+        grants a released lock to the next in its queue, so the kit's session has it again before the next trigger.
         """
         place = self._places[pid]
         query = f"SELECT pg_advisory_unlock({_CLASS}, {place}); SELECT pg_advisory_lock({_CLASS}, {place})"
@@ -128,11 +128,11 @@ class TriggerPoints:
         while self._processes.blockers(self.pid)[self.pid] != {pid}:
             if time.monotonic() > deadline:
                 raise InconclusiveError(
-                    f"The server process {pid} was let through its trigger, and did not take the lock."
+                    f"The server process {pid} was let through its trigger, but did not take the lock."
                 )
 
     def settle(self) -> None:
-        """Take the answer to what `let_pass` asked for, once that server process has gone on."""
+        """Read the answer to the query of `let_pass`, once that server process has gone on."""
         if self._lets_pass:
             pgconn = self._connection.pgconn
             wait(execute(pgconn), pgconn.socket, timeout=_DEADLINE_SECONDS)
@@ -147,7 +147,7 @@ def install_triggers(server: Server) -> None:
 
 @contextmanager
 def trigger_points_of(server: Server, processes: ServerProcesses) -> Iterator[TriggerPoints]:
-    """Give the tables of the server's database their triggers, and yield its trigger points."""
+    """Create the triggers in the server's database, and yield its trigger points."""
     install_triggers(server)
     with closing(TriggerPoints(server, processes)) as points:
         yield points

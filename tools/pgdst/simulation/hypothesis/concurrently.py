@@ -1,4 +1,4 @@
-"""Clients at once in a Hypothesis state machine: rules, their arguments and the schedule shrink together."""
+"""Several clients in a Hypothesis state machine: rules, their arguments and the schedule shrink together."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -15,9 +15,9 @@ from pgdst.simulation.strategies.drawn import Drawn
 
 
 class Concurrently:
-    """A part of a machine, whose `simulation` is attached to its engine.
+    """A mixin for a state machine with an attribute `simulation`, to which its engine is attached.
 
-    Its rules ask for `data=st.data()` and call `self.concurrently(data, ada=…, bob=…)`.
+    Rules take `data=st.data()` and call `self.concurrently(data, ada=…, bob=…)`.
     """
 
     simulation: Simulation
@@ -30,20 +30,20 @@ class Concurrently:
         longest: int | None = None,
         **clients: Callable[[], Any],
     ) -> Result:
-        """Run the clients at once, who goes on for how long being drawn, and return what became of them.
+        """Run clients under a schedule drawn from `data`, and return their outcomes.
 
-        So is which faults of the given kinds strike whom, and when (see DrawnFaults). In the smallest failing
-        example the interleaving is shown.
+        Faults of the given kinds are drawn as well (see DrawnFaults). The smallest failing example shows the
+        interleaving.
 
         Raises: InconclusiveError.
         """
-        # Not data.draw, which would print each of the draws.
+        # Not data.draw, which would print each draw.
         source = data.conjecture_data
         draw = _AsLongAsPossible(lambda greatest: source.draw_integer(0, greatest, shrink_towards=0))
-        struck = DrawnFaults(draw, faults, longest=longest) if faults else None
+        drawn = DrawnFaults(draw, faults, longest=longest) if faults else None
         for name, function in clients.items():
             self.simulation.spawn(name, function)
-        result = self.simulation.run(Drawn(draw), struck)
+        result = self.simulation.run(Drawn(draw), drawn)
         if draw.refused is not None:
             raise draw.refused
         note(interleaving(result))
@@ -51,11 +51,11 @@ class Concurrently:
 
 
 class _AsLongAsPossible:
-    """Draws until the source refuses to give more; then the same client goes on.
+    """Draws until the source refuses to give more; after that it returns 0, so that the same client goes on.
 
-    Hypothesis gives up an example by an exception from a draw, many a time while it makes a failure smaller. The
-    clients still come to their ends, or whatever they go through, such as the loop of a test client, would be left
-    broken, and what is said of that would hide why.
+    Hypothesis abandons an example by an exception from a draw, frequently so while it shrinks. The clients still run
+    to their ends: cutting them off would break objects that they use, such as the loop of a test client, and errors
+    of those would hide the original one.
     """
 
     refused: BaseException | None = None
@@ -64,7 +64,7 @@ class _AsLongAsPossible:
         self._draw = draw
 
     def __call__(self, greatest: int) -> int:
-        """Draw, or return 0 where nothing can be drawn any more."""
+        """Draw a number, or return 0 once the source has refused."""
         if self.refused is None:
             try:
                 return self._draw(greatest)

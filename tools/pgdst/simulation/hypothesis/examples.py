@@ -1,4 +1,4 @@
-"""Hypothesis's examples of one shard: the first that fails, and whether it does so again."""
+"""Hypothesis's examples of one shard: the first that fails, and whether it fails again."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,42 +16,43 @@ from pgdst.simulation.trace import Trace, first_difference
 
 BEGINS: Final = "a new example"
 FAILS: Final = "the example fails"
-_SHOWN: Final = 60  # lines of the smallest failing example, where it was not made smaller to the end
+_SHOWN: Final = 60  # lines of the smallest failing example, if shrinking was interrupted
 
 Lines = tuple[str, ...]
 
 
 def limit_shrinking(seconds: float) -> None:
-    """Let Hypothesis make a failing example smaller for so long at most, in this process."""
+    """Limit the time that Hypothesis shrinks a failing example, in this process."""
     engine.MAX_SHRINKING_SECONDS = seconds  # type: ignore[assignment]  # there is no setting for it
 
 
 class NotDeterministicError(PgdstError):
-    """A failing example did not fail when it was run again: `first` and `again` are the traces of both."""
+    """A failing example passed when it was run again. `first` and `again` are the traces of both runs."""
 
     def __init__(self, first: Lines, again: Lines) -> None:
         self.first, self.again = first, again
         found = first_difference(first, again)
-        where = found.in_context() if found else "Their traces are equal: what differs is not in them."
+        where = found.in_context() if found else "Their traces are equal: the difference is not in them."
         super().__init__(
-            "The simulation is not deterministic: an example failed, and did not when it was run again. "
-            f"Where the two parted (< when it failed, > again):\n{where}"
+            "The simulation is not deterministic: an example failed, and passed when it was run again. "
+            f"The first difference (< when it failed, > again):\n{where}"
         )
 
 
 @dataclass
 class Examples:
-    """The examples of a shard, whose lines follow each other in its trace; with the first that fails the trace ends.
+    """The examples of a shard. Their lines follow each other in its trace, which ends with the first that fails.
 
-    What comes after it, when it is made smaller, depends on the machine's speed. `tell` is told at once what failed.
+    The examples after it, while Hypothesis shrinks, depend on the machine's speed. `tell` is called with the error of
+    the first failure at once.
     """
 
     trace: Trace
     tell: Callable[[str], object] = lambda _wrong: None
     begun: int = 0
     _begins_at: list[int] = field(default_factory=list)
-    _failed: dict[int, str] = field(default_factory=dict)  # what went wrong, by their numbers from 0
-    _idle_steps: list[int] = field(default_factory=list)  # of the present one: where their ends are recorded
+    _failed: dict[int, str] = field(default_factory=dict)  # errors, by the numbers of the examples from 0
+    _idle_steps: list[int] = field(default_factory=list)  # indexes of their ends in the present example's record
 
     def begin(self) -> None:
         """Note that an example begins."""
@@ -61,14 +62,14 @@ class Examples:
         self.trace.append(BEGINS)
 
     def end_idle_step(self) -> None:
-        """Note, at the very end of a step of the machine, that it has changed nothing.
+        """Note, at the very end of a step of the machine, that the step has changed nothing.
 
-        Where the example fails, it is tried first without all such steps.
+        If the example fails, shrinking first tries to drop all such steps at once.
         """
         self._idle_steps.append(len(_record(current_build_context().data)))
 
     def fail(self, error: BaseException) -> None:
-        """Note that the present example has ended with this error, unless it is how Hypothesis gives up an example."""
+        """Note the error of the present example, unless it is the exception by which Hypothesis abandons one."""
         if not isinstance(error, Exception) or isinstance(error, UnsatisfiedAssumption):
             return
         wrong = str(error) if isinstance(error, AssertionError) else repr(error)
@@ -76,18 +77,16 @@ class Examples:
         if self._idle_steps:
             _discard(current_build_context().data, self._idle_steps)
         is_first = not self._failed
-        self._failed[len(self._begins_at) - 1] = wrong  # before it is told: who reads it may interrupt at once
+        self._failed[len(self._begins_at) - 1] = wrong  # before `tell`: a user who reads it may interrupt at once
         if is_first:
             self.trace.end()
             self.tell(wrong)
 
     @contextmanager
     def required_to_fail_again(self) -> Iterator[None]:
-        """Run Hypothesis in this block.
+        """Run Hypothesis in this block. An interrupt after a failure shows the smallest failing example so far.
 
-        An interrupt, when an example has failed, shows the smallest that did.
-
-        Raises: NotDeterministicError where it found an example that is flaky.
+        Raises: NotDeterministicError, if Hypothesis found a failing example flaky.
         """
         try:
             with _without_discarded_first():
@@ -103,13 +102,13 @@ class Examples:
             raise
 
     def _smallest(self) -> str:
-        """Return the smallest example that has failed, in words."""
+        """Return the error and the last lines of the smallest example that has failed."""
         number = min(self._failed, key=lambda one: (len(self._lines(one)), one))
         lines = self._lines(number)
         return "\n".join([self._failed[number], "The smallest example that failed ends with:", *lines[-_SHOWN:]])
 
     def _first_of(self, again: int) -> int:
-        """Return the failing example that the last one was to repeat: the one whose beginning is most like its own."""
+        """Return the failing example that the last one repeated: the one with the longest equal beginning."""
         lines = self._lines(again)
         others = set(self._failed) - {again} or set(self._failed)
         return max(others, key=lambda one: (_equal_lines(self._lines(one), lines), one))
@@ -120,14 +119,14 @@ class Examples:
 
 
 def _record(data: ConjectureData) -> Any:
-    """Return Hypothesis's record of where spans begin and end, to which the end of a step is added next."""
+    """Return Hypothesis's record of the beginnings and ends of spans. The end of a step is appended to it."""
     return data._ConjectureData__span_record.trail  # type: ignore[attr-defined]  # there is no other way to it
 
 
 def _discard(data: ConjectureData, ends: list[int]) -> None:
-    """Let Hypothesis take spans for what a filter has thrown away, which it tries first to do without, all at once.
+    """Mark spans as discarded by a filter: while shrinking, Hypothesis tries to drop all such spans at once.
 
-    Only now, as in an example that is not yet known to fail it would keep away from all that begin alike.
+    Only failing examples are marked: before a failure Hypothesis avoids examples that begin like a discarded one.
     """
     for end in ends:
         _record(data)[end] = TrailType.STOP_SPAN_DISCARD
@@ -136,9 +135,9 @@ def _discard(data: ConjectureData, ends: list[int]) -> None:
 
 @contextmanager
 def _without_discarded_first() -> Iterator[None]:
-    """Let Hypothesis try what has none of the discarded before all else, in this block and process.
+    """Make Hypothesis drop discarded spans before anything else, in this block and process.
 
-    It does so by itself after a pass that runs the example for each of its steps.
+    By itself it does so only after a pass that runs the example once for each of its steps.
     """
     original: Any = Shrinker.initial_coarse_reduction
 

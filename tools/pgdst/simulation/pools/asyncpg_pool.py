@@ -8,7 +8,7 @@ from pgdst.simulation.pools.attached_pool import AttachedPool, in_loop
 
 
 class AsyncpgPool(AttachedPool):
-    """`asyncpg.create_pool`'s. It has a place for each connection, connected or not."""
+    """The pool of `asyncpg.create_pool`. It has a holder for each connection, connected or not."""
 
     driver = "asyncpg"
 
@@ -31,7 +31,7 @@ class AsyncpgPool(AttachedPool):
         self._inactive_seconds = self._pool._max_inactive_connection_lifetime
         self._setup, self._minsize = self._pool._setup, self._pool._minsize
         self._pool._setup = self._lends
-        self._pool._minsize = 0  # or it would connect in the background, at any time
+        self._pool._minsize = 0  # else the pool would connect in the background, at any time
 
     def _disown(self) -> None:
         self._pool._setup, self._pool._minsize = self._setup, self._minsize
@@ -49,11 +49,11 @@ class AsyncpgPool(AttachedPool):
         return [place._con for place in reversed(self._in_order()) if place.is_connected() and place.is_idle()]
 
     def _in_order(self) -> list[Any]:
-        """Return the places as the pool has them: the last is taken first."""
+        """Return the holders in the order of the pool, which takes the last one first."""
         return [] if self._pool._queue is None else list(self._pool._queue._queue)
 
     def dispose(self) -> None:
-        """Close those that nobody uses."""
+        """Close all idle connections."""
 
         async def terminate() -> None:
             for place in self._pool._holders:
@@ -64,7 +64,7 @@ class AsyncpgPool(AttachedPool):
             self._in_its_loop(terminate())
 
     def fill(self, connections: int) -> None:
-        """Open so many, in the places that are taken first."""
+        """Open so many connections, in the holders that are taken first."""
         idle = [place for place in reversed(self._pool._holders) if place.is_idle()]
         wanted = idle[: max(connections, self._minsize)]
 
@@ -75,7 +75,7 @@ class AsyncpgPool(AttachedPool):
         if not wanted or self._pool._closed:
             return
         for place in self._pool._holders:
-            place._setup, place._max_inactive_time = self._lends, 0  # which would pass in real time
+            place._setup, place._max_inactive_time = self._lends, 0  # inactivity would be measured in real time
         self._in_its_loop(connect())
         found = type(self._pool._queue)
         kind = found if hasattr(found, "stops") else type("Places", (found,), {"get": self._get(found), "stops": True})

@@ -1,6 +1,6 @@
-"""A pool of a driver's own: whose a connection is, and who waits for one, belongs to the schedule.
+"""The base of attached pools that are not SQLAlchemy's: waits for a connection belong to the schedule.
 
-Such pools have no settings for what a run needs, so names that they keep to themselves are used; tests pin them.
+These pools have no settings for this, so their private names are used. Tests pin those.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from pgdst.simulation.gate.renewal import Idle
 from pgdst.simulation.sqlalchemy.attached_engine import require_ours, user
 from pgdst.simulation.sqlalchemy.pool import WAITS
 
-_SECONDS: Final = 30.0  # in which the loop of a pool does what it is asked
+_SECONDS: Final = 30.0  # how long a pool's loop may take for a task
 
 
 class AttachedPool:
-    """A pool that is led to the proxy. Its connections are opened anew for each run.
+    """A pool whose new connections go to the proxy. They are opened anew for each run.
 
-    Raises: ForeignServerError, where it leads elsewhere; ConfigurationError, where its event loop does not run.
+    Raises: ForeignServerError, if it connects to another server; ConfigurationError, if its event loop does not run.
     """
 
     driver: str
@@ -54,58 +54,58 @@ class AttachedPool:
             raise
 
     def _led(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return options by which a connection is made to the proxy."""
+        """Return connection options changed so that they lead to the proxy."""
         found = dict(options)
         self._driver.lead(self._proxy, found)
         return found
 
-    # What pools have, each by another name.
+    # To be implemented for each kind of pool.
 
     def _options(self) -> dict[str, Any]:
-        """Return what connections are made with, beside a URL."""
+        """Return the pool's connection options, beside its URL."""
         raise NotImplementedError
 
     def _url(self) -> str:
-        """Return the URL, or what else is like it."""
+        """Return the pool's URL or connection string."""
         raise NotImplementedError
 
     def _is_attached(self) -> bool:
-        """Return whether a simulation has it."""
+        """Return whether the pool is attached to a simulation."""
         raise NotImplementedError
 
     def _lead(self) -> None:
-        """Have connections made to the proxy from now on."""
+        """Make new connections go to the proxy."""
         raise NotImplementedError
 
     def _lead_back(self) -> None:
-        """Have connections made as before."""
+        """Make new connections go to the server, as before."""
         raise NotImplementedError
 
     def _own(self) -> None:
-        """Have the pool say whose a connection is, and wait in the schedule."""
+        """Make the pool tell which client takes a connection, and wait in the schedule."""
         raise NotImplementedError
 
     def _disown(self) -> None:
-        """Give it back what was its own."""
+        """Undo `_own`."""
         raise NotImplementedError
 
     def _connections(self) -> list[Any]:
-        """Return those that nobody uses, in the order in which they are handed out."""
+        """Return the idle connections, in the order in which they are handed out."""
         raise NotImplementedError
 
     def dispose(self) -> None:
-        """Close those that nobody uses."""
+        """Close all idle connections."""
         raise NotImplementedError
 
     def fill(self, connections: int) -> None:
-        """Open so many anew, or as many as it keeps."""
+        """Open so many connections, or as many as the pool keeps."""
         raise NotImplementedError
 
     def _arrange(self, connections: list[Any]) -> None:
-        """Let them be handed out in this order."""
+        """Make the pool hand out connections in this order."""
         raise NotImplementedError
 
-    # What they have in common.
+    # Common to all kinds.
 
     @property
     def database(self) -> str:
@@ -114,16 +114,16 @@ class AttachedPool:
         return str(place.get("database") or place.get("dbname") or place.get("user", ""))
 
     def _place(self) -> dict[str, Any]:
-        """Return host, port and database, as far as they are said."""
-        found = {**_said_by(self._url()), **self._before}
+        """Return host, port and database, as far as the pool names them."""
+        found = {**_options_in(self._url()), **self._before}
         return {name: value for name, value in found.items() if value is not None}
 
     def _user(self) -> Client | None:
-        """Return the client who uses the pool, None between runs. Raises: AbandonedError; InconclusiveError."""
+        """Return the client that uses the pool, None between runs. Raises: AbandonedError; InconclusiveError."""
         return user(self._refuse_others)
 
     def _lend(self, connection: Any, client: Client | None, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Note who has a connection now."""
+        """Note which client has a connection now; None: it is back."""
         if (session := self._proxy.session_of(self._driver.backend_of(connection))) is not None:
             session.lend(client, loop)
 
@@ -133,7 +133,7 @@ class AttachedPool:
         timeout_seconds: float | None = None,
         too_late: type[Exception] = TimeoutError,
     ) -> Iterator[Pause]:
-        """Yield where a client stops until it can have a connection. Raises: `too_late`, by the simulated clock."""
+        """Yield the pauses of a client that waits for a connection. Raises: `too_late`, at the simulated time-out."""
         yield YieldPoint(CHECKOUT)
         now = self._clock.elapsed()
         until = None if timeout_seconds is None else now + timedelta(seconds=timeout_seconds)
@@ -143,39 +143,39 @@ class AttachedPool:
                 raise too_late(f"couldn't get a connection after {timeout_seconds:.2f} sec")
 
     def idle(self) -> list[Idle]:
-        """Return the sessions that nobody uses."""
+        """Return the idle connections."""
         found = [(self._proxy.session_of(self._driver.backend_of(one)), one) for one in self._connections()]
         return [Idle(session, {}, one) for session, one in found if session is not None]
 
     def is_whole(self, _connections: int) -> bool:
-        """Return that it is not: it has new connections in each run."""
+        """Return False: connections are opened anew for each run."""
         return False
 
     def sort(self, places: Mapping[int, int]) -> None:
-        """Let connections be handed out in the order of the places of their processes."""
+        """Make the pool hand out connections in the order of `places`, by the pids of their server processes."""
         self._arrange(sorted(self._connections(), key=lambda one: places.get(self._driver.backend_of(one), 0)))
 
     def _require_gates(self) -> None:
-        """Return only where each connection has a gate. Raises: ConfigurationError."""
+        """Check that each connection goes through the gate. Raises: ConfigurationError."""
         if len(self.idle()) < len(self._connections()):
             raise ConfigurationError(
                 "The pool makes its connections by a function of its own, so they have no gate. Let that function use "
-                "the options that it is given, or have it connect to simulation.url()."
+                "the options that it is given, or connect to simulation.url()."
             )
 
     def close(self) -> None:
-        """Close all connections that nobody uses; new ones have no gate."""
+        """Close all idle connections; new ones do not go through the gate."""
         self._lead_back()
         try:
             self.dispose()
         except ConfigurationError:
-            pass  # its loop has ended, and its connections with it
+            pass  # its loop has ended, and so have its connections
         finally:
             self._disown()
 
 
-def _said_by(url: str) -> dict[str, Any]:
-    """Return what a URL says, or what else libpq takes; asyncpg's may have settings of the server as well."""
+def _options_in(url: str) -> dict[str, Any]:
+    """Return the options in a URL or a libpq connection string; asyncpg's URLs may have server settings as well."""
     if "://" not in url:
         return conninfo_to_dict(url)
     parts = urlsplit(url)
@@ -185,7 +185,7 @@ def _said_by(url: str) -> dict[str, Any]:
 
 
 def in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-    """Do something in the loop of a pool, between runs. Raises: ConfigurationError, where the loop does not run."""
+    """Run a coroutine in a pool's loop, between runs. Raises: ConfigurationError, if the loop does not run."""
     if not loop.is_running():
         work.close()
         raise ConfigurationError(

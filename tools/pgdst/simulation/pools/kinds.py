@@ -1,4 +1,4 @@
-"""Which pools can be attached."""
+"""The kinds of pools that can be attached."""
 
 from pgdst.errors import ConfigurationError
 from pgdst.simulation.pools.asyncpg_pool import AsyncpgPool
@@ -7,15 +7,15 @@ from pgdst.simulation.pools.psycopg_pools import AsyncPsycopgPool, PsycopgPool
 
 
 def kind_of(found: object) -> type[AttachedPool] | None:
-    """Return how a pool is attached, None where it is none that is known.
+    """Return the class that attaches this pool, or None if it is no known pool.
 
-    Raises: ConfigurationError, where it keeps no connections.
+    Raises: ConfigurationError, if the pool keeps no connections.
     """
     kinds = {"asyncpg.pool": AsyncpgPool, "psycopg_pool.pool": PsycopgPool, "psycopg_pool.pool_async": AsyncPsycopgPool}
     modules = [kind.__module__ for kind in type(found).__mro__]
     if any(module.startswith("psycopg_pool.null_pool") for module in modules):
         raise ConfigurationError(
-            f"A {type(found).__name__} keeps no connections, and waits in real time. Make a ConnectionPool, or have it "
+            f"A {type(found).__name__} keeps no connections, and waits in real time. Make a ConnectionPool, or let it "
             "connect to simulation.url()."
         )
     return next((kinds[module] for module in modules if module in kinds), None)

@@ -1,4 +1,4 @@
-"""The pools of psycopg_pool. What their threads and tasks would do behind a client's back, the client does itself."""
+"""The pools of psycopg_pool. Clients do the work that threads and tasks of the pool would do in the background."""
 
 import asyncio
 import inspect
@@ -21,26 +21,26 @@ class PsycopgPool(AttachedPool):
     owned: Final = ("getconn", "putconn", "_putconn", "run_task")
 
     def _options(self) -> dict[str, Any]:
-        return dict(_now(self._pool.kwargs) or {})
+        return dict(_resolved(self._pool.kwargs) or {})
 
     def _url(self) -> str:
-        return str(_now(self._pool.conninfo) or "")
+        return str(_resolved(self._pool.conninfo) or "")
 
     def _is_attached(self) -> bool:
         return "getconn" in vars(self._pool)
 
     def _lead(self) -> None:
         self._kwargs = self._pool.kwargs
-        self._pool.kwargs = lambda: self._led(_now(self._kwargs) or {})
+        self._pool.kwargs = lambda: self._led(_resolved(self._kwargs) or {})
 
     def _lead_back(self) -> None:
         self._pool.kwargs = self._kwargs
 
     def _own(self) -> None:
-        self._was_seen = False  # open
+        self._was_seen = False  # whether the pool was open before
         self._waiting = 0
         self._lent: set[Any] = set()  # to clients of the run
-        self._forgotten: WeakSet[Any] = WeakSet()  # lent to clients of earlier runs, and counted no more
+        self._forgotten: WeakSet[Any] = WeakSet()  # lent to clients of earlier runs, and not counted any more
         self._shrinks: Any = None
         self._original = {name: getattr(self._pool, name) for name in self.owned}
         for name in self.owned:
@@ -55,7 +55,7 @@ class PsycopgPool(AttachedPool):
             self._let_it_grow()
 
     def _let_it_grow(self) -> None:
-        """Have it open as many connections as it keeps, as it does by itself."""
+        """Make the pool open its minimum of connections, as it does by itself."""
         self._pool.check()
 
     def _connections(self) -> list[Any]:
@@ -66,47 +66,47 @@ class PsycopgPool(AttachedPool):
         self._pool._pool.extend(connections)
 
     def dispose(self) -> None:
-        """Close those that nobody uses."""
+        """Close all idle connections."""
         if self._is_just_opened():
             self._pool.wait()
         for connection in self._take_all():
             connection.close()
 
     def _is_just_opened(self) -> bool:
-        """Return whether threads of the pool's may be about to make its first connections."""
+        """Return whether threads of the pool may be opening its first connections."""
         was_seen, self._was_seen = self._was_seen, not self._pool.closed
         return self._was_seen and not was_seen and self._pool._nconns > len(self._pool._pool)
 
     def _take_all(self) -> list[Any]:
-        """Take out those that nobody uses, and forget those that clients have not given back."""
+        """Take out the idle connections, and forget those that clients have not given back."""
         found = self._connections()
         self._pool._pool.clear()
-        if not self._pool.closed:  # else it says how many it opens at first
+        if not self._pool.closed:  # a closed pool's number is that of the connections that it opens first
             self._pool._nconns -= len(found) + len(self._lent)
         self._forgotten.update(self._lent)
         self._lent.clear()
         return found
 
     def fill(self, connections: int) -> None:
-        """Open so many anew, or as many as it keeps."""
+        """Open so many connections, or as many as the pool keeps."""
         while self._lacks_one_of(connections):
             with self._counted():
                 self._keep(self._pool._connect())
         self._require_gates()
 
     def _lacks_one_of(self, connections: int) -> bool:
-        """Return whether the pool has fewer than it is to have at the beginning of a run with so many clients."""
+        """Return whether the pool has fewer connections than a run of so many clients needs at its beginning."""
         wanted = min(max(connections, self._pool.min_size), self._pool.max_size)
         return not self._pool.closed and bool(self._pool._nconns < wanted)
 
     def _keep(self, connection: Any) -> None:
-        """Have the pool keep a new connection, as it does by itself."""
+        """Put a new connection into the pool, as the pool does by itself."""
         connection._pool = None
         self._pool._pool.append(connection)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        """Count a connection that is opened in this block from its beginning, as others may come meanwhile."""
+        """Count the connection that this block opens from the beginning: others may read the count meanwhile."""
         self._pool._nconns += 1
         try:
             yield
@@ -122,7 +122,7 @@ class PsycopgPool(AttachedPool):
         return bool(self._pool._pool) or self._can_grow()
 
     def _waits(self, timeout_seconds: float | None) -> Iterator[Pause]:
-        """Yield where a client stops. Raises: PoolTimeout, TooManyRequests."""
+        """Yield the pauses of a client that waits. Raises: PoolTimeout, TooManyRequests."""
         errors = sys.modules["psycopg_pool"]
         seconds = self._pool.timeout if timeout_seconds is None else timeout_seconds
         for pause in self._pauses(self._is_free, seconds, errors.PoolTimeout):
@@ -136,23 +136,23 @@ class PsycopgPool(AttachedPool):
                 self._waiting -= waits
 
     def _may_have_one(self) -> Client | None:
-        """Return the client who wants a connection. Raises: PoolClosed."""
+        """Return the client that asks for a connection. Raises: PoolClosed."""
         self._pool._check_open_getconn()
         return self._user()
 
     def _must_wait(self, client: Client | None) -> bool:
-        """Return whether somebody wants one between runs while all are in use: the pool lets that one wait."""
+        """Return whether the pool itself has to make the caller wait: no client, between runs, and none is free."""
         return client is None and not self._is_free()
 
     def _takes(self, connection: Any, client: Client | None, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Note that somebody has it now."""
+        """Note that a connection is taken out."""
         connection._pool = self._pool
         if client is not None:
             self._lent.add(connection)
             self._lend(connection, client, loop)
 
     def getconn(self, timeout: float | None = None) -> Any:
-        """Return a connection as the pool does, when the schedule lets its client have one."""
+        """Replace the pool's method: a client waits for a connection in the schedule."""
         client = self._may_have_one()
         if self._must_wait(client):
             return self._original["getconn"](timeout)
@@ -164,7 +164,7 @@ class PsycopgPool(AttachedPool):
             self._takes(connection, client)
             try:
                 self._pool._check_connection(connection)
-            except Exception:  # whatever a check raises: the pool tries another one
+            except Exception:  # if a check raises, the pool tries another connection
                 self._pool.putconn(connection)
             except BaseException:
                 self._pool.putconn(connection)
@@ -177,12 +177,12 @@ class PsycopgPool(AttachedPool):
             return self._pool._connect(timeout)
 
     def putconn(self, connection: Any) -> Any:
-        """Take it back."""
+        """Take a connection back."""
         self._gives_back(connection)
         self._original["putconn"](connection)
 
     def _gives_back(self, connection: Any) -> None:
-        """Note that nobody has it any more. Raises: ValueError, where it is another pool's."""
+        """Note that a connection is given back. Raises: ValueError, if it is another pool's."""
         self._pool._check_pool_putconn(connection)
         self._lent.discard(connection)
         if connection in self._forgotten:
@@ -192,13 +192,13 @@ class PsycopgPool(AttachedPool):
             self._lend(connection, None)
 
     def _putconn(self, connection: Any, **options: bool) -> Any:
-        """Put it back to where it was, without a thread of the pool's."""
+        """Put a connection back without a thread of the pool."""
         self._pool._return_connection(connection, **options)
 
     def run_task(self, task: Any) -> None:
-        """Have a thread of the pool's do something, but what would come at any time into a run.
+        """Let a thread of the pool run a task, except those that would change the pool at any time in a run.
 
-        A connection in place of a broken one is opened by who needs it. Idle ones are closed between runs.
+        A client that needs a connection in place of a broken one opens it itself. Idle ones are closed between runs.
         """
         kind = type(task).__name__
         if kind == "AddConnection" and self._was_seen:
@@ -220,7 +220,7 @@ class AsyncPsycopgPool(PsycopgPool):
             self._in_its_loop(self._pool.check())
 
     def dispose(self) -> None:
-        """Close those that nobody uses."""
+        """Close all idle connections."""
 
         async def close() -> None:
             if self._is_just_opened():
@@ -231,7 +231,7 @@ class AsyncPsycopgPool(PsycopgPool):
         self._in_its_loop(close())
 
     def fill(self, connections: int) -> None:
-        """Open so many anew, or as many as it keeps."""
+        """Open so many connections, or as many as the pool keeps."""
 
         async def connect() -> None:
             while self._lacks_one_of(connections):
@@ -248,7 +248,7 @@ class AsyncPsycopgPool(PsycopgPool):
             in_loop(self._pool._sched_runner.get_loop(), work)
 
     async def getconn(self, timeout: float | None = None) -> Any:
-        """Return a connection as the pool does, when the schedule lets its client have one."""
+        """Replace the pool's method: a client waits for a connection in the schedule."""
         client = self._may_have_one()
         if self._must_wait(client):
             return await self._original["getconn"](timeout)
@@ -260,7 +260,7 @@ class AsyncPsycopgPool(PsycopgPool):
             self._takes(connection, client, asyncio.get_running_loop())
             try:
                 await self._pool._check_connection(connection)
-            except Exception:  # whatever a check raises: the pool tries another one
+            except Exception:  # if a check raises, the pool tries another connection
                 await self._pool.putconn(connection)
             except BaseException:
                 await self._pool.putconn(connection)
@@ -273,7 +273,7 @@ class AsyncPsycopgPool(PsycopgPool):
             return await self._pool._connect(timeout)
 
     async def putconn(self, connection: Any) -> None:
-        """Take it back."""
+        """Take a connection back."""
         self._gives_back(connection)
         await self._original["putconn"](connection)
 
@@ -281,14 +281,14 @@ class AsyncPsycopgPool(PsycopgPool):
         await self._pool._return_connection(connection, **options)
 
 
-def _now(said: Any) -> Any:
-    """Return what is said, or what a function says now. Raises: ConfigurationError, for a coroutine function."""
-    found = said() if callable(said) else said
+def _resolved(option: Any) -> Any:
+    """Return an option, or the value of a function that gives it. Raises: ConfigurationError, if that is async."""
+    found = option() if callable(option) else option
     if inspect.isawaitable(found):
         if inspect.iscoroutine(found):
             found.close()
         raise ConfigurationError(
-            "The pool asks a coroutine function where it connects to, which can't be asked here. Give it a string, or "
-            "simulation.url()."
+            "The pool gets its connection string or options from a coroutine function, which can't be called here. "
+            "Give it a string, or simulation.url()."
         )
     return found

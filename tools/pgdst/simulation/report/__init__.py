@@ -1,1 +1,1 @@
-"""What is shown of a run."""
+"""Reports of a run."""

@@ -1,4 +1,4 @@
-"""A run as a picture: one line a step, a column a client."""
+"""The interleaving of a run as text: a line for each step, a column for each client."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ _NARROWEST = 24
 
 
 def interleaving(result: Result, width: int = WIDTH) -> str:
-    """Return the run as text, some `width` characters wide; `!` marks the steps that preempted another client."""
+    """Return the run as text, about `width` characters wide; `!` marks the steps that preempted another client."""
     clients = list(result.outcomes)
     column = max(_NARROWEST, (width - 7) // max(1, len(clients)) - 2)
     lines = [_line("step", {name: name for name in clients}, clients, column)]
@@ -25,7 +25,7 @@ def _line(number: str, cells: dict[str, str], clients: Sequence[str], column: in
 
 
 def _cut(text: str, column: int) -> str:
-    """Return the text, its middle left out where it is too long: its end says what came of it."""
+    """Return the text, without its middle if it is too long: its end has the result."""
     if len(text) <= column:
         return text
     _what, arrow, answer = text.rpartition(" -> ")

@@ -1,1 +1,1 @@
-"""The scheduler: who takes the next step, who waits for whom, what strikes, and why a run hangs."""
+"""The scheduler: choice of the next client, wait graph, injection of faults, diagnosis of runs that hang."""

@@ -1,4 +1,4 @@
-"""What is said of clients where a run hangs."""
+"""Diagnosis of a run that hangs: the state of each client."""
 
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.yield_points import Blocked
@@ -7,10 +7,10 @@ from pgdst.simulation.scheduling.wait_graph import WaitGraph
 
 
 def why_it_stalls(client: Client, seconds: float, *, in_another: bool) -> str:
-    """Return what a client has not done for so long; `in_another`: another process may do something for it."""
+    """Return why the run counts as hung; `in_another`: another process may be working for the client."""
     hint = ""
     if in_another:
-        hint = " (another process sleeps in real time, and waits for its pool so: is its pool too small?)"
+        hint = " (another process sleeps, and waits for its pool, in real time: is its pool too small?)"
     return f"For {seconds:g} s {client.name} has neither sent anything nor waited for a lock{hint}"
 
 

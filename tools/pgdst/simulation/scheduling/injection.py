@@ -1,4 +1,4 @@
-"""What a fault does to the server's processes, and to the clock."""
+"""The injection of faults into server processes, the server and the clock."""
 
 import time
 from collections.abc import Callable, MutableMapping
@@ -15,7 +15,7 @@ from pgdst.simulation.gate.trigger_points import TriggerPoints
 class Injection:
     """The injection of one run's faults.
 
-    `stops` are the trigger points, by the pids of their own sessions; a crash gives them new ones.
+    `stops` are the trigger points, by the pids of the sessions that hold their locks. After a crash they have new ones.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class Injection:
             self._processes.cancel(pid)
 
     def wait_has_ended(self, client: Client, fault: Fault, waits: Callable[[], bool]) -> None:
-        """Return when the fault has ended the client's wait: until then it would still seem to be blocked.
+        """Return when the fault has ended the client's wait: until then Postgres may still report it as blocked.
 
-        Raises: InconclusiveError, where it does not.
+        Raises: InconclusiveError, if the wait does not end.
         """
         assert client.pid is not None
-        if fault is Fault.TERMINATED:  # which its client is told before its locks are released
+        if fault is Fault.TERMINATED:  # Postgres tells the client before it releases the session's locks
             self._processes.require_gone(client.pid, f"of {client.name}, which was terminated,")
             self._proxy.died(client.pid, unheard=False)
             return

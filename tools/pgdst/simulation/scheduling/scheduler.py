@@ -1,8 +1,8 @@
-"""Several clients of one database, one step at a time: the schedule alone decides who goes on, and who gets a lock.
+"""Runs several clients of one database one step at a time: the schedule decides who goes on, and who gets a lock.
 
 A step lasts from one yield point to the next: a statement is sent and answered, then the client's own code runs until
 it sends the next one. A statement that waits for a lock ends its step there. Its server process is then stopped, so
-that when the lock is released it goes on only when the schedule says so.
+that it does not go on by itself when the lock is released.
 """
 
 import threading
@@ -29,18 +29,19 @@ from pgdst.simulation.scheduling.wait_graph import WaitGraph, WaitsFor, is_in_cy
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.strategy import ChoicePoint, Strategy
 
-# Without an answer for so long, Postgres is asked whether the statement waits for a lock; then ever more rarely.
+# After this time without an answer, Postgres is asked whether the statement waits for a lock; then at growing
+# intervals.
 ASK_AFTER_SECONDS = 0.0006
 ASK_AT_LEAST_EVERY_SECONDS = 0.02
 STALL_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
 _GIVE_UP_SECONDS = 2.0
 _WORDS: dict[tuple[Fault, ...], str] = {}
-_SHOWN = 40  # characters of what another client would do
+_SHOWN = 40  # characters of each candidate's next statement, in the trace
 
 
 class Scheduler:
-    """One run of some clients. To be used once."""
+    """One run of some clients. A scheduler is used once."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Scheduler:
     ) -> None:
         self._observe = observe
         self._in_a_loop = in_a_loop
-        self.turn: Client | None = None  # who has it
+        self.turn: Client | None = None  # the client that has it
         self.number = 0  # of the step
         self._proxy = proxy
         self._leaving: list[Pause] = []
@@ -66,7 +67,7 @@ class Scheduler:
         self._strategy = strategy
         self._faults = faults
         self._clock = clock
-        self._struck: dict[int, Fault] = {}
+        self._injected: dict[int, Fault] = {}
         points = {one.pid: one for one in proxy.trigger_points.values()}
         self._stops = points if inside else {}
         self._injection = Injection(processes, proxy, clock, points)
@@ -91,7 +92,7 @@ class Scheduler:
     def run(self) -> Result:
         """Let the clients go on, one at a time, until all have ended.
 
-        Raises: InconclusiveError, ScheduleError, and what the strategy raises; then no client goes on.
+        Raises: InconclusiveError, ScheduleError, and whatever the strategy raises; all clients have ended then.
         """
         try:
             for client in self._clients.values():
@@ -103,7 +104,7 @@ class Scheduler:
             raise
         for name, client in self._clients.items():
             self.result.outcomes[name] = client.outcome
-        self.result.schedule = Schedule(tuple(self._schedule), self._struck)
+        self.result.schedule = Schedule(tuple(self._schedule), self._injected)
         return self.result
 
     @property
@@ -115,7 +116,7 @@ class Scheduler:
         """Return the pid of the session that a client used last."""
         return self._clients[name].pid
 
-    # What clients call in their own threads, and the gate in the scheduler's, which relays.
+    # Called by clients in their own threads, and by the gate in the scheduler's thread, which relays.
 
     def take_back(self, client: Client, pause: Pause) -> None:
         """Note that the client has stopped at this pause."""
@@ -127,23 +128,23 @@ class Scheduler:
         client.pause = pause
 
     def leaves(self, pause: Pause) -> None:
-        """Note that who has the turn has closed a connection: a step of its own before what it comes to next."""
+        """Note that the client with the turn has closed a connection: a step of its own before the client's next."""
         self._leaving.append(pause)
 
     def uses(self, client: Client, pid: int) -> None:
-        """Note that this server process works for the client now."""
+        """Note that this server process serves the client now."""
         self._waits.uses(client, pid)
 
     def note_answer(self, client: Client, what: str, answer: str) -> None:
-        """Put what a statement came to into the trace."""
+        """Put the result of a statement into the trace."""
         self._note(client, what, answer)
 
     def note_wait(self, client: Client, what: str, blocker: int) -> None:
-        """Put into the trace for whom the victim of a deadlock has waited."""
+        """Put into the trace for which client the victim of a deadlock has waited."""
         self._note(client, what, self._waits.in_words_of_a_victim(client, blocker))
 
     def opened(self, pid: int) -> None:
-        """Let a new session stop inside statements, as all others do."""
+        """Make a new session stop inside statements too, as all others do."""
         for points in self._stops.values():
             points.hold_if_placed(pid)
 
@@ -154,11 +155,11 @@ class Scheduler:
         self._injection.inject(client, fault, pid)
 
     def no_connection_left(self) -> AbstractContextManager[None]:
-        """Take all connections that the server has left, for a block."""
+        """Use up all free connections of the server, for a block."""
         return self._processes.no_connection_left()
 
     def full_disk(self) -> str:
-        """Return the path of a file, as the server knows it, which the server finds no room to write."""
+        """Return the path, on the server's machine, of a file that can't be written for want of disk space."""
         return full_disk.file_of(self._processes.server)
 
     def closed(self, client: Client, pid: int) -> None:
@@ -172,19 +173,19 @@ class Scheduler:
         return self._refused
 
     def require_no_other(self) -> None:
-        """Return only in the thread that the run was started in. Raises: InconclusiveError."""
+        """Check that this is the thread that started the run. Raises: InconclusiveError."""
         if threading.get_ident() != self._thread:
             raise self.refuse(
                 f"The thread {threading.current_thread().name} is no client, and sent something through an attached "
-                "engine during the run. Spawn a client for it; where a client only waits for it, start it by "
-                "asyncio.to_thread, or in a copy of the client's context (contextvars.copy_context)."
+                "engine during the run. Spawn a client for it. If it works for a client that waits for it, start it "
+                "by asyncio.to_thread, or in a copy of the client's context (contextvars.copy_context)."
             )
 
-    # What the scheduler does, while no client runs.
+    # Done by the scheduler while no client runs.
 
     def _go_on(self) -> bool:
         """Let one client take a step; return whether any can take another."""
-        self._proxy.pump(0)  # what came out of turn is refused
+        self._proxy.pump(0)  # refuses statements that came out of turn
         if self._refused is not None:
             raise self._refused
         if all(isinstance(client.pause, Ended) for client in self._clients.values()):
@@ -209,7 +210,7 @@ class Scheduler:
         return True
 
     def _candidates(self) -> list[Client]:
-        """Return who can go on: first who took the last step, then the others in the order of their names after it."""
+        """Return the clients that can go on: first that of the last step, then the others, in order of spawning."""
         able = [client for client in self._clients.values() if self._can_go_on(client)]
         if not able:
             return []
@@ -229,13 +230,13 @@ class Scheduler:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _after_a_time_out(self) -> list[Client]:
-        """Return whose wait is the next to time out, where nobody can go on otherwise."""
+        """Return the clients whose time-out is the next to pass. Called if no client can go on otherwise."""
         moment = self._next_moment(sleeps_alone=False)
         waits = [c for c in self._clients.values() if isinstance(c.pause, Waiting) and c.pause.until == moment]
         return waits if moment is not None else []
 
     def _choose(self, candidates: list[Client], *, can_stay: bool) -> Client:
-        if len(candidates) == 1 and not isinstance(self._strategy, Schedule):  # which may not fit here
+        if len(candidates) == 1 and not isinstance(self._strategy, Schedule):  # a written one may not fit here
             return candidates[0]
         point = ChoicePoint(
             len(self._schedule) + 1,
@@ -247,7 +248,7 @@ class Scheduler:
         return candidates[self._strategy.choose(point)]
 
     def _note_choice(self, candidates: Sequence[Client], chosen: Client) -> None:
-        """Put into the trace who can take the step, and which faults can hit it."""
+        """Put into the trace which clients can take the step, and which faults can hit it."""
         able = ", ".join([f"{client.name} at {_short(client.pause)}" for client in candidates])
         self.result.trace.append(f"{self.number + 1} can be of {able}; possible faults: {_in_words(chosen.pause)}")
 
@@ -257,7 +258,7 @@ class Scheduler:
         pause = client.pause
         client.fault = self._faults.inject(self.number, possible_at(pause)) if self._faults else None
         if client.fault is not None:
-            self._struck[self.number] = client.fault
+            self._injected[self.number] = client.fault
             self._note(client, "fault", client.fault)
         if client.fault in (Fault.CLOCK, Fault.CLOCK_BACK):
             move = self._clock.advance if client.take_fault() is Fault.CLOCK else self._clock.set_back
@@ -297,7 +298,7 @@ class Scheduler:
         self._note(client, pause.what, f"over at {pause.clock.now().isoformat()}")
 
     def _take_turn_back(self, client: Client) -> None:
-        """Relay until the client has stopped; ask whether it waits where nothing is answered."""
+        """Relay until the client has stopped. While there is no answer, ask Postgres whether it waits for a lock."""
         stalls_at = time.monotonic() + self._stall_seconds
         patience = ASK_AFTER_SECONDS
         while client.pause is None:
@@ -310,8 +311,8 @@ class Scheduler:
                 patience = min(2 * patience, ASK_AT_LEAST_EVERY_SECONDS)
             if self._refused is not None:
                 raise self._refused
-        # What it has closed before it stopped, and what else another process says for it. Not while it is blocked: as a
-        # deadlock's victim it may have its answer already, which counts when it goes on.
+        # Note connections that it closed before it stopped, and further messages of another process for it. Not while
+        # it is blocked: a deadlock's victim may have its answer already, which counts when it goes on.
         at_wire = isinstance(client.pause, SessionYieldPoint) and not self._proxy.has_other_processes
         if not at_wire and not isinstance(client.pause, Blocked):
             self._proxy.hear_all()
@@ -321,7 +322,7 @@ class Scheduler:
             client.pause, client.later = behind[0], behind[1:]
 
     def _settle(self, client: Client) -> None:
-        """Stop who has just blocked, end a deadlock if it closed one, and see who can go on now."""
+        """Stop the client's server process if it is blocked, resolve a deadlock, and note which waits are over."""
         for points in self._stops.values():
             points.settle()
         waits_for = self._stop_waiting(client) if isinstance(client.pause, Blocked) else None
@@ -332,8 +333,9 @@ class Scheduler:
     def _stop_waiting(self, client: Client) -> WaitsFor | None:
         """Stop the server process of a client that waits, unless its wait has closed a cycle.
 
-        If it has, the client is the deadlock's victim. So it is where its wait has ended while nobody else ran: on a
-        slow machine its deadlock check fires before it is stopped. Its error then tells the trace for whom it waited.
+        If it has, the client is the deadlock's victim. It is also the victim if its wait ended while no other client
+        ran: on a slow machine its deadlock check fires before its process is stopped. The trace then takes the
+        client for which it waited from the error.
         """
         assert client.pid is not None
         while isinstance(client.pause, Blocked):
@@ -373,7 +375,7 @@ class Scheduler:
         return diagnosis.why_it_stalls(client, self._stall_seconds, in_another=self._proxy.has_other_processes)
 
     def _abandon(self) -> None:
-        """End every client by an error. None of their statements goes on, and none of their sessions is left."""
+        """End every client by AbandonedError, its statements and its sessions."""
         self._is_over = True
         self._proxy.abandon()
         self._processes.terminate(client.pid for client in self._clients.values() if client.pid is not None)
@@ -387,13 +389,13 @@ class Scheduler:
 
 
 def _doing(client: Client) -> str:
-    """Return the statement that a client waits in."""
+    """Return the statement in which a client waits for a lock."""
     assert client.session is not None
     return client.session.doing
 
 
 def _in_words(pause: Pause | None) -> str:
-    """Return the faults that can strike here."""
+    """Return the faults that can hit a client at this pause."""
     kinds = possible_at(pause)
     return _WORDS.get(kinds) or _WORDS.setdefault(kinds, " ".join(kinds) or "none")
 

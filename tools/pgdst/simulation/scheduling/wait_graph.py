@@ -1,4 +1,4 @@
-"""Who waits for whom: circles in what Postgres says of locks."""
+"""The wait graph: which client waits for which, and its cycles, from pg_blocking_pids."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -10,14 +10,14 @@ WaitsFor = Mapping[int, frozenset[int]]
 
 
 def who_waits_for(pid: int | None, clients: Iterable[Client]) -> set[int]:
-    """Return the pids that wait for this one, directly or through others, as Postgres has said last."""
+    """Return the pids that wait for this one, directly or through others, by the last answer of Postgres."""
     blocked = [(one.pid, one.pause.pids) for one in clients if isinstance(one.pause, Blocked)]
     waits_for = {one: blockers for one, blockers in blocked if one not in (None, pid)}
     return {one for one in waits_for if _reaches(one, pid, waits_for)}
 
 
 def _reaches(one: int, other: int | None, waits_for: WaitsFor) -> bool:
-    """Return whether one waits for the other, directly or through others, or is the other."""
+    """Return whether `one` waits for `other`, directly or through others, or is the same."""
     reached, ahead = set(), [one]
     while ahead:
         found = ahead.pop()
@@ -30,14 +30,14 @@ def _reaches(one: int, other: int | None, waits_for: WaitsFor) -> bool:
 
 
 def is_in_cycle(pid: int, waits_for: WaitsFor) -> bool:
-    """Return whether this process waits for one that waits for it."""
+    """Return whether this process is part of a cycle of waits."""
     return any(_reaches(one, pid, waits_for) for one in waits_for[pid])
 
 
 class WaitGraph:
-    """Who waits for whom in a run, as Postgres says, and by which names the trace tells it.
+    """The wait graph of a run, and the names under which clients appear in the trace.
 
-    `stops` are the pids of the sessions that hold a statement at a trigger.
+    `stops` are the pids of the kit's sessions that stop statements at triggers.
     """
 
     def __init__(self, processes: ServerProcesses, clients: Mapping[str, Client], stops: Collection[int]) -> None:
@@ -47,19 +47,19 @@ class WaitGraph:
         self._users: dict[int, str] = {}  # by pid, the client that it served last
 
     def uses(self, client: Client, pid: int) -> None:
-        """Note that this server process serves the client now. A pool lends it to several in a run."""
+        """Note that this server process serves the client now. A pool may lend it to several clients in a run."""
         self._users[pid] = client.name
         client.pid = pid
 
     def ask(self, *others: Client) -> WaitsFor:
-        """Ask Postgres for whom each blocked client waits, and these others."""
+        """Ask Postgres for the blockers of all blocked clients and of `others`."""
         clients = [one for one in self._clients.values() if one in others or isinstance(one.pause, Blocked)]
         return self._processes.blockers(*(one.pid for one in clients if one.pid is not None))
 
     def whether_blocked(self, client: Client, *, as_victim: bool) -> Blocked | None:
         """Ask Postgres whether the client's statement waits for a lock.
 
-        The victim of a deadlock is let wait until its deadlock check has fired.
+        The victim of a deadlock does not count as blocked: its deadlock check is about to fire.
         """
         assert client.pid is not None
         found = self.ask(client)
@@ -69,7 +69,7 @@ class WaitGraph:
         return Blocked(blockers) if blockers else None
 
     def see_who_is_free(self, found: WaitsFor | None) -> None:
-        """Note for whom each blocked client waits now, which is asked where it was not `found` just before."""
+        """Note for whom each blocked client waits now. Postgres is asked if `found`, an earlier answer, is None."""
         blocked = [client for client in self._clients.values() if isinstance(client.pause, Blocked)]
         if blocked:
             found = found or self.ask()
@@ -83,10 +83,10 @@ class WaitGraph:
         return "waits for " + ", ".join(sorted({self._users.get(pid, "somebody else") for pid in blockers}))
 
     def in_words_of_a_victim(self, client: Client, blocker: int) -> str:
-        """Return for whom the victim of a deadlock has waited, of which Postgres names one.
+        """Return for whom the victim of a deadlock has waited.
 
-        Where several wait for it, each may have closed the circle: which of them Postgres names depends on the places
-        of their processes. So all are named.
+        Postgres's error names one process. Where several wait for the victim, each may be in the cycle, and the one
+        named depends on the slots of their processes. So all of them are named.
         """
         waiting = who_waits_for(client.pid, self._clients.values())
         names = {self._users.get(pid, "somebody else") for pid in waiting or {blocker}}

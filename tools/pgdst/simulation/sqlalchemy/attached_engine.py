@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def synchronous_side(engine: Any) -> Engine:
-    """Return the engine that has the pool. Raises: ConfigurationError, where it can't be used."""
+    """Return the synchronous engine behind an engine. Raises: ConfigurationError, if it can't be attached."""
     found = engine
     while hasattr(found, "_proxied"):  # an asynchronous engine, or one with execution options of its own
         found = found._proxied
     if not isinstance(found, Engine):
         raise ConfigurationError(
             f"attach() needs an engine of SQLAlchemy's or a pool of asyncpg's or psycopg_pool's, got "
-            f"{type(engine).__name__}. What is neither comes to the gate by simulation.url()."
+            f"{type(engine).__name__}. Let any other driver or pool connect to simulation.url()."
         )
     if found.dialect.name != "postgresql" or found.dialect.driver not in DRIVERS:
         raise ConfigurationError(
@@ -39,14 +39,14 @@ def synchronous_side(engine: Any) -> Engine:
         )
     if not isinstance(found.pool, QueuePool | NullPool):
         raise ConfigurationError(
-            f"The engine's pool is a {type(found.pool).__name__}, whose connections clients would share or find in one "
-            "run and not in the next. Make it with the usual pool, or with NullPool."
+            f"The engine's pool is a {type(found.pool).__name__}: clients would share its connections, or find "
+            "them in one run and not in the next. Make the engine with the default pool, or with NullPool."
         )
     return found
 
 
 def require_ours(what: str, proxy: Proxy, host: Any, port: Any) -> None:
-    """Return only where something leads to the server of the run. Raises: ForeignServerError."""
+    """Check that an engine or a pool connects to the run's server. Raises: ForeignServerError."""
     server = proxy.server
     if not host or not Place(str(host), int(port or 5432)).is_same(Place(server.host, server.port)):
         raise ForeignServerError(
@@ -56,7 +56,7 @@ def require_ours(what: str, proxy: Proxy, host: Any, port: Any) -> None:
 
 
 def user(refuse_others: Callable[[], None]) -> Client | None:
-    """Return the client who calls this, None between runs. Raises: AbandonedError; what `refuse_others` raises."""
+    """Return the client that calls this, None between runs. Raises: AbandonedError; that of `refuse_others`."""
     client = current_client()
     if client is None:
         refuse_others()
@@ -66,11 +66,12 @@ def user(refuse_others: Callable[[], None]) -> Client | None:
 
 
 class AttachedEngine:
-    """An engine that is led to the proxy, from its next connection on; those that are open are closed.
+    """An engine whose new connections go to the proxy. Open connections are closed.
 
-    Whose a connection is, the pool says: it is lent to whoever took it out, and to nobody else until it is back.
+    A connection belongs to the client that took it out of the pool, until it is put back.
 
-    Raises: ConfigurationError, where its connections can't have a gate; ForeignServerError, where it leads elsewhere.
+    Raises: ConfigurationError, if its connections can't go through the gate; ForeignServerError, if its URL leads to
+    another server.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class AttachedEngine:
         self._proxy = proxy
         self._refuse_others = refuse_others
         self._in_a_loop = in_a_loop
-        self._listeners: int | None = None  # how many there were when it was looked what they do
+        self._listeners: int | None = None  # their number when `_is_prepared` was found
         self._is_prepared = False
         self._last_has_a_gate = False
         self._recycle = self._synchronous.pool._recycle
@@ -109,7 +110,7 @@ class AttachedEngine:
             "checkout": self._lends,
             "checkin": self._takes_back,
             "detach": self._takes_back,
-            # A client may dispose of the engine, which has another pool then.
+            # If a client disposes of the engine, it gets another pool.
             "engine_disposed": lambda one: pool.own_waits(one, clock),
         }
         for name, function in listeners.items():
@@ -117,10 +118,7 @@ class AttachedEngine:
             self._resources.callback(event.remove, self._synchronous, name, function)
 
     def _require_gates(self) -> None:
-        """Return only where a new connection has a gate: some drivers tell nothing of one that is closed.
-
-        Raises: ConfigurationError.
-        """
+        """Check that a new connection goes through the gate. Raises: ConfigurationError, if it does not."""
         pool.warm_up(self._engine, self._in_a_loop)
         if not self._last_has_a_gate:
             raise ConfigurationError(
@@ -128,17 +126,17 @@ class AttachedEngine:
             )
 
     def _require_ours(self) -> None:
-        """Return only where the engine's URL leads to the server of the run. Raises: ForeignServerError."""
+        """Check that the engine's URL leads to the run's server. Raises: ForeignServerError."""
         _, options = self._synchronous.dialect.create_connect_args(self._synchronous.url)
         host, port = options.get("host"), options.get("port")
         host = host[0] if isinstance(host, list) else host
         port = port[0] if isinstance(port, list) else port
         require_ours("engine", self._proxy, host, port)
 
-    # What SQLAlchemy tells.
+    # Event listeners.
 
     def _user(self) -> Client | None:
-        """Return the client who uses the engine, None between runs. Raises: AbandonedError; InconclusiveError."""
+        """Return the client that uses the engine, None between runs. Raises: AbandonedError; InconclusiveError."""
         return user(self._refuse_others)
 
     def _connects(self, _dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
@@ -146,7 +144,7 @@ class AttachedEngine:
         self._driver.lead(self._proxy, options)
 
     def _connected(self, _connection: Any, record: Any) -> None:
-        """Find the session of a new connection, while its driver still tells which process serves it."""
+        """Find the session of a new connection now: the driver of a closed one does not tell the pid any more."""
         session = self._proxy.session_of(self._driver.backend_of(record.driver_connection))
         self._last_has_a_gate = session is not None
         if session is not None:
@@ -170,7 +168,7 @@ class AttachedEngine:
         return pool.has_pool(self._engine)
 
     def idle(self) -> list[Idle]:
-        """Return the sessions that nobody uses, as the pool has them."""
+        """Return the idle connections, in the order of the pool."""
         if not self.has_pool:
             return []
         records = [one for one in pool.records(self._engine) if one.dbapi_connection is not None]
@@ -181,7 +179,7 @@ class AttachedEngine:
         ]
 
     def is_whole(self, connections: int) -> bool:
-        """Return whether the pool has so many idle connections, which may be used again."""
+        """Return whether the pool has so many idle connections, and all can be renewed."""
         is_renewable = self._driver.is_renewable and not self._is_prepared
         return is_renewable and pool.is_whole(self._engine, connections)
 
@@ -197,15 +195,15 @@ class AttachedEngine:
         pool.fill(self._engine, connections, self._in_a_loop)
 
     def sort(self, places: Mapping[int, int]) -> None:
-        """Let connections be handed out in the order of the places of their processes."""
+        """Make the pool hand out connections in the order of `places`, by the pids of their server processes."""
         pool.sort(self._engine, lambda record: places[self._sessions[record].pid])
 
     def dispose(self) -> None:
-        """Close all connections that nobody uses; new ones have a gate."""
+        """Close all idle connections; new ones go through the gate."""
         pool.dispose(self._engine, self._in_a_loop)
 
     def close(self) -> None:
-        """Close all connections that nobody uses; new ones have none."""
+        """Close all idle connections; new ones do not go through the gate."""
         self._resources.close()
         self._synchronous.pool._recycle = self._recycle
         pool.dispose(self._engine, self._in_a_loop)

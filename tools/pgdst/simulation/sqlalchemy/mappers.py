@@ -1,8 +1,8 @@
-"""SQLAlchemy's mappers, whose properties are loaded in the order of their names.
+"""Makes SQLAlchemy's mappers load their properties in the order of their names.
 
-A mapper keeps its properties in a frozenset of objects, which iterates by their addresses: two collections that are
-loaded for one query by statements of their own would be loaded in another order in another process. A query keeps the
-order that it was compiled with, so this has to come before the first one.
+A mapper keeps its properties in a frozenset of objects, whose order depends on memory addresses. If a query loads two
+collections by a statement each, the order of those statements would differ between processes. A query keeps the order
+that it was compiled with, so this has to be called before the first one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from sqlalchemy.util import HasMemoized
 
 
 def load_properties_in_order() -> None:
-    """Give all mappers, those that are made later too, an order of their properties."""
+    """Give the properties of all present and future mappers a fixed order."""
     Mapper._prop_set = _IN_ORDER  # type: ignore[method-assign]  # a mapper's own memory of it is made from this
     for registry in _all_registries():
         for mapper in registry.mappers:

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 InALoop = Callable[[Coroutine[Any, Any, Any]], Any]
 
-# Where the pool may not open another connection, who comes first is a choice.
+# If the pool may not open another connection, the schedule decides which client comes first.
 _CHECKOUT = YieldPoint(CHECKOUT)
 WAITS = "waits for a connection of the pool"
 
 
 def own_waits(engine: Engine, clock: SimulatedClock) -> None:
-    """Let clients who wait for a connection of the engine's pool wait in the schedule, and time out by the clock."""
+    """Make clients wait for the engine's pool in the schedule, and time out by the simulated clock."""
     if isinstance(engine.pool, QueuePool):
         own = _AsyncQueue if engine.dialect.is_async else _Queue
-        # The pool has no setting for it. It is new and holds nothing yet.
+        # The pool has no setting for its queue. The pool is new, and its queue empty.
         engine.pool._pool = own(engine.pool._pool, clock)
-        engine.pool._recycle = -1  # it passes in real time
+        engine.pool._recycle = -1  # off, as it passes in real time
 
 
 def has_pool(engine: "Engine | AsyncEngine") -> bool:
@@ -38,9 +38,9 @@ def has_pool(engine: "Engine | AsyncEngine") -> bool:
 
 
 def is_whole(engine: "Engine | AsyncEngine", connections: int) -> bool:
-    """Return whether so many connections are idle, or as many as the pool keeps, and all can be handed out as they are.
+    """Return whether so many connections, or as many as the pool keeps, are idle and usable as they are.
 
-    Else a client would connect in one run, and find a connection in the next.
+    Else a client would open a connection in one run, and find an idle one in the next.
     """
     pool = _pool_of(engine)
     found = pool._pool.idle()
@@ -48,13 +48,13 @@ def is_whole(engine: "Engine | AsyncEngine", connections: int) -> bool:
 
 
 def listeners(engine: "Engine | AsyncEngine") -> int:
-    """Return how many listeners do something to connections when they are made or handed out, SQLAlchemy's included."""
+    """Return the number of event listeners on new and on handed-out connections, SQLAlchemy's included."""
     found = _pool_of(engine).dispatch
     return sum(len(list(one)) for one in (found.connect, found.first_connect, found.checkout))
 
 
 def fill(engine: "Engine | AsyncEngine", connections: int, in_a_loop: InALoop) -> None:
-    """Open so many connections, or as many as the pool keeps, which has none."""
+    """Open so many connections, or as many as the pool keeps. The pool must be empty."""
     wanted = _wanted(_pool_of(engine), connections)
     if isinstance(engine, Engine):
         opened = [engine.raw_connection() for _ in range(wanted)]
@@ -65,13 +65,13 @@ def fill(engine: "Engine | AsyncEngine", connections: int, in_a_loop: InALoop) -
 
 
 def records(engine: "Engine | AsyncEngine") -> list[Any]:
-    """Return what the pool has of each connection that nobody uses."""
+    """Return the pool's records of its idle connections."""
     found: list[Any] = _pool_of(engine)._pool.idle()
     return found
 
 
 def sort(engine: "Engine | AsyncEngine", place: Callable[[Any], int]) -> None:
-    """Let idle connections be handed out in the order of their places."""
+    """Make the pool hand out idle connections in the order of their places."""
     waiting = _pool_of(engine)._pool
     records = sorted(waiting.idle(), key=place)
     for _ in records:
@@ -89,7 +89,7 @@ def _wanted(pool: Any, connections: int) -> int:
 
 
 def _is_usable(record: Any, pool: Any) -> bool:
-    """Return whether the pool hands this connection out as it is; one that was invalidated it opens anew then."""
+    """Return whether the pool hands this connection out as it is. It reopens one that was invalidated."""
     invalidated = max(record._soft_invalidate_time, pool._invalidate_time)
     return record.dbapi_connection is not None and record.starttime > invalidated
 
@@ -101,7 +101,7 @@ async def _fill_async(engine: "AsyncEngine", wanted: int) -> None:
 
 
 def dispose(engine: "Engine | AsyncEngine", in_a_loop: InALoop) -> None:
-    """Close all connections of the engine that nobody uses."""
+    """Close all idle connections of the engine."""
     if isinstance(engine, Engine):
         engine.dispose()
     else:
@@ -109,7 +109,7 @@ def dispose(engine: "Engine | AsyncEngine", in_a_loop: InALoop) -> None:
 
 
 def warm_up(engine: "Engine | AsyncEngine", in_a_loop: InALoop) -> None:
-    """Let SQLAlchemy ask what it asks once an engine, which is no part of a run, and close all connections."""
+    """Make SQLAlchemy run the queries that it runs once an engine, and close all connections."""
     if isinstance(engine, Engine):
         engine.connect().close()
     else:
@@ -148,7 +148,7 @@ class _AsyncQueue(AsyncAdaptedQueue[Any]):
 
 
 def _take(queue: Any, clock: SimulatedClock, timeout: float | None, stop: Callable[[Pause], None]) -> Any:
-    """Return what the queue has, stopping until the schedule lets the client go on. Raises: Empty, at the time-out."""
+    """Return an item of the queue when the schedule lets the client have one. Raises: Empty, at the time-out."""
     stop(_CHECKOUT)
     wait = _wait(queue, clock, timeout)
     while True:

@@ -1,1 +1,1 @@
-"""Strategies: who goes on at each choice of a schedule."""
+"""Strategies: which client goes on at each choice of a schedule."""

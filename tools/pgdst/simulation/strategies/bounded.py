@@ -8,10 +8,10 @@ from pgdst.simulation.strategies.strategy import ChoicePoint, Strategy
 
 
 class Exhaustive:
-    """All schedules with at most so many preemptions, one strategy after another.
+    """All schedules with at most so many preemptions: an iterable of strategies, one a schedule.
 
-    Each is a new run of the same scenario. `is_exhausted` says afterwards whether all were tried, or the iteration was
-    left before; a scenario that is not the same each time is an error, not a miss.
+    Run the same scenario anew with each. Afterwards `is_exhausted` says whether all schedules were tried. A scenario
+    that is not the same each time raises ScheduleError.
     """
 
     def __init__(self, preemptions: int) -> None:
@@ -38,7 +38,7 @@ class Exhaustive:
 @dataclass
 class _Fork:
     point: ChoicePoint
-    preemptions: int  # before it
+    preemptions: int  # before this choice
     chosen: int = 0
 
     def choices(self, bound: int) -> int:

@@ -6,26 +6,26 @@ from pgdst.simulation.strategies.strategy import ChoicePoint
 
 
 class Drawn:
-    """Choices drawn from a source such as Hypothesis, which shrinks towards few numbers and small ones.
+    """Choices drawn from a source such as Hypothesis, which shrinks towards few and small numbers.
 
-    What is drawn is for how many choices a client goes on, 0 standing for as long as it can, and who comes after it:
-    each preemption takes two numbers, so that the smallest run has the fewest. A number for each step would have it
-    prefer the latest. `draw(n)` returns a number from 0 to n.
+    Draws how many choices a client goes on for (0: as long as it can), then which client follows. So each preemption
+    takes two numbers, and the smallest run has the fewest preemptions. One number a step would shrink towards late
+    preemptions instead. `draw(n)` returns a number from 0 to n.
     """
 
-    LONGEST = 12  # choices; who goes on for so long draws again then
+    LONGEST = 12  # choices; a client that has gone on for so long draws again
 
     def __init__(self, draw: Callable[[int], int]) -> None:
         self._draw = draw
         self._running: str | None = None
-        self._left = 0  # choices until it is preempted; 0 for never
-        self._draws_again = False  # instead of being preempted
+        self._left = 0  # choices until the client is preempted; 0: never
+        self._draws_again = False  # draw again when `_left` ends, instead of a preemption
 
     def choose(self, point: ChoicePoint) -> int:
-        """Return 0 while the client goes on, else who comes next."""
+        """Return 0 while the client goes on, else the index of the next client."""
         if not point.can_stay:
             return self._switch(point, first=0)
-        if point.candidates[0] != self._running:  # nobody else could go on when it began
+        if point.candidates[0] != self._running:  # it began where no other client could go on
             self._begin(point.candidates[0])
         if self._left == 0:
             return 0

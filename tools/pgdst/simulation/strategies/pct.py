@@ -9,8 +9,8 @@ from pgdst.simulation.strategies.strategy import ChoicePoint
 class PCT:
     """Probabilistic concurrency testing: a random order of the clients, changed at depth - 1 random steps.
 
-    A bug that needs `depth` steps in a certain order is found with a probability of at least 1 / (n * steps ** (depth -
-    1)) a run, for n clients and a run of so many steps.
+    A bug that needs `depth` steps in a certain order is found by a run with a probability of at least
+    1 / (n * steps ** (depth - 1)), for n clients and runs of `steps` steps.
     A client that asks again and again would starve the others. So one that sleeps goes on only where no other can, and
     one that went on for `PATIENCE` choices falls below all others.
     Source: Burckhardt et al., A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs, ASPLOS 2010.
@@ -28,10 +28,10 @@ class PCT:
         self._in_a_row = 0
 
     def choose(self, point: ChoicePoint) -> int:
-        """Return who has the highest priority; at a change, who had it falls below all others first."""
+        """Return the client of the highest priority. At a change, that client first falls below all others."""
         for candidate in sorted(point.candidates):
             self._priorities.setdefault(candidate, self._random.random())
-        # Steps without a choice are passed over, and a change among them is due now.
+        # The strategy is not asked at steps without a choice. A change at one of them is due now.
         for step in sorted(self._changes):
             if step <= point.step:
                 highest = max(point.candidates, key=self._priorities.__getitem__)

@@ -1,7 +1,7 @@
-"""Who goes on: the choices of a schedule.
+"""The interface of strategies, which choose the client of each step.
 
-A choice is a number: 0 lets the same client go on, the others follow in a fixed order. So a schedule of zeros runs one
-client after another, and each number above zero, where the same client could have gone on, is a preemption.
+A choice is a number: 0 lets the same client go on, the others follow in a fixed order. A schedule of zeros runs one
+client after another. A number above zero where the same client could have gone on is a preemption.
 """
 
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from typing import Protocol
 class ChoicePoint:
     """A place where the schedule has a choice.
 
-    `candidates` are the clients who can go on; where `can_stay`, the first is the one that took the last step. `at` has
-    the yield point of each candidate in words: its next statement, without parameters. `sleeping` names those whose
+    `candidates` are the clients that can go on. If `can_stay`, the first of them took the last step. `at` has the yield
+    point of each candidate in words: its next statement, without parameters. `sleeping` names the candidates whose
     sleep would have to pass first.
     """
 

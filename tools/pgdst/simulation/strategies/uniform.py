@@ -1,4 +1,4 @@
-"""Choices of which each is as likely as any other."""
+"""Uniformly random choices."""
 
 from random import Random
 

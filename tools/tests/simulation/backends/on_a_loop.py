@@ -1,4 +1,4 @@
-"""A backend of real shape: FastAPI, SQLAlchemy's asyncio engine on asyncpg, one pool. Its moves may go wrong."""
+"""A realistic backend: FastAPI, SQLAlchemy's asyncio engine on asyncpg, one pool. Its transfers have races."""
 
 import asyncio
 import os
@@ -43,14 +43,14 @@ async def deposit(account: int) -> int:
 
 @api.post("/deposit_later/{account}")
 async def deposit_later(account: int, background: BackgroundTasks) -> str:
-    """Answer, and go on beside who comes next."""
+    """Answer, and deposit afterwards, at the same time as the next client."""
     background.add_task(deposit_into, account)
     return "soon"
 
 
 @api.post("/deposit_twice/{account}")
 async def deposit_twice(account: int) -> list[int]:
-    """Do two things at once."""
+    """Deposit twice at the same time."""
     return list(await asyncio.gather(deposit_into(account), deposit_into(account + 1)))
 
 

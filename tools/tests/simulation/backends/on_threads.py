@@ -1,4 +1,4 @@
-"""A backend of real shape: a thread a request, SQLAlchemy's engine on psycopg2."""
+"""A realistic backend: a thread for each request, SQLAlchemy's engine on psycopg2."""
 
 import os
 import sys
@@ -27,13 +27,13 @@ def deposit(account: str) -> int:
 
 
 def deposit_later(account: str) -> str:
-    """Answer, and go on beside who comes next: in a thread that knows nothing of the request."""
+    """Answer, and deposit afterwards in a thread without the request's context."""
     threading.Thread(target=deposit, args=(account,)).start()
     return "soon"
 
 
 def deposit_in_secret(account: str) -> int:
-    """Say for whom the second deposit is, and not the first."""
+    """Deposit twice, and name the client in the second statement only."""
     found = asked_by.get()
     asked_by.set("")
     deposit(str(int(account) + 1))
@@ -68,16 +68,16 @@ MOVES: dict[str, Callable[..., Any]] = {
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Requests, of which each has a thread."""
+    """Handles requests, each in a thread of its own."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Say that it is there."""
+        """Answer, to show that the backend runs."""
         self.answer(200, "here")
 
     def do_POST(self) -> None:
-        """Do a move."""
+        """Handle a request."""
         asked_by.set(self.headers.get("traceparent", ""))
         _, move, *arguments = self.path.split("/")
         try:

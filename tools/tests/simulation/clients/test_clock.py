@@ -29,7 +29,7 @@ def test_time_does_not_go_back() -> None:
 
 
 def test_the_clock_is_set_back_and_no_time_passes() -> None:
-    """`now` says something earlier; what has elapsed is what was, and grows from there."""
+    """`now` is earlier; the elapsed time is unchanged, and grows from there."""
     clock = SimulatedClock()
     clock.advance(timedelta(hours=2))
     clock.set_back(timedelta(hours=3))
@@ -39,7 +39,7 @@ def test_the_clock_is_set_back_and_no_time_passes() -> None:
 
 
 def test_a_clock_is_not_set_back_by_less_than_nothing() -> None:
-    """A negative duration is refused and changes nothing, and so is a day before the first."""
+    """A negative duration is refused and changes nothing. So is an instant before the year 1."""
     clock = SimulatedClock()
     with pytest.raises(ValueError, match="Use advance"):
         clock.set_back(timedelta(seconds=-1))
@@ -55,7 +55,7 @@ def test_a_naive_start_is_refused() -> None:
 
 
 def test_a_start_in_another_zone_is_kept_in_utc() -> None:
-    """The instant is the same; what `now` shows is UTC."""
+    """The instant is the same, and `now` returns it in UTC."""
     start = datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))
     assert SimulatedClock(start).now().isoformat() == "2026-01-01T00:00:00+00:00"
 

@@ -21,7 +21,7 @@ def test_the_same_seed_gives_the_same_ids() -> None:
 
 
 def test_the_seed_that_was_published_gives_the_ids_that_were_published() -> None:
-    """The streams are a promise across releases and Python versions: a recorded seed replays."""
+    """The streams stay equal across releases and Python versions, so that a recorded seed replays."""
     assert UUID("1051d673-f69b-49b8-8567-49efcfa32e6e") == SeededIds(7).new_uuid("agent")
 
 
@@ -48,17 +48,17 @@ def test_a_stream_does_not_repeat_itself() -> None:
 
 
 def test_ids_look_like_random_uuids() -> None:
-    """Version and variant are those of uuid4, so nothing that checks them refuses ours."""
+    """Version and variant are those of uuid4, so that validation accepts them."""
     assert SeededIds(7).new_uuid("agent").version == 4
 
 
 def test_secrets_hold_256_bits() -> None:
-    """As many as the application's own source gives, in characters that a header takes."""
+    """As many as those of the application's own source, in characters that a header allows."""
     assert len(base64.urlsafe_b64decode(SeededIds(7).new_secret("key") + "=")) == 32
 
 
 def test_the_acting_client_is_the_former_one_again_afterwards() -> None:
-    """Naming a client for one call does not name it for the next."""
+    """`acting_as` ends with its block."""
     ids, twin = SeededIds(7), SeededIds(7)
     drawn_as(ids, "ada", "agent")
     assert twin.new_uuid("agent") == ids.new_uuid("agent")

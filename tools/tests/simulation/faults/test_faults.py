@@ -1,4 +1,4 @@
-"""Faults that strike at an exact step: done to a real server, the same each time, and over when the run is."""
+"""Faults at exact steps of a real server: the same each time, without effect on later runs."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from races import Races, deposit, nested
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-# In the first client's UPDATE, and what is left of its deposit.
+# Faults at the first client's UPDATE: its outcome, and the balance afterwards.
 IN_A_TRANSACTION = {
     Fault.LOST: ("raised OperationalError", 0),
     Fault.TERMINATED: ("raised OperationalError 57P01", 0),
@@ -48,7 +48,7 @@ AT_COMMIT = {
 
 
 def struck(races: Races, schedule: str) -> Result:
-    """Run one or two clients that deposit, under a schedule with faults; afterwards a deposit works as ever."""
+    """Run one or two depositing clients under a schedule with faults, and check that a later deposit works."""
     engine = races.engine()
     simulation = races.simulation(engine)
     result = races.run(simulation, [deposit(engine, 1)] * (1 + ("bob" in schedule)), Schedule.parse(schedule))
@@ -61,7 +61,7 @@ def struck(races: Races, schedule: str) -> Result:
 
 
 def balance(races: Races) -> int:
-    """Return the first account's, by a new connection, as a crash has ended the others."""
+    """Return the first account's balance, by a new connection, as a crash has ended the others."""
     races.observe_anew()
     return races.balances()[0]
 
@@ -75,17 +75,17 @@ def test_in_a_transaction_a_fault_leaves_nothing_half_done(races: Races, fault: 
 
 @pytest.mark.parametrize("fault", AT_COMMIT)
 def test_at_commit_the_client_can_not_always_know(races: Races, fault: Fault) -> None:
-    """Two faults look alike to it, and one of them has committed."""
+    """Two faults look alike to the client, and one of them has committed."""
     result = struck(races, f"ada*3 ada!{fault}")
     assert AT_COMMIT[fault] == (str(result.outcomes["ada"]), balance(races))
 
 
 @pytest.mark.parametrize(("fault", "state"), [(Fault.TERMINATED, "57P01"), (Fault.CANCELLED, "57014")])
 def test_who_waits_for_a_lock_is_struck_there(races: Races, fault: Fault, state: str) -> None:
-    """Ada holds the row and has not committed; she is not disturbed."""
+    """Ada, who holds the row in an open transaction, is not affected."""
     engine = races.engine()
     simulation = races.simulation(engine)
-    # Bob can go on, for the fault's sake, when ada has committed: the lock is his and the fault comes first.
+    # After ada's commit bob has the lock and can go on, but the fault ends his statement first.
     schedule = Schedule.parse(f"ada*2 bob*2 ada*2 bob!{fault}")
     result = races.run(simulation, [deposit(engine, 1)] * 2, schedule)
     assert "returned" == str(result.outcomes["ada"])
@@ -94,7 +94,7 @@ def test_who_waits_for_a_lock_is_struck_there(races: Races, fault: Fault, state:
 
 
 def test_a_crash_ends_everybodys_transaction(races: Races) -> None:
-    """Bob waits for ada's row when the server goes down; afterwards both can begin anew."""
+    """Bob waits for ada's row when the server crashes. Afterwards both can begin new transactions."""
     result = struck(races, "ada*2 bob*2 ada!crash")
     assert {"raised OperationalError"} == {str(one) for one in result.outcomes.values()}
     assert 0 == balance(races)
@@ -108,7 +108,7 @@ def test_what_was_committed_before_a_crash_is_there(races: Races) -> None:
 
 @pytest.mark.parametrize("fault", [Fault.COMMIT_DONE, Fault.COMMIT_UNDONE, Fault.LOST, *RAISED])
 def test_who_has_not_noticed_a_crash_can_be_struck_again(races: Races, fault: Fault) -> None:
-    """Ada's session has ended, and with it her transaction, when her own connection breaks."""
+    """Ada's session has ended in the crash already when her own connection breaks."""
     engine = races.engine()
     simulation = races.simulation(engine)
     at_commit = fault in (Fault.COMMIT_DONE, Fault.COMMIT_UNDONE)
@@ -121,9 +121,9 @@ def test_who_has_not_noticed_a_crash_can_be_struck_again(races: Races, fault: Fa
 def test_the_observer_is_not_the_one_that_is_killed(
     races: Races, backends: ServerProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the client's own has ended, neither: its end is how one knows that the server has noticed a crash.
+    """Not even if the client's own process has ended: the end of the observer shows that the server has noticed.
 
-    Who is killed hangs up before its parent is told, and a connection that was made meanwhile breaks a moment later.
+    A killed process's own connection ends before the postmaster notices, and a connection opened in between breaks.
     """
     processes, killed = backends._signals, []
 
@@ -142,9 +142,9 @@ def test_the_observer_is_not_the_one_that_is_killed(
 
 
 def test_a_crash_loses_nothing_of_what_was_written_and_not_committed(races: Races) -> None:
-    """A sequence writes ahead, once in 32 values: after a crash it is at the end of these, not where it was before.
+    """A sequence logs 32 values ahead: after a crash it is at the end of these, not where it was before.
 
-    How much the server has flushed by itself, which depends on how fast all went, would decide it otherwise.
+    Otherwise its value would depend on how much of the log the server had flushed by itself.
     """
     races.observer.execute("DROP SEQUENCE IF EXISTS numbers; CREATE SEQUENCE numbers")
     engine = races.engine()
@@ -161,7 +161,7 @@ def test_a_crash_loses_nothing_of_what_was_written_and_not_committed(races: Race
 
 
 def test_nothing_is_raised_in_a_transaction_that_has_failed(races: Races) -> None:
-    """There Postgres says so of everything, and does what ends it or goes back to a savepoint, which can't fail."""
+    """There Postgres refuses every statement except ROLLBACK and its kinds, which can't fail."""
     engine = races.engine()
     simulation = races.simulation(engine)
 
@@ -184,7 +184,7 @@ def test_nothing_is_raised_in_a_transaction_that_has_failed(races: Races) -> Non
 
 
 def test_no_connection_is_left_for_who_wants_one(races: Races) -> None:
-    """The pool keeps one, and the second is new."""
+    """The first connection is the pool's, and the second would be new."""
     engine = races.engine(pool_size=1, max_overflow=1)
     simulation = races.simulation(engine)
 
@@ -212,7 +212,7 @@ def test_the_wall_clock_is_set_back_and_no_time_passes(races: Races) -> None:
 
 
 def test_whoever_waits_by_the_clock_waits_no_longer_when_it_is_set_back(races: Races) -> None:
-    """A sleeper and a time-out of the pool: each by how much has elapsed, so that both end and in that order."""
+    """A sleep and a time-out of the pool both use the elapsed time, so both end, in that order."""
     engine = races.engine(pool_size=1, max_overflow=0, pool_timeout=30)
     simulation = races.simulation(engine)
     clock = simulation.clock
@@ -241,7 +241,7 @@ def test_whoever_waits_by_the_clock_waits_no_longer_when_it_is_set_back(races: R
 
 @pytest.mark.parametrize("isolation_level", ["READ COMMITTED", "SERIALIZABLE", "AUTOCOMMIT"])
 def test_the_disk_is_full_for_one_statement(races: Races, isolation_level: str) -> None:
-    """The server itself has found no room: for no longer than that, in whatever transaction, as whatever role."""
+    """The server's own write gets ENOSPC, for that statement only, at each isolation level and for each role."""
     engine = races.engine(isolation_level=isolation_level)
     simulation = races.simulation(engine)
     found: list[Any] = []
@@ -266,7 +266,7 @@ def test_the_disk_is_full_for_one_statement(races: Races, isolation_level: str) 
 
 
 def test_who_may_write_no_file_is_told_that_the_run_says_nothing(races: Races) -> None:
-    """Another error than the fault's is not taken for it."""
+    """An error other than the fault's makes the run inconclusive."""
     races.observer.execute("DROP ROLE IF EXISTS teller; CREATE ROLE teller LOGIN PASSWORD 'secret'")
     engine = create_engine(replace(races.server, user="teller", password="secret").url)
     races.opened.callback(engine.dispose)
@@ -277,7 +277,7 @@ def test_who_may_write_no_file_is_told_that_the_run_says_nothing(races: Races) -
             connection.execute(text("SELECT 1"))
 
     try:
-        with pytest.raises(InconclusiveError, match="was to raise 53100 for the fault disk-full, but said: "):
+        with pytest.raises(InconclusiveError, match="disk-full should raise SQLSTATE 53100; the server replied: "):
             races.run(simulation, [client], Schedule.parse("ada ada!disk-full"))
     finally:
         simulation.close()
@@ -295,7 +295,7 @@ def test_who_may_write_no_file_is_told_that_the_run_says_nothing(races: Races) -
 def test_the_seed_alone_decides_what_strikes_whom(
     races: Races, inside_statements: bool, kinds: tuple[Fault, ...]
 ) -> None:
-    """Crashes and recoveries included; and the schedule that was written down gives the same run."""
+    """Crashes and recoveries included. The written schedule gives the same run."""
     engine = races.engine()
     simulation = races.simulation(engine, inside_statements=inside_statements)
     clients = [deposit(engine, 1, 2), deposit(engine, 2, 1), deposit(engine, 1, 2)]
@@ -315,7 +315,7 @@ def test_the_seed_alone_decides_what_strikes_whom(
 
 
 def both(one: Result, other: Result) -> str:
-    """Return two runs, one below the other."""
+    """Return the interleavings of two runs, one below the other."""
     return f"\n{interleaving(one)}\n\n{interleaving(other)}"
 
 
@@ -326,13 +326,13 @@ def run_anew(
     strategy: Strategy,
     faults: Faults | None = None,
 ) -> Result:
-    """Run the clients on empty accounts, whatever the run before has left of the server."""
+    """Run the clients on empty accounts, on a server that the run before may have crashed."""
     races.observe_anew()
     return races.run(simulation, clients, strategy, faults)
 
 
 def test_all_kinds_strike_and_zeros_are_calm() -> None:
-    """What shrinks to zero shrinks to no fault at all."""
+    """Draws of zero mean no fault at all."""
     assert [None] * 9 == [DrawnFaults(lambda _greatest: 0).inject(step, ALL) for step in range(9)]
     found = {random_faults(seed).inject(step, ALL) for seed in range(300) for step in range(3)}
     many = {faults.inject(step, ALL) for faults in map(random_faults, range(300)) for step in range(30)}
@@ -351,14 +351,14 @@ def test_some_runs_are_calm_some_have_one_fault_some_a_storm() -> None:
 def test_a_fault_that_cannot_strike_there_is_refused(races: Races) -> None:
     engine = races.engine()
     simulation = races.simulation(engine)
-    with pytest.raises(ScheduleError, match="Step 3 of the schedule has commit-done, but only these can strike: lost"):
+    with pytest.raises(ScheduleError, match="schedule has commit-done, but only these are possible: lost"):
         races.run(simulation, [deposit(engine, 1)], Schedule.parse("ada*2 ada!commit-done"))
     with pytest.raises(ScheduleError, match=r"The faults are lost, commit-undone, .*clock-back\."):
         Schedule.parse("ada!earthquake")
 
 
 def test_a_fault_where_none_can_strike_is_refused(races: Races) -> None:
-    """Nothing strikes a ROLLBACK."""
+    """No fault is possible at a ROLLBACK."""
     engine = races.engine()
     simulation = races.simulation(engine)
 
@@ -366,7 +366,7 @@ def test_a_fault_where_none_can_strike_is_refused(races: Races) -> None:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
-    with pytest.raises(ScheduleError, match=r"Step 3 of the schedule has lost, but only these can strike: none\."):
+    with pytest.raises(ScheduleError, match=r"Step 3 of the schedule has lost, but only these are possible: none\."):
         races.run(simulation, [leave], Schedule.parse("ada*2 ada!lost"))
 
 

@@ -1,4 +1,4 @@
-"""Whatever driver a client uses, the same schedule gives the same run; whose a statement is, is certain or refused."""
+"""The same schedule gives the same run with every driver, and statements of uncertain owner are refused."""
 
 import asyncio
 import contextvars
@@ -77,11 +77,11 @@ class Bench:
 
     @property
     def deposit(self) -> Callable[..., Any]:
-        """The depositor, a function or a coroutine function."""
+        """The deposit of this driver: a function or a coroutine function."""
         return deposit_async if isinstance(self.engine, AsyncEngine) else deposit
 
     def run(self, strategy: Any, faults: Any = None, clients: Any = None, **options: Any) -> Result:
-        """Let clients deposit on accounts that are empty."""
+        """Run clients that deposit into empty accounts."""
         with self.server.connect() as observer:
             observer.execute(EMPTY)
         for name, accounts in (clients or CLIENTS).items():
@@ -115,7 +115,7 @@ def bench(backends: ServerProcesses) -> Iterator[Callable[..., Bench]]:
 
 
 def in_short(outcome: Outcome) -> str | None:
-    """Return what is the same for all drivers: the SQLSTATE."""
+    """Return the part of an outcome that all drivers share: the SQLSTATE."""
     if outcome.error is None:
         return "returned"
     return sqlstate(outcome.error) or sqlstate(getattr(outcome.error, "orig", None))
@@ -123,13 +123,13 @@ def in_short(outcome: Outcome) -> str | None:
 
 @pytest.mark.parametrize("driver", DRIVERS[1:])
 def test_every_driver_gives_the_run_that_psycopg_gives(bench: Callable[..., Bench], driver: str) -> None:
-    """With faults: the same steps, taken by the same clients, which end alike, and the same contents at the end."""
+    """Also with faults: the same steps of the same clients, the same outcomes and the same final contents."""
     own, other = bench("psycopg"), bench(driver)
     for seed in SEEDS:
         one, two = (made.run(Uniform(seed), random_faults(seed)) for made in (own, other))
         assert str(one.schedule) == str(two.schedule), seed
         states = [{name: in_short(found) for name, found in result.outcomes.items()} for result in (one, two)]
-        # What a driver says of a connection that has broken is its own: no state, or one of class 08.
+        # Drivers differ in the error for a broken connection: no SQLSTATE, or one of class 08.
         lost = [name for name in states[0] if {None, "08003", "08006", "57P01", "57P02"} & {s[name] for s in states}]
         assert {n: s for n, s in states[0].items() if n not in lost} == {
             n: s for n, s in states[1].items() if n not in lost
@@ -227,19 +227,19 @@ def test_connections_that_clients_make_themselves_come_to_the_gate_by_its_url(
 
 
 async def at_once(made: Bench) -> None:
-    """Do two things at once, on connections of their own."""
+    """Run two tasks at once, on connections of their own."""
     await asyncio.gather(deposit_async(made.engine, 1), deposit_async(made.engine, 2))
 
 
 async def behind(made: Bench) -> None:
-    """Do one thing, and leave another behind that goes on by itself."""
+    """Deposit, and leave a task behind that goes on by itself."""
     task = asyncio.create_task(deposit_async(made.engine, 1))
     await deposit_async(made.engine, 2)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else asks
 
 
 def in_a_thread(made: Bench) -> None:
-    """Do one thing, and another in a thread that knows whose it is."""
+    """Deposit, and deposit again in a thread with the client's context."""
     context = contextvars.copy_context()
     other = threading.Thread(target=quietly, args=(context.run, deposit, made.engine, 1), daemon=True)
     other.start()
@@ -248,7 +248,7 @@ def in_a_thread(made: Bench) -> None:
 
 
 def quietly(work: Callable[..., Any], *arguments: Any) -> None:
-    with suppress(BaseException):  # the run that it is in is refused
+    with suppress(BaseException):  # its run is refused
         work(*arguments)
 
 
@@ -263,7 +263,7 @@ TRY = [
 def test_no_statement_is_taken_for_another_clients_in_ten_thousand_runs_that_try(
     bench: Callable[..., Bench], driver: str, twice: Callable[[Bench], Any], runs: int, times: int
 ) -> None:
-    """Two flows of control in one client are refused each time."""
+    """Two flows of control in one client are refused in each run."""
     made = bench(driver)
     for seed in range(runs * times):
         made.simulation.spawn("ada", twice, made)
@@ -285,7 +285,7 @@ def test_a_run_after_one_that_was_refused_is_as_any_other(bench: Callable[..., B
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_a_statement_is_cancelled_by_the_drivers_own_method(bench: Callable[..., Bench], driver: str) -> None:
-    """Which would wait for the proxy with Python's lock held, so that the proxy could never answer."""
+    """Without the kit's patch it waits for the proxy while holding the GIL, so that the proxy can't answer."""
     connection = bench(driver).engine.raw_connection()
     threading.Timer(0.2, connection.driver_connection.cancel).start()
     with closing(connection), pytest.raises(Exception, match="canceling statement due to user request"):
@@ -314,7 +314,7 @@ def test_to_cancel_is_a_step_of_the_client_that_does(bench: Callable[..., Bench]
 
 
 def test_several_coroutines_share_a_loop_and_a_pool_of_asyncpg(backends: ServerProcesses) -> None:
-    """One connection for two clients: who waits for it, waits in the schedule."""
+    """One connection for two clients: waits for it belong to the schedule."""
     with closing(Simulation(backends)) as simulation:
         engine = engine_of(backends.server, "asyncpg", pool_size=1, max_overflow=0)
         simulation.attach(engine)

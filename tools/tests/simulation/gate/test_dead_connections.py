@@ -1,4 +1,4 @@
-"""A connection whose session has ended is for a run what it was then, whatever a driver has noticed by now."""
+"""Dead connections: the steps of a run do not depend on when a driver notices that a session has ended."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ def made(backends: ServerProcesses) -> Iterator[Lab]:
 
 
 def late(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same, but late: what could arrive has arrived by then."""
+    """Return the function with a delay before it, in which all data can arrive."""
 
     def delayed(*arguments: Any, **options: Any) -> Any:
         time.sleep(LATE_SECONDS)
@@ -35,7 +35,7 @@ def late(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def enters_two_names(made: Lab) -> None:
-    """Send two statements in a pipeline, and another one afterwards."""
+    """Send two statements in a pipeline, and then commit."""
     with made.engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         try:
@@ -49,7 +49,7 @@ def enters_two_names(made: Lab) -> None:
 def test_a_pipeline_whose_session_has_ended_has_the_same_steps_however_late_its_client_is(
     made: Lab, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the proxy looks at once, once when everything has arrived."""
+    """One run looks at the connection at once, the other after everything has arrived."""
     schedule = Schedule.parse(f"ada ada!{fault} ada")
     first = made.run({"ada": lambda: enters_two_names(made)}, schedule)
     monkeypatch.setattr(stream, "received", late(stream.received))
@@ -84,13 +84,13 @@ def test_who_is_terminated_in_a_wait_holds_no_lock_any_more_when_others_go_on(ma
 
 
 def test_to_close_a_dead_connection_is_no_step(made: Lab) -> None:
-    """There is nothing left that it could release."""
+    """It holds no locks any more."""
     result = made.run({"ada": lambda: enters_two_names(made)}, Schedule.parse("ada ada!terminated ada"))
     assert "close" not in [step.what for step in result.steps]
 
 
 def test_all_connections_are_free_again_when_none_was_left(made: Lab) -> None:
-    """The next one to connect gets one, however slowly the others end."""
+    """The next client gets a connection, even if the others end slowly."""
 
     def connect_twice() -> None:
         made.engine.dispose()
@@ -105,7 +105,7 @@ def test_all_connections_are_free_again_when_none_was_left(made: Lab) -> None:
 
 
 def fails_and_goes_back(made: Lab) -> None:
-    """Have a statement fail, and end the transaction afterwards."""
+    """Execute a statement that fails, and then roll back."""
     with made.engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         try:
@@ -115,7 +115,7 @@ def fails_and_goes_back(made: Lab) -> None:
 
 
 def test_what_a_session_answered_before_its_end_is_no_answer_to_what_comes_later(made: Lab) -> None:
-    """A run of SEED=5 was red for it: what a fault had raised seemed to be a deadlock of the platform's."""
+    """Regression: a ROLLBACK on a dead connection got the error of the fault before it as its answer."""
     clients = {"ada": lambda: fails_and_goes_back(made), "bob": lambda: fails_and_goes_back(made)}
     result = made.run(clients, Schedule.parse("ada ada!deadlock bob bob!crash ada bob"))
     said = {step.what: step.answer for step in result.steps if step.client == "ada"}

@@ -1,4 +1,4 @@
-"""What the server works on while psycopg has its answer already: pipelines, COPY and streams of rows."""
+"""Statements that psycopg sends without waiting for each answer: pipelines, COPY and streams of rows."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,9 +46,9 @@ def stream(connection: psycopg.Connection) -> None:
 
 @pytest.mark.parametrize("work", [executemany, pipeline, copy, stream])
 def test_nobody_comes_between_what_is_in_flight_and_its_end(made: Lab, work: Work) -> None:
-    """Each schedule twice gives the same; the statements that are in flight together are one step of the schedule.
+    """Each schedule gives the same run twice. Statements that are in flight together are one step of the schedule.
 
-    Ada's and bob's rows are the same: who comes second waits, and fails where the first commits.
+    Ada and bob insert the same rows: the second one waits, and fails if the first commits.
     """
 
     def client() -> None:
@@ -70,7 +70,7 @@ def test_nobody_comes_between_what_is_in_flight_and_its_end(made: Lab, work: Wor
 
 
 def test_a_pipeline_that_no_buffer_holds_is_one_step_each_time(made: Lab) -> None:
-    """The driver has read some answers before it has sent the rest: how many depends on how fast the server is."""
+    """The driver reads some answers before it has sent everything; how many depends on the server's speed."""
     rows = [(f"{number:06} {'x' * 1000}",) for number in range(3000)]
 
     def client() -> None:

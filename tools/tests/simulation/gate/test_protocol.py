@@ -1,4 +1,4 @@
-"""The protocol: bytes in, messages out; what is no protocol is said to be none, whatever it is."""
+"""The protocol: bytes in, messages out; any violation raises ProtocolError."""
 
 import struct
 import uuid
@@ -31,7 +31,7 @@ def test_messages_come_out_whole_however_they_arrive(sent: list[Message], cuts: 
 
 @given(st.binary(max_size=200))
 def test_what_is_no_protocol_is_said_to_be_none(data: bytes) -> None:
-    """And nothing else is raised, by any part that looks into what a peer has sent."""
+    """No function that reads a peer's bytes raises anything but ProtocolError."""
     for take in (Messages.take, Messages.take_start):
         stream = Messages()
         stream.feed(data)
@@ -76,7 +76,7 @@ def bind(formats: list[int], values: list[bytes | None]) -> bytes:
 
 
 def test_parameters_are_in_words() -> None:
-    """By their types where they are binary, as every catalogue has them; hexadecimal where the type is not known."""
+    """Binary values of built-in types are decoded; those of unknown types are in hexadecimal."""
     one = uuid.UUID(int=7)
     values = [struct.pack("!i", -5), b"text", one.bytes, None, b"\1{}", b"\xff", struct.pack("!d", 0.5), b"\1"]
     kinds = (23, 25, 2950, 23, 3802, 600, 701, 16)
@@ -87,7 +87,7 @@ def test_parameters_are_in_words() -> None:
 
 
 def test_a_batch_says_what_it_executes() -> None:
-    """Whatever a driver has prepared before, and however it spells what all say."""
+    """Also for statements prepared earlier, and for each driver's spelling of COMMIT and ROLLBACK."""
     statements = Statements()
     prepared = statements.batch((Message(b"P", b"s\0SELECT\n  $1\0\0\0"), Message(b"H", b"")), str)
     assert (False, "SELECT $1") == (prepared.runs, prepared.what)

@@ -1,4 +1,4 @@
-"""The proxy changes nothing: a conversation through it is the one that there is without it."""
+"""The proxy is transparent: a conversation through it equals one without it."""
 
 import os
 import socket
@@ -46,7 +46,7 @@ def login(server: Server) -> dict[str, Any]:
 
 @dataclass
 class Peer:
-    """A session that libpq has logged in to, and that is spoken with in bytes from then on."""
+    """A session that libpq has set up, used by raw bytes from then on."""
 
     server: Server
     host: str
@@ -63,7 +63,7 @@ class Peer:
         self.stream.settimeout(10)
 
     def ask(self, said: list[Message], ends: int | None = None) -> list[tuple[bytes, bytes]]:
-        """Say something that ends with a Sync, and return what is answered up to the last ReadyForQuery."""
+        """Send messages that end with a Sync, and return the answers up to the last ReadyForQuery."""
         self.stream.sendall(b"".join(message.raw for message in said))
         left = sum(message.kind in b"QS" for message in said) if ends is None else ends
         heard: list[tuple[bytes, bytes]] = []
@@ -126,8 +126,8 @@ extended = st.one_of(
     st.just(Message(b"H", b"")),
     st.just(Message(b"S", b"")),
 )
-# Postgres 16.14 crashes when a simple FETCH fails in a transaction and the unnamed portal is executed then: what that
-# points to was given up with the message. It was seen in one of 50,000 conversations without the proxy.
+# Postgres 16.14 crashes if a simple FETCH fails in a transaction and the unnamed portal is executed then, because the
+# portal's memory was freed with the message. Seen in one of 50,000 conversations without the proxy.
 simple = st.builds(
     lambda text: Message(b"Q", text + b"\0"), st.sampled_from([text for text in TEXTS if not text.startswith(b"FETCH")])
 )
@@ -164,7 +164,7 @@ def test_ten_thousand_conversations_are_the_same(peers: tuple[Peer, Peer], said:
 
 
 def test_what_a_server_passes_over_is_not_waited_for(peers: tuple[Peer, Peer]) -> None:
-    """After an error, everything up to the next Sync, be it a simple query or what asks by Flush."""
+    """After an error it skips everything up to the next Sync, simple queries and Flush included."""
     wrong = Message(b"P", b"\0this is no SQL\0\0\0")
     flush, query = Message(b"H", b""), Message(b"Q", b"SELECT 1\0")
     said = [wrong, flush, bind(b"", b"", []), Message(b"E", bytes(5)), flush, query, Message(b"S", b"")]
@@ -215,7 +215,7 @@ def test_who_requires_tls_gets_an_error_that_says_so(server: Server, proxy: Prox
 
 
 def test_a_large_result_and_a_large_copy_go_through(server: Server, proxy: Proxy) -> None:
-    """Of 80 MB each, which are not kept whole."""
+    """80 MB each, more than the proxy keeps in memory."""
     options = login(server)
     with psycopg.connect(host=str(proxy.folder), port=PORT, **options) as connection:
         query = "SELECT repeat('x', 1000000) FROM generate_series(1, 80)"
@@ -248,7 +248,7 @@ def test_a_bug_of_ours_ends_one_connection_and_not_the_relaying(
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT 1")
     deadline = time.monotonic() + 5
-    while "The gate met an error" not in caplog.text:  # the thread that relays says so when it has closed
+    while "The gate met an error" not in caplog.text:  # logged after the connection is closed
         assert time.monotonic() < deadline
         time.sleep(0.01)
     with psycopg.connect(url) as connection:

@@ -1,4 +1,4 @@
-"""A session at the proxy: what a run leaves in it, whose it is, and what is a step of its own."""
+"""A session at the proxy: its state after a run, its owner, and its steps."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def simulation(backends: ServerProcesses) -> Iterator[Simulation]:
 
 
 def engine_on(simulation: Simulation, backends: ServerProcesses, driver: str, **options: Any) -> Any:
-    """Return an engine that is attached."""
+    """Return an attached engine."""
     url = backends.server.url.replace("+psycopg", f"+{driver}", 1)
     made = create_async_engine(url, **options) if driver == "asyncpg" else create_engine(url, **options)
     simulation.attach(made)
@@ -50,7 +50,7 @@ def test_plans_depend_on_no_history(simulation: Simulation) -> None:
 
 
 def test_a_closed_connection_is_a_step_before_which_others_may_come(simulation: Simulation) -> None:
-    """Its transaction ends there, and with it its locks."""
+    """Closing it ends its transaction and releases its locks."""
     url = simulation.url()
 
     def leave() -> None:
@@ -72,7 +72,7 @@ def test_a_closed_connection_is_a_step_before_which_others_may_come(simulation: 
 
 
 def test_what_a_client_leaves_open_is_gone_in_the_next_run(simulation: Simulation) -> None:
-    """Else the next one would wait for a lock that nobody releases."""
+    """Else the next run would wait for a lock that nobody releases."""
     left, url = [], simulation.url()
 
     def leave() -> None:
@@ -106,7 +106,7 @@ def test_a_driver_learns_which_settings_were_put_back_between_runs(
 
 
 def test_a_connection_that_two_clients_share_is_refused(simulation: Simulation, backends: ServerProcesses) -> None:
-    """Whose it is, the pool says, though no transaction is open."""
+    """The pool tells the owner, though no transaction is open."""
     engine = engine_on(simulation, backends, "psycopg2", isolation_level="AUTOCOMMIT")
     shared: list[Any] = []
 
@@ -163,7 +163,7 @@ def read(engine: Any) -> None:
 def test_a_statement_that_waits_where_it_is_prepared_is_one_stop_all_the_same(
     simulation: Simulation, backends: ServerProcesses
 ) -> None:
-    """Asyncpg prepares a statement by itself, which waits for the table's lock; psycopg sends all of it at once."""
+    """Asyncpg prepares a statement first, and that waits for the table's lock; psycopg sends all at once."""
     schedules = []
     for driver in ("psycopg", "asyncpg"):
         engine = engine_on(simulation, backends, driver)
@@ -189,7 +189,7 @@ def streams(engine: Any) -> None:
 
 
 def test_names_that_a_driver_counts_up_are_the_runs_own(simulation: Simulation, backends: ServerProcesses) -> None:
-    """Savepoints of asyncpg, cursors of psycopg2."""
+    """Names of asyncpg's savepoints and psycopg2's cursors are numbered in the order of the run."""
     engine = engine_on(simulation, backends, "psycopg2")
     hashes = []
     for _ in range(3):

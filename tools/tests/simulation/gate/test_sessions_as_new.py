@@ -1,4 +1,4 @@
-"""Each run begins with sessions as new ones, in the same order, whatever the runs before have left in them."""
+"""Each run begins with renewed sessions in the same order, whatever earlier runs have left in them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def made(backends: ServerProcesses) -> Iterator[Lab]:
 
 @pytest.mark.parametrize("statement", LEFT_IN_A_SESSION.values(), ids=LEFT_IN_A_SESSION)
 def test_what_a_run_leaves_in_a_session_is_not_there_in_the_next(made: Lab, statement: str) -> None:
-    """Not for the same client, and not for another one on the same connection."""
+    """Neither for the same client, nor for another one on the same connection."""
 
     def leave() -> None:
         with made.engine.begin() as connection:
@@ -129,7 +129,7 @@ def test_a_session_that_somebody_has_ended_meanwhile_is_replaced(made: Lab) -> N
 
 
 def test_the_rows_that_a_client_reads_are_in_the_trace(made: Lab) -> None:
-    """Two runs whose rows differ are two runs, though every statement and its count of rows are the same."""
+    """Runs that read different rows have different traces, even with equal statements and row counts."""
 
     def read() -> object:
         with made.engine.connect() as connection:
@@ -159,7 +159,7 @@ def test_a_deadlock_says_for_whom_its_victim_has_waited(made: Lab) -> None:
 
 
 def test_all_who_wait_for_the_victim_of_a_deadlock_are_named(made: Lab) -> None:
-    """Which of them Postgres names depends on where in its memory their processes are."""
+    """Which of them Postgres names depends on the slots of their processes in shared memory."""
 
     def insert_and_wait() -> None:
         with made.engine.begin() as connection:
@@ -196,7 +196,7 @@ def test_a_crash_loses_as_many_numbers_of_a_sequence_whenever_the_last_checkpoin
 
 
 def test_connections_that_are_as_new_stay(made: Lab) -> None:
-    """New ones for each run would take a third of its time."""
+    """Opening new ones for each run would take a third of its time."""
     seen = []
 
     def look() -> None:
@@ -235,7 +235,7 @@ def test_what_a_client_leaves_in_the_drivers_connection_is_not_there_in_the_next
 
 
 def test_what_a_listener_does_once_a_connection_is_done_in_each_run(made: Lab) -> None:
-    """It remembers in the connection's own dictionary that it has done so, which DISCARD ALL knows nothing of."""
+    """The listener keeps a mark in the connection's own dictionary, which DISCARD ALL does not reset."""
 
     @event.listens_for(made.engine, "checkout")
     def configure(connection: Any, record: Any, _proxy: object) -> None:
@@ -252,7 +252,7 @@ def test_what_a_listener_does_once_a_connection_is_done_in_each_run(made: Lab) -
 
 
 def test_a_connection_that_a_client_has_left_open_is_ended_before_the_next_run(made: Lab) -> None:
-    """With its transaction and its locks, whatever may still refer to it."""
+    """Its transaction and locks end too, even if the client's objects still refer to it."""
     kept: list[Connection] = []
 
     def leak() -> None:

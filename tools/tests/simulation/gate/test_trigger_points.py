@@ -1,4 +1,4 @@
-"""Inside statements: after their snapshot and before each row, where triggers let the schedule cut in."""
+"""Yield points inside statements: after the snapshot and before each row."""
 
 import pytest
 from pgdst.simulation.result import Result
@@ -12,13 +12,13 @@ ONCE = "INSERT INTO names SELECT 'bootstrap' WHERE NOT EXISTS (SELECT FROM names
 
 
 def migrate(engine: Engine) -> None:
-    """Insert the one row, unless it is there."""
+    """Insert the row, unless it exists."""
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text(ONCE))
 
 
 def searched(races: Races, *, inside_statements: bool) -> Result | None:
-    """Return a run after which there are two rows, if any schedule with two preemptions leads to one."""
+    """Return the first run with two rows at its end among all schedules with two preemptions, or None."""
     engine = races.engine()
     simulation = races.simulation(engine, inside_statements=inside_statements)
     search = Exhaustive(preemptions=2)
@@ -31,7 +31,7 @@ def searched(races: Races, *, inside_statements: bool) -> Result | None:
 
 
 def test_two_inserts_where_nothing_exists_are_found_to_overlap_inside_only(races: Races) -> None:
-    """Each is one statement, so between statements nothing can come between; all schedules are tried."""
+    """Each is one statement, so no schedule between statements finds the bug. All schedules are tried."""
     assert searched(races, inside_statements=False) is None
     found = searched(races, inside_statements=True)
     assert found is not None

@@ -1,4 +1,4 @@
-"""Clients at once in a Hypothesis state machine."""
+"""Several clients in a Hypothesis state machine."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from pgdst.simulation.strategies.strategy import ChoicePoint, Strategy
 
 
 class GivingUpError(BaseException):
-    """What Hypothesis raises from a draw when it gives an example up; no Exception, as there."""
+    """Stands for the error by which Hypothesis abandons an example: a BaseException, like the real one."""
 
 
 class Source:
-    """Two draws of one, then of none."""
+    """Gives two draws, then refuses."""
 
     def __init__(self) -> None:
         self.conjecture_data = self
         self.draws = 0
 
     def draw_integer(self, _least: int, greatest: int, *, shrink_towards: int) -> int:
-        """Return one twice."""
+        """Return 1 twice, then raise."""
         assert shrink_towards == 0
         self.draws += 1
         if self.draws > 2:
@@ -29,7 +29,7 @@ class Source:
 
 
 class FourChoices:
-    """A simulation without a database, in which four times two clients can go on."""
+    """A simulation without a database, with four choices between two clients."""
 
     def __init__(self) -> None:
         self.chosen: list[int] = []
@@ -45,7 +45,7 @@ class FourChoices:
 
 
 def test_clients_come_to_their_ends_before_an_example_is_given_up() -> None:
-    """No client is left in the middle of something, and the source is asked no more."""
+    """No client is cut off, and the source is not asked again."""
     machine, source = Concurrently(), Source()
     simulation = machine.simulation = FourChoices()  # type: ignore[assignment]  # as much of one as is needed
     with pytest.raises(GivingUpError):

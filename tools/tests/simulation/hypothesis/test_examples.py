@@ -1,4 +1,4 @@
-"""An example that fails and does not fail again is an error of its own kind, with both traces."""
+"""A failing example that passes when repeated is a NotDeterministicError, with both traces."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -15,7 +15,7 @@ from pgdst.simulation.trace import Trace
 
 
 def machine_of(examples: Examples, fails: Callable[[], bool]) -> type[RuleBasedStateMachine]:
-    """Return a machine whose third step in an example fails where it is to."""
+    """Return a machine whose third step in an example fails if `fails()`."""
 
     class Machine(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -64,7 +64,7 @@ def test_an_example_that_fails_each_time_fails_as_itself() -> None:
 
 
 def test_an_example_that_hypothesis_gives_up_has_not_failed() -> None:
-    """The trace goes on behind it, and nobody is told."""
+    """The trace goes on after it, and no failure is reported."""
     told: list[str] = []
     examples = Examples(Trace(), told.append)
     for error in (StopTest(7), UnsatisfiedAssumption(), KeyboardInterrupt()):
@@ -86,7 +86,7 @@ def test_examples_that_pass_are_only_traced() -> None:
 
 
 def test_steps_that_change_nothing_are_taken_out_first() -> None:
-    """In one go, as soon as the example has failed again as it was."""
+    """All at once, as soon as the example has failed again unchanged."""
     examples = Examples(Trace())
     steps: list[list[str]] = []
 
@@ -122,7 +122,7 @@ def test_steps_that_change_nothing_are_taken_out_first() -> None:
 
 
 def test_an_interrupt_while_the_failure_is_told_shows_it() -> None:
-    """Whoever reads it may press Ctrl-C before the call that told it has returned."""
+    """The user may press Ctrl-C before the call that reports it has returned."""
     told: list[str] = []
 
     def tell(wrong: str) -> None:

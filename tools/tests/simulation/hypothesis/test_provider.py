@@ -14,7 +14,7 @@ HYPOTHESIS_OWN = "hypothesis"
 
 
 def drawn_integers(backend: str, seed_value: int = 7, examples: int = 200) -> list[int]:
-    """Return what Hypothesis draws for one seed, the simplest first."""
+    """Return the integers that Hypothesis draws for one seed, the simplest first."""
     numbers: list[int] = []
 
     @seed(seed_value)
@@ -31,7 +31,7 @@ def drawn_integers(backend: str, seed_value: int = 7, examples: int = 200) -> li
 
 @pytest.fixture
 def module_with_an_odd_constant(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What Hypothesis would see after a module that says 54321 was imported."""
+    """Make Hypothesis see an imported module with the constant 54321."""
     constants = Constants()
     constants.add(ODD_CONSTANT)
     monkeypatch.setattr(providers, "_get_local_constants", lambda: constants)
@@ -54,25 +54,25 @@ def test_an_example_can_be_made_again_without_those_before_it() -> None:
 
 
 def test_a_run_that_asks_for_more_examples_than_were_chosen_fails() -> None:
-    """It neither draws others nor ends as if it were done."""
+    """It neither draws other examples nor passes."""
     with only_examples([7, 3]), pytest.raises(IndexError, match="used up"):
         drawn_integers(SEED_ONLY, examples=4)
 
 
 @pytest.mark.usefixtures("module_with_an_odd_constant")
 def test_constants_of_loaded_modules_do_not_reach_the_choices() -> None:
-    """A constant that stands in one of the project's modules is as unlikely as any other."""
+    """A constant of one of the project's modules is as unlikely as any other number."""
     assert ODD_CONSTANT not in drawn_integers(SEED_ONLY)
 
 
 @pytest.mark.usefixtures("module_with_an_odd_constant")
 def test_constants_of_loaded_modules_would_otherwise_reach_the_choices() -> None:
-    """The leak is real: Hypothesis' own provider draws it."""
+    """Hypothesis's own provider does draw it."""
     assert ODD_CONSTANT in drawn_integers(HYPOTHESIS_OWN)
 
 
 def test_a_failure_is_shrunk_as_always() -> None:
-    """Another source of choices leaves the shrinker as good as it was."""
+    """The provider does not impair the shrinker."""
 
     @seed(7)
     @settings(backend=SEED_ONLY, database=None, derandomize=False, deadline=None, print_blob=False)

@@ -18,7 +18,7 @@ SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"
 PREPARE = "DELETE FROM test; INSERT INTO test VALUES (1, 10), (2, 20)"
 
 RC, RR, SERIALIZABLE = "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"
-# Each statement a transaction of its own, and ROLLBACK undoes nothing: a database that prevents nothing at all.
+# Each statement is a transaction of its own, and ROLLBACK undoes nothing: this level prevents no anomaly.
 NO_TRANSACTIONS = "no transactions"
 LEVELS = (NO_TRANSACTIONS, RC, RR, SERIALIZABLE)
 NO_SUCCESS = {"40001", "40P01"}
@@ -26,19 +26,19 @@ NO_SUCCESS = {"40001", "40P01"}
 
 @dataclass(frozen=True)
 class Seen:
-    """A run: what each transaction that was committed has read, statement by statement, and the final table."""
+    """The observations of a run: the reads of each committed transaction by statement, and the final table."""
 
     reads: Mapping[str, Sequence[Sequence[int]]]
     final: Mapping[int, int]
 
     def have_read(self, **expected: Sequence[Sequence[int]]) -> bool:
-        """Return whether these transactions were all committed, and have read exactly this."""
+        """Return whether all these transactions were committed with exactly these reads."""
         return all(self.reads.get(name) == reads for name, reads in expected.items())
 
 
 @dataclass(frozen=True)
 class Anomaly:
-    """Transactions, each a list of statements; which runs are anomalous; and at which levels Postgres allows it."""
+    """Transactions (lists of statements), a check for anomalous runs, and the levels at which Postgres allows them."""
 
     name: str
     transactions: Mapping[str, Sequence[str]]
@@ -56,8 +56,8 @@ def put(number: int, value: int) -> str:
 
 
 def vanishes(seen: Seen) -> bool:
-    """Return whether t3 has read a transaction's write, and later a version before that transaction's."""
-    first_last = (1, 2) if seen.final[1] == 12 else (2, 1)  # who wrote row 1 last is the later transaction
+    """Return whether t3 has read a transaction's write, and later a version older than that write."""
+    first_last = (1, 2) if seen.final[1] == 12 else (2, 1)  # the last writer of row 1 is the later transaction
     positions = {10: 0, 20: 0, 11: first_last[0], 19: first_last[0], 12: first_last[1], 18: first_last[1]}
     found = [positions[value] for [value] in seen.reads.get("t3", ())]
     return found != sorted(found)
@@ -182,7 +182,7 @@ def hermitage(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
 
 
 def transaction(made: Lab, level: str, statements: Sequence[str]) -> list[list[int]] | None:
-    """Run the statements as one transaction; return what was read, or None where nothing was committed."""
+    """Run the statements as one transaction; return its reads, or None if it was not committed."""
     reads = []
     isolation = "AUTOCOMMIT" if level == NO_TRANSACTIONS else level
     with made.engine.connect().execution_options(isolation_level=isolation) as connection:
@@ -198,14 +198,14 @@ def transaction(made: Lab, level: str, statements: Sequence[str]) -> list[list[i
 
 
 def seen(made: Lab, result: Result) -> Seen:
-    """Return what there is to be seen of a run. Raises: what a transaction raised that may not happen here."""
+    """Return the observations of a run. Raises: any error of a transaction that is not expected here."""
     assert sqlstates(result) <= NO_SUCCESS
     committed: dict[str, Any] = {name: one.value for name, one in result.outcomes.items() if one.value is not None}
     return Seen(committed, dict(made.observer.execute("SELECT id, value FROM test").fetchall()))
 
 
 def at_each_level(anomaly: Anomaly) -> Iterator[Any]:
-    """Yield the weakest level that forbids an anomaly and the one below it, and at night the others as well."""
+    """Yield the weakest level that forbids an anomaly and the one below it; the others are marked long."""
     first_to_forbid = next(level for level in LEVELS if level not in (NO_TRANSACTIONS, *anomaly.allowed_at))
     border = LEVELS.index(first_to_forbid)
     for number, level in enumerate(LEVELS):
@@ -215,7 +215,7 @@ def at_each_level(anomaly: Anomaly) -> Iterator[Any]:
 
 @pytest.mark.parametrize(("anomaly", "level"), [one for anomaly in ANOMALIES for one in at_each_level(anomaly)])
 def test_an_anomaly_is_found_exactly_where_postgres_allows_it(hermitage: Lab, anomaly: Anomaly, level: str) -> None:
-    """Where it does not, there is no such run among all with so many preemptions. Without transactions all happen."""
+    """At other levels no schedule within the bound shows it. Without transactions all anomalies occur."""
     clients = {
         name: partial(transaction, hermitage, level, statements) for name, statements in anomaly.transactions.items()
     }

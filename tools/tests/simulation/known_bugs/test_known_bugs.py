@@ -1,4 +1,4 @@
-"""Concurrency bugs that people really ship: each is found by a search, and its fixed twin passes the same search."""
+"""Common concurrency bugs: a search finds each, and its fixed twin passes the same search."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ INSERT INTO leases VALUES (0, '2000-01-01', NULL);
 
 @dataclass(frozen=True)
 class Bug:
-    """What each client does, given its name and whether it does it right; and which runs are wrong."""
+    """A client's function, given its name and whether it is the fixed twin; and a check for wrong runs."""
 
     client: Callable[[Lab, str, bool], Any]
     is_wrong: Callable[[Lab, Result], bool]
@@ -57,14 +57,14 @@ class Bug:
 
 
 def deposit(made: Lab, _name: str, is_right: bool) -> None:
-    """Add one to what was read."""
+    """Read the balance, and write it back plus one."""
     with made.engine.begin() as connection:
         balance = sql(connection, f"SELECT balance FROM accounts WHERE id = 1 {'FOR UPDATE' * is_right}").scalar_one()
         sql(connection, "UPDATE accounts SET balance = :new WHERE id = 1", new=balance + 1)
 
 
 def claim_a_job(made: Lab, name: str, is_right: bool) -> int:
-    """Take the first job that nobody has."""
+    """Take the first free job."""
     with made.engine.begin() as connection:
         locking = "FOR UPDATE SKIP LOCKED" * is_right
         free = sql(connection, f"SELECT id FROM jobs WHERE owner IS NULL ORDER BY id LIMIT 1 {locking}").scalar_one()
@@ -73,7 +73,7 @@ def claim_a_job(made: Lab, name: str, is_right: bool) -> int:
 
 
 def save_a_page(made: Lab, _name: str, is_right: bool) -> bool:
-    """Tell whether the page was saved: with the rowcount ignored, always."""
+    """Save a page, and return whether it was saved. The wrong twin ignores the row count and returns True."""
     with made.engine.begin() as connection:
         version = sql(connection, "SELECT version FROM pages").scalar_one()
         saved = sql(connection, "UPDATE pages SET version = version + 1 WHERE version = :version", version=version)
@@ -97,7 +97,7 @@ def number_an_invoice(made: Lab, _name: str, is_right: bool) -> None:
 
 
 def report_or_transfer(made: Lab, name: str, is_right: bool) -> int | None:
-    """Ada adds up the accounts, between which bob moves something."""
+    """Ada adds up the accounts, while bob moves money between them."""
     level = "REPEATABLE READ" if is_right else "READ COMMITTED"
     with made.engine.execution_options(isolation_level=level).begin() as connection:
         if name == "ada":
@@ -109,7 +109,7 @@ def report_or_transfer(made: Lab, name: str, is_right: bool) -> int | None:
 
 
 def go_home(made: Lab, name: str, is_right: bool) -> None:
-    """Leave where somebody else is on call."""
+    """Go off call if another doctor is on call."""
     with made.engine.begin() as connection:
         on_call = sql(connection, f"SELECT name FROM doctors WHERE on_call ORDER BY name {'FOR UPDATE' * is_right}")
         if len(on_call.all()) > 1:
@@ -127,7 +127,7 @@ def book_a_room(made: Lab, name: str, is_right: bool) -> None:
 
 
 def claim_a_world(made: Lab, _name: str, is_right: bool) -> None:
-    """Claim a world that can be claimed once, under its lock; counted by the statement that waits for it, or after."""
+    """Claim a world, once at most, under its lock. Claims are counted by the locking statement, or after it."""
     count = "SELECT count(*) FROM claims WHERE world = 1"
     with made.engine.begin() as connection:
         counted = sql(connection, f"SELECT ({count}) FROM worlds WHERE id = 1 FOR UPDATE").scalar_one()
@@ -137,7 +137,7 @@ def claim_a_world(made: Lab, _name: str, is_right: bool) -> None:
 
 
 def score(made: Lab, _name: str, is_right: bool) -> None:
-    """Insert, and where somebody was faster update, which a transaction that has failed cannot."""
+    """Insert, and on a conflict update. The wrong twin updates in the failed transaction, which is an error."""
     update = "UPDATE scores SET points = points + 1 WHERE name = 'eve'"
     with made.engine.begin() as connection:
         if sql(connection, update).rowcount == 1:
@@ -152,7 +152,7 @@ def score(made: Lab, _name: str, is_right: bool) -> None:
 
 
 def charge(made: Lab, _name: str, is_right: bool) -> None:
-    """Charge once a key: it is inserted first, or looked for."""
+    """Charge once for a key: insert the key first, or only look for it first."""
     with made.engine.begin() as connection:
         if is_right:
             is_new = sql(connection, "INSERT INTO keys VALUES ('k') ON CONFLICT DO NOTHING").rowcount == 1
@@ -165,7 +165,7 @@ def charge(made: Lab, _name: str, is_right: bool) -> None:
 
 
 def deposit_and_send_a_mail(made: Lab, _name: str, is_right: bool) -> int:
-    """Try until it is serializable; return how many mails were sent: one an attempt, or one a success."""
+    """Retry serialization failures, and return the number of mails: one an attempt, or one a success."""
     mails = 0
     while True:
         try:
@@ -181,7 +181,7 @@ def deposit_and_send_a_mail(made: Lab, _name: str, is_right: bool) -> int:
 
 
 def publish_or_poll(made: Lab, name: str, is_right: bool) -> list[int]:
-    """Ada and bob publish, cyd asks twice for what is after the last that she has seen."""
+    """Ada and bob publish events. Cyd polls twice for events after the last that she has seen."""
     last, polls = 0, 2 if name == "cyd" else 0
     seen: list[int] = []
     for _ in range(polls):
@@ -197,7 +197,7 @@ def publish_or_poll(made: Lab, name: str, is_right: bool) -> list[int]:
 
 
 def write_with_a_lease(made: Lab, _name: str, is_right: bool) -> None:
-    """Take the lease for 30 s where it has ended, work for a minute, and write."""
+    """Take the lease for 30 s if it has ended, work for a minute, and write."""
     clock = made.simulation.clock
     with made.engine.begin() as connection:
         take = "UPDATE leases SET token = token + 1, ends = :ends WHERE ends < :now RETURNING token"
@@ -212,13 +212,13 @@ def write_with_a_lease(made: Lab, _name: str, is_right: bool) -> None:
 
 
 def passes_over(_made: Lab, result: Result) -> bool:
-    """Return whether cyd has passed over an event."""
+    """Return whether cyd has missed an event."""
     seen: list[int] = result.value("cyd")
     return seen != sorted(range(1, max(seen, default=0) + 1))
 
 
 def number(query: LiteralString, expected: int) -> Callable[[Lab, Result], bool]:
-    """Return a check for another number than the one that any order of the clients would give."""
+    """Return a check whether a query's number differs from that of every serial order of the clients."""
     return lambda made, _result: made.value(query) != expected
 
 
@@ -259,7 +259,7 @@ def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
 def test_a_bug_is_found_and_its_fixed_twin_is_not_reported(made: Lab, bug: Bug) -> None:
-    """Of all schedules with so many preemptions at least one is wrong, and none of the twin's."""
+    """Among all schedules within the bound, at least one is wrong for the bug, and none for the twin."""
     for is_right in (False, True):
         clients = {name: partial(bug.client, made, name, is_right) for name in bug.clients}
         found = made.search_all(clients, bug.preemptions, partial(bug.is_wrong, made))

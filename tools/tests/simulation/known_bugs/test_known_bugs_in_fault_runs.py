@@ -1,6 +1,6 @@
-"""Bugs that show only when something fails: each is found by a search of seeds, and its fixed twin passes the same.
+"""Bugs that show only under faults: a search of seeds finds each, and its fixed twin passes the same search.
 
-What strikes is drawn from the seed as the schedule is: nobody has written down where a bug is.
+Faults and schedule are drawn from the seed: the tests do not say where a bug is.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ TRUNCATE jobs, results, accounts, keys, charges;
 INSERT INTO jobs VALUES (1), (2), (3);
 INSERT INTO accounts VALUES (1, 0);
 """
-# Within so many seeds each bug has to be found, and in none of them its twin may be reported.
+# Each bug has to be found by one of these seeds, and its twin must pass all of them.
 SEEDS = range(40)
 NAMES = ("ada", "bob")
 LONGEST = 6  # the clients' steps are few
@@ -46,7 +46,7 @@ NETWORK = (Fault.LOST, Fault.COMMIT_UNDONE, Fault.COMMIT_DONE)
 
 @dataclass(frozen=True)
 class Scenario:
-    """Made for one run: the clients, and what is asked when they have ended and nothing strikes any more."""
+    """The scenario of one run: its clients, and a check after they have ended and the faults are over."""
 
     clients: Mapping[str, Callable[[], Any]]
     is_wrong: Callable[[Result], bool]
@@ -54,12 +54,12 @@ class Scenario:
 
 
 def alike(client: Callable[[str], Any]) -> dict[str, Callable[[], Any]]:
-    """Return the clients, who all do the same, each under a name of its own."""
+    """Return clients that all do the same, each under a name of its own."""
     return {name: partial(client, name) for name in NAMES}
 
 
 def retried(work: Callable[[], None], *states: str) -> None:
-    """Do it until it succeeds: after any error, or after those with one of the states."""
+    """Repeat the work until it succeeds: after any error, or after errors with one of the SQLSTATEs."""
     while True:
         try:
             return work()
@@ -69,7 +69,7 @@ def retried(work: Callable[[], None], *states: str) -> None:
 
 
 def jobs(made: Lab, is_right: bool) -> Scenario:
-    """Take a job and do it: in one transaction, or in two, between which it is lost for ever where the worker dies."""
+    """Take a job and do it in one transaction. The wrong twin uses two: a crash in between loses the job for ever."""
 
     def worker(_name: str) -> None:
         while (job := take()) is not None:
@@ -92,7 +92,7 @@ def jobs(made: Lab, is_right: bool) -> Scenario:
         sql(connection, "UPDATE jobs SET state = 'done' WHERE id = :id", id=job)
 
     def is_lost(_result: Result) -> bool:
-        """Let a fresh worker, whom nothing strikes, do what is left: then each job has been done, and once."""
+        """Let a new worker do the remaining jobs without faults. Then each job must be done exactly once."""
         assert {} == made.run_on({"eve": partial(worker, "eve")}, Uniform(0)).errors
         done: list[int] | None = made.value("SELECT array_agg(job ORDER BY job) FROM results")
         return done != [1, 2, 3]
@@ -102,7 +102,7 @@ def jobs(made: Lab, is_right: bool) -> Scenario:
 
 @dataclass
 class HandMadePool:
-    """A pool that takes back whatever it has lent; the right one looks whether it is alive before it lends it again."""
+    """A pool that reuses every connection. The right one first checks whether the connection is alive."""
 
     engine: Engine
     looks: bool
@@ -110,7 +110,7 @@ class HandMadePool:
 
     @contextmanager
     def lend(self) -> Iterator[psycopg.Connection]:
-        """Lend one for a block."""
+        """Lend a connection for a block."""
         connection = self._take()
         try:
             yield connection
@@ -131,7 +131,7 @@ class HandMadePool:
         return new
 
     def close(self) -> None:
-        """Close those that nobody has."""
+        """Close the idle connections."""
         for connection in self.idle:
             connection.close()
 
@@ -145,7 +145,7 @@ def is_alive(connection: psycopg.Connection) -> bool:
 
 
 def dead_connections(made: Lab, is_right: bool) -> Scenario:
-    """Answer requests, each with a connection of the pool; whoever comes when the faults are over is answered."""
+    """Answer requests, each with a connection of the pool. After the faults every request must be answered."""
     pool = HandMadePool(made.engine, is_right)
 
     def requests(_name: str) -> None:
@@ -174,7 +174,7 @@ def is_not_charged_once(made: Lab, _result: Result) -> bool:
 
 
 def repeated_side_effect(made: Lab, is_right: bool) -> Scenario:
-    """Charge and deposit, again where the database has rolled it back: the deposit alone, or both."""
+    """Charge and deposit, with a retry after a rollback: of the deposit alone, or of both."""
 
     def in_one_transaction(name: str) -> None:
         with made.engine.begin() as connection:
@@ -194,7 +194,7 @@ def repeated_side_effect(made: Lab, is_right: bool) -> Scenario:
 
 
 def not_retried(made: Lab, is_right: bool) -> Scenario:
-    """Deposit, and again where Postgres asks for that: nobody else has to hear of it."""
+    """Deposit, with a retry after errors for which Postgres recommends one. The caller must not see those."""
 
     def once() -> None:
         with made.engine.execution_options(isolation_level="SERIALIZABLE").begin() as connection:
@@ -214,7 +214,7 @@ def not_retried(made: Lab, is_right: bool) -> Scenario:
 
 
 def early_acknowledgement(made: Lab, is_right: bool) -> Scenario:
-    """Tell the user that it is done: when the statement has succeeded, or the commit."""
+    """Acknowledge a charge to the user: after the statement, or after the commit."""
     told: set[str] = set()
 
     def client(name: str) -> None:
@@ -231,7 +231,7 @@ def early_acknowledgement(made: Lab, is_right: bool) -> Scenario:
 
 
 def no_idempotency_key(made: Lab, is_right: bool) -> Scenario:
-    """Charge, and again where there was no answer: that the charge was made nobody may know, but the key does."""
+    """Charge, with a retry if there was no answer. Only the key tells whether the charge was made."""
 
     def once(name: str) -> None:
         with made.engine.begin() as connection:
@@ -263,18 +263,18 @@ def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
         yield found
 
 
-def storm(seed: int, kinds: Sequence[Fault]) -> DrawnFaults:
+def faults_of(seed: int, kinds: Sequence[Fault]) -> DrawnFaults:
     """Return faults that the seed determines."""
     source = Random(seed)
     return DrawnFaults(lambda greatest: source.randint(0, greatest), kinds, longest=LONGEST)
 
 
 def first_wrong(made: Lab, make: Make, kinds: Sequence[Fault], is_right: bool) -> int | None:
-    """Return the first seed whose run is wrong, or None when none is, although faults have struck."""
+    """Return the first seed whose run is wrong, or None. In that case most kinds of faults must have hit."""
     struck: Counter[Fault] = Counter()
     for seed in SEEDS:
         scenario = make(made, is_right)
-        result = made.run(scenario.clients, Uniform(seed), storm(seed, kinds))
+        result = made.run(scenario.clients, Uniform(seed), faults_of(seed, kinds))
         struck.update(result.schedule.faults.values())
         for error in result.errors.values():
             assert isinstance(error, DBAPIError | psycopg.Error), error

@@ -1,4 +1,4 @@
-"""Bugs that only a schedule with stops inside statements can show: found from a seed, and not without those stops."""
+"""Bugs that only schedules with yield points inside statements find."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -46,7 +46,7 @@ def claim(connection: Connection, is_right: bool) -> None:
 
 
 def migrate(connection: Connection, is_right: bool) -> None:
-    """Make the row of the lock where there is none, lock it, and migrate. Source: knex/knex, migrations' lock table."""
+    """Create the lock's row if there is none, lock it, and migrate. Source: knex/knex, migrations' lock table."""
     lock = "single_migration_lock" if is_right else "migration_lock"
     on_conflict = "ON CONFLICT DO NOTHING" if is_right else ""
     sql(connection, f"INSERT INTO {lock} SELECT false WHERE NOT EXISTS (SELECT FROM {lock}) {on_conflict}")
@@ -55,13 +55,13 @@ def migrate(connection: Connection, is_right: bool) -> None:
 
 
 def act(made: Lab, what: Callable[[Connection, bool], None], is_right: bool) -> None:
-    """Do it with each statement a transaction of its own, so that nobody comes between a statement and its commit."""
+    """Run it in autocommit, so that no client can come between a statement and its commit."""
     with made.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         what(connection, is_right)
 
 
 def is_doubled(made: Lab, _result: Result) -> bool:
-    """Return whether something has been done other than once."""
+    """Return whether something was not done exactly once."""
     claims = "SELECT FROM claims UNION ALL SELECT FROM unique_claims"
     done: int = made.value(f"SELECT count(*) FROM ({claims} UNION ALL SELECT FROM migrations) AS done")
     return done != 1
@@ -71,7 +71,7 @@ def is_doubled(made: Lab, _result: Result) -> bool:
 def test_a_bug_within_a_statement_is_found_only_by_stops_inside(
     between: Lab, inside: Lab, what: Callable[[Connection, bool], None]
 ) -> None:
-    """Between statements all schedules are tried; inside, the same seeds find the bug and not its fixed twin."""
+    """All schedules between statements miss it. With stops inside, seeds find the bug but not its fixed twin."""
 
     def clients(made: Lab, is_right: bool) -> dict[str, Callable[[], None]]:
         return {name: partial(act, made, what, is_right) for name in ("ada", "bob")}

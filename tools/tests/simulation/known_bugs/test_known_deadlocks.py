@@ -1,4 +1,4 @@
-"""Clients that wait for each other: a search finds each deadlock, and none in the fixed twin."""
+"""Deadlocks: a search finds each, and none in the fixed twin."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -28,7 +28,7 @@ def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
 
 
 def transfer(made: Lab, source: int, target: int, in_order: bool) -> None:
-    """Move one, and touch the accounts in the order of the transfer or of their numbers."""
+    """Move 1, and update the accounts in the order of the transfer or of their numbers."""
     changes = [(source, -1), (target, +1)]
     with made.engine.begin() as connection:
         for account, change in sorted(changes) if in_order else changes:
@@ -36,7 +36,7 @@ def transfer(made: Lab, source: int, target: int, in_order: bool) -> None:
 
 
 def enter(made: Lab, lock: str) -> None:
-    """Add an entry, whose foreign key locks the account, and then lock it for an update of its balance."""
+    """Add an entry, whose foreign key locks the account, then lock the account to update its balance."""
     with made.engine.begin() as connection:
         sql(connection, "INSERT INTO entries VALUES (1)")
         sql(connection, f"SELECT FROM accounts WHERE id = 1 {lock}")
@@ -44,7 +44,7 @@ def enter(made: Lab, lock: str) -> None:
 
 
 def is_deadlocked(result: Result) -> bool:
-    """Return whether Postgres has ended a deadlock, the only thing that may happen. Exactly one is its victim."""
+    """Return whether there was a deadlock. Any other error, or a second victim, fails the test."""
     found = sqlstates(result)
     assert found <= {"40P01"}
     assert len(result.errors) == len(found)
@@ -58,14 +58,14 @@ def test_a_deadlock_by_the_order_of_locks_is_found(made: Lab) -> None:
 
 
 def test_a_deadlock_by_a_foreign_key_is_found(made: Lab) -> None:
-    """FOR UPDATE is in the way of the key's lock, which both have; FOR NO KEY UPDATE is not."""
+    """FOR UPDATE conflicts with the foreign key's lock, which both have; FOR NO KEY UPDATE does not."""
     for lock, is_right in (("FOR UPDATE", False), ("FOR NO KEY UPDATE", True)):
         clients = {name: partial(enter, made, lock) for name in ("ada", "bob")}
         assert is_right == (made.search_all(clients, 2, is_deadlocked).first is None)
 
 
 def test_a_cycle_of_three_is_found(made: Lab) -> None:
-    """No two of the three clash in two accounts."""
+    """No two of the three clients share two accounts."""
     for in_order in (False, True):
         ways = dict(zip(("ada", "bob", "cyd"), pairwise((1, 2, 3, 1)), strict=True))
         clients = {name: partial(transfer, made, *way, in_order) for name, way in ways.items()}
@@ -74,7 +74,7 @@ def test_a_cycle_of_three_is_found(made: Lab) -> None:
 
 
 def test_a_pool_that_is_exhausted_by_nested_checkouts_is_found(made: Lab) -> None:
-    """Both have one of the pool's two connections and want another, with no statement between the two.
+    """Both clients hold one of the pool's two connections and want another, with no statement in between.
 
     Its time-out passes by the simulated clock.
     """
@@ -100,7 +100,7 @@ def test_a_pool_that_is_exhausted_by_nested_checkouts_is_found(made: Lab) -> Non
 
 
 def test_a_wait_names_who_has_the_connection_now(made: Lab) -> None:
-    """The pool lends one connection to both, one after the other; nobody waits for whom it was lent to before."""
+    """The pool lends one connection to both clients in turn. A wait names the present one, not the one before."""
 
     def twice() -> None:
         for _ in range(2):

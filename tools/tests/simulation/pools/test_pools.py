@@ -1,4 +1,4 @@
-"""The pools of asyncpg and psycopg_pool: whose a connection is, and who waits for one, the schedule says."""
+"""The pools of asyncpg and psycopg_pool: owners of connections, and waits for them in the schedule."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -38,7 +38,7 @@ def simulation(backends: ServerProcesses) -> Iterator[Simulation]:
 
 
 class Bench:
-    """A pool that is attached, and a client that reads a balance and writes it back."""
+    """An attached pool, and clients that read a balance and write it back plus one."""
 
     def __init__(self, simulation: Simulation, backends: ServerProcesses, url: str, kind: str, size: int) -> None:
         self.simulation, self.backends, self.kind = simulation, backends, kind
@@ -79,7 +79,7 @@ class Bench:
             await connection.execute("UPDATE accounts SET balance = %s WHERE id = 1", [balance + 1])
 
     def run(self, strategy: Any, faults: Any = None, clients: int = 2) -> Any:
-        """Have clients pay one each into an account that is empty."""
+        """Run clients that each deposit 1 into an empty account."""
         with self.backends.server.connect() as observer:
             observer.execute(EMPTY)
         for name in ("ada", "bob", "cyd")[:clients]:
@@ -87,7 +87,7 @@ class Bench:
         return self.simulation.run(strategy, faults)
 
     def balance(self) -> int:
-        """Return what it holds."""
+        """Return the account's balance."""
         with self.backends.server.connect() as observer:
             row = observer.execute(READ.encode()).fetchone()
             assert row is not None
@@ -102,7 +102,7 @@ class Bench:
 
 
 def plain(backends: ServerProcesses) -> str:
-    """Return the server's URL as all three have it."""
+    """Return the server's URL in the form that all three pools accept."""
     server = backends.server
     login = f"{quote(server.user)}:{quote(server.password)}"
     return f"postgresql://{login}@/{server.database}?host={quote(server.host)}&port={server.port}"
@@ -126,7 +126,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def test_a_race_is_found_and_a_seed_gives_the_same_run(
     simulation: Simulation, backends: ServerProcesses, kind: str, size: int
 ) -> None:
-    """In a pool of one connection there is none: who wants one waits for it in the schedule."""
+    """With a pool of one connection there is no race: clients wait for it in the schedule."""
     with bench_of(simulation, backends, kind, size) as made:
         runs, balances = [], set()
         for seed in (*range(8), *range(8)):
@@ -174,7 +174,7 @@ def test_faults_strike_and_the_next_run_begins_anew(
 def test_so_it_is_with_all_faults_in_a_hundred_seeds(
     simulation: Simulation, backends: ServerProcesses, kind: str, size: int
 ) -> None:
-    """But for those that move the clock, which goes on from run to run."""
+    """Except the faults that change the clock, which is not reset between runs."""
     kinds = [fault for fault in ALL if fault not in (Fault.CLOCK, Fault.CLOCK_BACK, Fault.FROZEN)]
     with bench_of(simulation, backends, kind, size) as made:
         for seed in range(100):
@@ -195,7 +195,7 @@ def test_two_tasks_of_one_client_are_refused(simulation: Simulation, backends: S
 
 
 def test_a_pool_may_be_opened_later(simulation: Simulation, backends: ServerProcesses) -> None:
-    """As a backend does it when it starts."""
+    """As backends do at their start."""
     pool = psycopg_pool.ConnectionPool(plain(backends), min_size=2, max_size=2, open=False)
     simulation.attach(pool)
     with pool:
@@ -205,7 +205,7 @@ def test_a_pool_may_be_opened_later(simulation: Simulation, backends: ServerProc
 
 
 def test_what_is_sent_on_anothers_connection_is_refused(simulation: Simulation, backends: ServerProcesses) -> None:
-    """Which the pool has lent to that one, and no transaction tells whose it is."""
+    """The pool has lent it to the other client, and no transaction is open on it."""
     kept: list[Any] = []
 
     def takes() -> None:
@@ -308,7 +308,7 @@ def test_what_a_check_finds_broken_is_opened_anew(
 
 
 def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulation, backends: ServerProcesses) -> None:
-    """One is broken and given back, another opened in its place, by whoever comes first."""
+    """A broken connection is given back, and the next client opens another in its place."""
     used: set[str] = set()
 
     def breaks() -> None:
@@ -333,7 +333,7 @@ def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulat
 
 
 def test_what_a_client_keeps_beyond_its_run_is_counted_once(simulation: Simulation, backends: ServerProcesses) -> None:
-    """It is dead by then; given back or not, the pool has as many others as it may."""
+    """That connection is dead by then. Whether it is given back or not, the pool's number of connections is right."""
     kept: list[Any] = []
     with psycopg_pool_of(backends) as pool:
         simulation.attach(pool)

@@ -1,4 +1,4 @@
-"""Waits of a transaction that reads only, and wants a snapshot that no serialization failure can spoil."""
+"""Waits of SERIALIZABLE READ ONLY DEFERRABLE transactions for a safe snapshot."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
 
 
 def test_a_wait_for_a_safe_snapshot_is_a_wait_for_whoever_writes(made: Lab) -> None:
-    """It takes a session of its own: of one that has written before, Postgres may not say whom it waits for."""
+    """The reader needs a session of its own: for one that has written before, Postgres may not name the blocker."""
     reading = made.new_engine()
 
     def write() -> None:

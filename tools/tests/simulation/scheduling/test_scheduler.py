@@ -1,4 +1,4 @@
-"""Clients of a real Postgres, one step at a time: who goes on, who gets a lock, who is a deadlock's victim."""
+"""The scheduler on a real Postgres: the order of clients, lock grants and deadlock victims."""
 
 import gc
 import threading
@@ -24,7 +24,7 @@ SEEDS = range(20)
 
 
 def test_the_seed_alone_decides_who_gets_the_lock(races: Races) -> None:
-    """Three who lock the same two rows in different orders: lock waits and deadlocks, twice each seed."""
+    """Three clients lock two rows in different orders, with lock waits and deadlocks; each seed runs twice."""
     engine = races.engine()
     simulation = races.simulation(engine)
     clients = [deposit(engine, 1, 2), deposit(engine, 2, 1), deposit(engine, 1, 2)]
@@ -93,7 +93,7 @@ def test_no_client_runs_while_another_does(races: Races) -> None:
 
 
 def test_a_waiter_that_has_its_lock_goes_on_when_the_schedule_says_so(races: Races) -> None:
-    """Bob's lock is free after step 5; ada, who begins anew, is before him nevertheless."""
+    """Bob's lock is free after step 5, but the schedule lets ada begin another transaction before him."""
     engine = races.engine()
     simulation = races.simulation(engine)
 
@@ -109,7 +109,7 @@ def test_a_waiter_that_has_its_lock_goes_on_when_the_schedule_says_so(races: Rac
 
 
 def test_a_waiter_whose_lock_is_free_does_nothing_before_it_goes_on(races: Races) -> None:
-    """Bob's statement draws from a sequence as soon as it has the lock, which everybody can see."""
+    """Bob's statement draws from a sequence as soon as it has the lock, so a step of it would be visible."""
     races.observer.execute("CREATE SEQUENCE IF NOT EXISTS drawn; ALTER SEQUENCE drawn RESTART")
     engine = races.engine()
     simulation = races.simulation(engine)
@@ -164,7 +164,7 @@ def leads_to(server: Server) -> tuple[str, int]:
 
 
 def place_of(engine: Engine) -> tuple[str, int]:
-    """Return where the engine's connections lead to."""
+    """Return the host and port of the engine's connections."""
     with engine.connect() as connection:
         found: Any = connection.connection.driver_connection
         return found.info.host, found.info.port
@@ -185,7 +185,7 @@ def test_the_picture_has_a_column_a_client_and_says_who_waits_for_whom(races: Ra
 
 
 def test_a_client_that_closes_its_connection_has_released_its_locks_when_another_comes(races: Races) -> None:
-    """Its backend ends in its own time, which the next step waits for."""
+    """The next step waits until the server process of the closed connection has ended."""
     engine = races.engine()
     simulation = races.simulation(engine)
 
@@ -211,7 +211,7 @@ def test_an_engine_of_another_server_or_driver_is_refused(races: Races, shop_ser
 
 
 def test_what_is_no_engine_with_a_pool_of_its_own_connections_is_refused(races: Races) -> None:
-    """Else its clients would run without a gate, or share one connection."""
+    """Else clients would bypass the gate, or share one connection."""
     url = races.server.url
     with pytest.raises(ConfigurationError, match="got str"):
         races.simulation(url)
@@ -244,7 +244,7 @@ def test_text_that_is_no_schedule_is_refused(text_of_it: str) -> None:
 
 
 def test_a_schedule_that_does_not_fit_says_where_and_ends_the_run(races: Races) -> None:
-    """Ada holds the row that bob waits for when the schedule lets bob go on; nobody is left behind."""
+    """The schedule lets bob go on while he waits for ada's row. No client is left running."""
     engine = races.engine()
     simulation = races.simulation(engine)
     clients = [deposit(engine, 1)] * 3
@@ -257,7 +257,7 @@ def test_a_schedule_that_does_not_fit_says_where_and_ends_the_run(races: Races) 
 def test_a_schedule_that_names_somebody_else_where_one_client_alone_can_go_on_does_not_fit(
     races: Races, wrong: str
 ) -> None:
-    """Ada has ended after her first step; what is written for her later must not be done to bob."""
+    """Ada has ended after her first step. A later fault of hers in the schedule must not hit bob."""
     engine = races.engine()
     simulation = races.simulation(engine)
     with pytest.raises(ScheduleError, match=r"Step 2 of the schedule is (ada|zoe)'s, but only these can go on: bob\."):
@@ -274,12 +274,12 @@ def test_what_a_strategy_raises_ends_the_run(races: Races) -> None:
     with pytest.raises(KeyboardInterrupt):
         races.run(simulation, [deposit(engine, 1)] * 2, Impatient())
     names = {one.name for one in threading.enumerate() if one.name.startswith("pgdst-")}
-    assert {"pgdst-gate"} == names  # which relays until the simulation is closed
+    assert {"pgdst-gate"} == names  # it relays until the simulation is closed
     assert isinstance(races.run(simulation, [deposit(engine, 1)] * 2, Uniform(0)), Result)
 
 
 def test_no_garbage_is_collected_by_a_client(races: Races, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From its thread's beginning on: it may be a connection, whose closing would be sent in the client's name."""
+    """A collected connection would be closed in the client's name. This holds from the start of its thread."""
     is_on: list[bool] = []
 
     def acting_as(name: str) -> AbstractContextManager[None]:
@@ -294,7 +294,7 @@ def test_no_garbage_is_collected_by_a_client(races: Races, monkeypatch: pytest.M
 
 
 def test_a_connection_that_is_garbage_is_closed_when_somebody_relays(races: Races) -> None:
-    """It says something to the server, in the thread that runs the simulation, and waits for the answer."""
+    """Closing it sends a message to the server, in the thread that runs the simulation, and waits for the answer."""
     engine = races.engine()
     simulation = races.simulation(engine)
 

@@ -1,4 +1,4 @@
-"""What a query loads besides is loaded in the same order in every process."""
+"""The collections that a query loads by further statements are loaded in the same order in every process."""
 
 from pgdst.simulation.sqlalchemy.mappers import load_properties_in_order
 from sqlalchemy import ForeignKey, inspect

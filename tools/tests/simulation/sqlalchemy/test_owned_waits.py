@@ -1,4 +1,4 @@
-"""Waits in the application that belong to the schedule: for a connection of the pool, and for time to pass."""
+"""Waits for a connection of the pool, and sleeps: both belong to the schedule."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ def test_who_waits_for_the_pool_waits_in_the_schedule(races: Races) -> None:
 
 
 def test_a_pool_that_deadlocks_times_out_by_the_simulated_clock(races: Races) -> None:
-    """Two hold one connection each and want a second: each waits half an hour, which takes no time."""
+    """Two clients hold one connection each and want a second. They wait half an hour of simulated time."""
     engine = races.engine(pool_size=2, max_overflow=0, pool_timeout=1800)
     simulation = races.simulation(engine)
 
@@ -62,7 +62,7 @@ def test_who_waits_for_a_pool_that_a_client_disposed_of_waits_in_the_schedule(ra
 
 @pytest.mark.parametrize("soft", [False, True])
 def test_a_run_after_one_that_invalidated_connections_begins_like_any_other(races: Races, soft: bool) -> None:
-    """The pool keeps their places, and would open them anew in the middle of the next run."""
+    """The pool keeps their records, and would reopen them in the middle of the next run."""
     engine = races.engine()
     simulation = races.simulation(engine)
 
@@ -131,7 +131,7 @@ def test_coroutines_are_clients_with_the_same_guarantees(races: Races) -> None:
 
 
 def test_what_waits_for_nobody_and_does_not_end_is_inconclusive(races: Races) -> None:
-    """Named, with its stack, what Postgres says of its server process, and the others; nobody is left behind."""
+    """The error has each client's stack and the state of its server process. No client is left running."""
     engine = races.engine()
     simulation = races.simulation(engine, stall_seconds=0.5)
     released = asyncio.Event()
@@ -156,7 +156,7 @@ def test_what_waits_for_nobody_and_does_not_end_is_inconclusive(races: Races) ->
 
 
 def test_a_fault_may_take_as_long_as_the_run(races: Races, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine it takes seconds to open all connections that are left, and to have closed them."""
+    """On a busy machine it takes seconds to open and close all free connections."""
     engine = races.engine()
     simulation = races.simulation(engine, stall_seconds=0.2)
     gone = ServerProcesses.wait_until_gone
@@ -237,7 +237,7 @@ def test_two_places_of_one_client_at_once_are_refused(races: Races) -> None:
 
 
 def test_a_client_that_is_cancelled_where_it_waits_for_its_turn_is_refused(races: Races) -> None:
-    """It would go on while another runs."""
+    """It would go on while another client runs."""
     engine = create_async_engine(races.server.url)
     simulation = races.simulation(engine)
 

@@ -1,4 +1,4 @@
-"""Strategies, on a scenario of their own: who may come next, and nothing of a database."""
+"""Strategies, on a scenario without a database."""
 
 import re
 from collections import Counter
@@ -30,7 +30,7 @@ def run(strategy: Strategy, *steps: int) -> str:
 
 
 def preemptions(schedule: str) -> int:
-    """Return how often another could have gone on."""
+    """Return the number of preemptions in a schedule."""
     return sum(one != after and one in schedule[at + 1 :] for at, (one, after) in enumerate(pairwise(schedule)))
 
 
@@ -71,13 +71,13 @@ def test_pct_preempts_less_often_than_its_depth() -> None:
 
 
 def test_pct_finds_a_bug_of_a_depth_as_often_as_is_promised() -> None:
-    """Depth 2: b comes right after the second step of a, in at least one run of 16, but for chance."""
+    """Depth 2: b comes right after the second step of a in at least one run of 16, within statistical error."""
     found = sum(run(PCT(seed, 2, steps=8), 4, 4).startswith("aab") for seed in range(2000))
     assert 0.8 * 2000 / 16 <= found
 
 
 def test_a_drawn_schedule_shrinks_to_the_fewest_preemptions() -> None:
-    """Wanted is b inside a and c inside b, which takes two."""
+    """A schedule with b inside a and c inside b needs two."""
 
     def wanted(schedule: str) -> bool:
         return re.fullmatch("a+b[abc]*c[abc]*ba+", schedule) is not None and schedule.rindex("c") < schedule.rindex("b")
@@ -97,7 +97,7 @@ def test_a_drawn_schedule_shrinks_to_the_fewest_preemptions() -> None:
 
 
 def test_a_long_run_can_be_preempted_anywhere() -> None:
-    """Later than the longest that is drawn at once."""
+    """Also later than the greatest number that one draw gives."""
     given = iter([0, Drawn.LONGEST, 3])
     found = run(Drawn(lambda _greatest: next(given, 0)), 22, 2)
     assert "a" * (Drawn.LONGEST + 3) + "bb" + "a" * (22 - Drawn.LONGEST - 3) == found

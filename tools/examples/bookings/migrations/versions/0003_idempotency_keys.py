@@ -1,4 +1,4 @@
-"""The key of the request that made a booking, so that the same request again makes no other."""
+"""Add the idempotency key of the request that made a booking, so that a repeated request makes no second one."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ def upgrade() -> None:
     op.execute("UPDATE bookings SET idempotency_key = 'migrated-' || id")
     op.alter_column("bookings", "idempotency_key", nullable=False)
     op.create_unique_constraint("uq_bookings_room_id_idempotency_key", "bookings", ["room_id", "idempotency_key"])
-    op.drop_index("ix_bookings_room_id", "bookings")  # the constraint's index serves
+    op.drop_index("ix_bookings_room_id", "bookings")  # the constraint has an index
 
 
 def downgrade() -> None:
