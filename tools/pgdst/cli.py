@@ -14,8 +14,7 @@ import click
 
 from pgdst import project
 from pgdst.errors import ConfigurationError, PgdstError
-from pgdst.server.engines import ENGINES as ENGINES
-from pgdst.server.engines import make_engine as make_engine  # pytest_plugin looks for it here
+from pgdst.server.engines import ENGINES
 
 if TYPE_CHECKING:  # each script imports only what it needs, to start quickly
     from pgdst.server.address import Server
@@ -193,9 +192,6 @@ def server_spec(
         recipe=recipe(found),
         snapshot=snapshot != "off",
     )
-
-
-order = server_spec  # pytest_plugin looks for it under this name
 
 
 def target(found: project.Project, make: "Callable[[], Engine]") -> "Server":

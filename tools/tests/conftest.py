@@ -18,8 +18,7 @@ import shop
 import timed_schema
 import tiny_backend
 from developers import Developers, listening
-from lab import GATE
-from machine import MARK, Machine
+from leftovers import MARK, Leftovers
 from pgdst import project
 from pgdst.database.databases import Databases
 from pgdst.database.sql_time import sql_determinism
@@ -32,6 +31,7 @@ from pgdst.server.settings import merged
 from pgdst.server.spec import ServerSpec
 from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
 from races import SCHEMA, Races
+from schedule_search import GATE
 
 KIT = tiny_backend.KIT
 PYTHON = KIT / ".venv" / "bin" / "python"
@@ -88,7 +88,7 @@ class Sandbox:
 
     root: Path
     scratch: Path
-    machine: Machine
+    leftovers: Leftovers
     environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, *command: str | Path, **environment: str) -> subprocess.Popen[str]:
@@ -96,7 +96,7 @@ class Sandbox:
         return subprocess.Popen(
             list(map(str, command)),
             cwd=self.root,
-            env={**os.environ, **self.places(), MARK: self.machine.mark, **self.environment, **environment},
+            env={**os.environ, **self.places(), MARK: self.leftovers.mark, **self.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -140,7 +140,7 @@ def make_sandbox(root: Path, client: docker.DockerClient) -> Sandbox:
     scratch = Path(tempfile.mkdtemp(prefix="t", dir=MEMORY if has_room(MEMORY) else None))
     scratch.chmod(0o755)  # run as root, the embedded Postgres is another user
     checkout = project.load(start=root).checkout
-    return Sandbox(root, scratch, Machine(secrets.token_hex(8), checkout, scratch, client))
+    return Sandbox(root, scratch, Leftovers(secrets.token_hex(8), checkout, scratch, client))
 
 
 def has_room(memory: Path) -> bool:
@@ -166,7 +166,7 @@ def new_sandbox(tmp_path: Path, docker_client: docker.DockerClient) -> Iterator[
         return made[-1]
 
     yield new
-    left = [one.machine.left_after() for one in made]
+    left = [one.leftovers.left_after() for one in made]
     for one in made:
         tidy(one)
     assert [{}] * len(made) == left
@@ -190,7 +190,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory, docker_client: docker.DockerC
         for engine in ("docker", "embedded"):
             done = maker.with_postgres("--engine", engine, "--", "true")
             assert 0 == done.returncode, done.stderr
-        yield Warm(root, maker.scratch / "cache", tuple(maker.machine.snapshots()))
+        yield Warm(root, maker.scratch / "cache", tuple(maker.leftovers.snapshots()))
     finally:
         tidy(maker)
 
@@ -201,7 +201,7 @@ def sandbox(warm: Warm, new_sandbox: Callable[[Path | None], Sandbox]) -> Sandbo
     shutil.rmtree(warm.root)
     made = new_sandbox(tiny_backend.write(warm.root).root)
     shutil.copytree(warm.cache, made.scratch / "cache")
-    made.machine.keeps = warm.snapshots
+    made.leftovers.keeps = warm.snapshots
     return made
 
 
@@ -260,7 +260,7 @@ def race_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def backends(race_server: Server) -> Iterator[ServerProcesses]:
+def processes(race_server: Server) -> Iterator[ServerProcesses]:
     """Its backends."""
     with server_processes_of(race_server) as found:
         yield found
@@ -271,22 +271,22 @@ def backends(race_server: Server) -> Iterator[ServerProcesses]:
     params=[GATE, *(pytest.param(name, marks=pytest.mark.long) for name in ("psycopg2", "asyncpg"))],
 )
 def driver(request: pytest.FixtureRequest) -> str:
-    """What the engine of a lab is on."""
+    """The driver of the engine of a schedule search."""
     return str(request.param)
 
 
 @pytest.fixture
-def races(race_server: Server, backends: ServerProcesses) -> Iterator[Races]:
+def races(race_server: Server, processes: ServerProcesses) -> Iterator[Races]:
     """A small database; no session of a simulation is left in it."""
     with ExitStack() as opened:
-        made = Races(race_server, backends, race_server.connect(), opened)
+        made = Races(race_server, processes, race_server.connect(), opened)
         made.observer.execute(SCHEMA.encode())
         yield made
         opened.close()
         made.observe_anew()
         with made.observer as observer:
             for (session,) in observer.execute(OTHERS).fetchall():
-                assert backends.wait_until_gone(session, DEADLINE_SECONDS)
+                assert processes.wait_until_gone(session, DEADLINE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -300,12 +300,12 @@ def databases(shop_server: Server) -> Iterator[Databases]:
 
 def tidy(made: Sandbox) -> None:
     """Remove what a failing test has left, so that the next one does not meet it."""
-    for process in made.machine.processes():
+    for process in made.leftovers.processes():
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    for name in made.machine.containers():
-        made.machine.client.api.remove_container(name.lstrip("/"), force=True, v=True)
-    made.machine.remove_snapshots()
+    for name in made.leftovers.containers():
+        made.leftovers.client.api.remove_container(name.lstrip("/"), force=True, v=True)
+    made.leftovers.remove_snapshots()
     shutil.rmtree(made.scratch, ignore_errors=True)

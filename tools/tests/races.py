@@ -28,7 +28,7 @@ class Races:
     """The database, all accounts empty, and simulations of clients on it."""
 
     server: Server
-    backends: ServerProcesses
+    processes: ServerProcesses
     observer: psycopg.Connection
     opened: ExitStack = field(default_factory=ExitStack)
 
@@ -40,7 +40,7 @@ class Races:
 
     def simulation(self, *engines: Any, **options: Any) -> Simulation:
         """Return a simulation to which the engines are attached."""
-        simulation = Simulation(self.backends, **options)
+        simulation = Simulation(self.processes, **options)
         self.opened.callback(simulation.close)
         for engine in engines:
             simulation.attach(engine)

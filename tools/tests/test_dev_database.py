@@ -21,7 +21,7 @@ import psycopg
 import pytest
 import tiny_backend
 from conftest import ENGINES, KIT, PYTHON, Sandbox
-from machine import REACHED_SECONDS, command_line, eventually, find, read_until
+from leftovers import REACHED_SECONDS, command_line, eventually, find, read_until
 from tiny_backend import Backend
 
 
@@ -83,8 +83,8 @@ def test_db_down_says_what_it_removed_and_nothing_is_success(dev: Sandbox) -> No
 def test_a_database_removes_itself_after_its_time(dev: Sandbox) -> None:
     """A time to live of a few seconds: then nothing is there any more."""
     assert 0 == dev.script("db_up.py", "--ttl-hours", f"{6 / 3600:.6f}").returncode
-    assert dev.machine.left()
-    eventually(lambda: not dev.machine.left(), 12, "the database removes itself")
+    assert dev.leftovers.left()
+    eventually(lambda: not dev.leftovers.left(), 12, "the database removes itself")
 
 
 def test_a_migration_that_fails_leaves_no_new_database(dev: Sandbox) -> None:
@@ -94,7 +94,7 @@ def test_a_migration_that_fails_leaves_no_new_database(dev: Sandbox) -> None:
     failed = dev.script("db_up.py")
     assert 1 == failed.returncode
     assert "in revision 0002" in failed.stderr
-    assert {} == dev.machine.left_after()
+    assert {} == dev.leftovers.left_after()
     text = broken.read_text()
     broken.unlink()
     url = dev.script("db_up.py").stdout
@@ -129,7 +129,7 @@ def test_a_killed_db_up_can_be_done_again(dev: Sandbox, stage_seconds: float) ->
     process.kill()
     process.communicate()
     assert 0 == dev.script("db_down.py").returncode
-    eventually(lambda: not dev.machine.containers(), 5, "the container is gone")
+    eventually(lambda: not dev.leftovers.containers(), 5, "the container is gone")
     assert 0 == dev.script("db_up.py").returncode
 
 
@@ -155,7 +155,7 @@ def test_an_embedded_db_up_killed_with_a_half_made_folder_leaves_nothing(
     process.kill()
     process.communicate()
     assert 0 == cold_sandbox.script("db_down.py").returncode
-    assert {} == cold_sandbox.machine.left_after()
+    assert {} == cold_sandbox.leftovers.left_after()
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP]])
@@ -171,21 +171,21 @@ def test_an_interrupted_db_up_leaves_nothing(
         time.sleep(0.1)
     process.communicate(timeout=30)
     assert 0 != process.returncode
-    assert {} == cold_sandbox.machine.left_after()
+    assert {} == cold_sandbox.leftovers.left_after()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_db_up_interrupted_while_docker_creates_leaves_nothing(sandbox: Sandbox, number: signal.Signals) -> None:
     """At the very moment at which there is a container whose id db_up.py has not been told yet."""
-    wanted = {"event": "create", "label": f"pgdst.checkout={sandbox.machine.checkout}"}
-    events = sandbox.machine.client.api.events(decode=True, filters=wanted)
+    wanted = {"event": "create", "label": f"pgdst.checkout={sandbox.leftovers.checkout}"}
+    events = sandbox.leftovers.client.api.events(decode=True, filters=wanted)
     process = sandbox.start(PYTHON, KIT / "tools" / "db_up.py")
     assert "create" == next(events)["Action"]
     process.send_signal(number)
     process.communicate(timeout=30)
     events.close()
     assert 0 != process.returncode
-    assert {} == sandbox.machine.left_after()
+    assert {} == sandbox.leftovers.left_after()
 
 
 @pytest.mark.long
@@ -210,7 +210,7 @@ def test_two_migrations_at_once_build_an_index_concurrently(dev: Sandbox) -> Non
 def test_a_stranger_with_a_look_alike_name_is_untouched(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:
     """Containers are known by label: db_down.py and sweep.py leave one that merely looks like ours."""
     sandbox.script("db_up.py")
-    [ours] = sandbox.machine.containers()
+    [ours] = sandbox.leftovers.containers()
     image = docker_client.containers.get(ours.lstrip("/")).attrs["Image"]
     stranger = docker_client.api.create_container(image, name=f"{ours.lstrip('/')}-1", entrypoint=["sleep", "600"])[
         "Id"

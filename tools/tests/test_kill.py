@@ -14,7 +14,7 @@ import psutil
 import pytest
 import tiny_backend
 from conftest import Sandbox
-from machine import REACHED_SECONDS, find
+from leftovers import REACHED_SECONDS, find
 
 VICTIMS = {
     "make": "make",
@@ -101,14 +101,14 @@ def kill_one(sandbox: Sandbox, engine: str, victim: str, moment: random.Random) 
     time.sleep(delay)
     if victim == ALL:
         os.killpg(process.pid, signal.SIGKILL)
-    for one in [found, *(one for other in others for one in find(sandbox.machine.processes(), other))]:
+    for one in [found, *(one for other in others for one in find(sandbox.leftovers.processes(), other))]:
         with suppress(psutil.NoSuchProcess):
             one.kill()
     wait_for_the_end(sandbox)
-    left = sandbox.machine.left_after(LEFT_SECONDS)
+    left = sandbox.leftovers.left_after(LEFT_SECONDS)
     if set(left) <= {"folders", "containers"}:
         sandbox.run("make", "test-dst", f"ENGINE={engine}")
-        left = sandbox.machine.left_after(LEFT_SECONDS)
+        left = sandbox.leftovers.left_after(LEFT_SECONDS)
     talk = process.communicate(timeout=10)
     assert not left, f"SIGKILL to {victim} after {delay:.3f} s left {left}\n{talk[0]}\n{talk[1]}"
     return victim
@@ -118,7 +118,7 @@ def wait_for(sandbox: Sandbox, process: "subprocess.Popen[str]", script: str) ->
     """Return the run's process that executes this script, as soon as there is one."""
     deadline = time.monotonic() + REACHED_SECONDS
     while time.monotonic() < deadline:
-        for found in find(sandbox.machine.processes(), script):
+        for found in find(sandbox.leftovers.processes(), script):
             return found
         assert process.poll() is None, f"the run ended before {script}: {process.communicate()}"
         time.sleep(0.03)
@@ -129,7 +129,7 @@ def wait_for_the_end(sandbox: Sandbox) -> None:
     """Return once no process of the run lives but those that end because of that; fail where one never ends."""
     deadline = time.monotonic() + RUN_ENDS_WITHIN_SECONDS
     while True:
-        processes = sandbox.machine.processes()
+        processes = sandbox.leftovers.processes()
         keepers = {process.pid for keeper in KEEPERS for process in find(processes, keeper)}
         running = [process for process in processes if process.pid not in keepers and not is_backend(process)]
         if not running:

@@ -14,7 +14,7 @@ from itertools import product
 import pytest
 import tiny_backend
 from conftest import DEADLINE_SECONDS, ENGINES, KIT, Sandbox
-from machine import REACHED_SECONDS, eventually, find, read_until
+from leftovers import REACHED_SECONDS, eventually, find, read_until
 
 SCRIPT = KIT / "tools" / "with_postgres.sh"
 
@@ -103,13 +103,13 @@ def interrupt(sandbox: Sandbox, stage: str, to: str, signals: list[signal.Signal
     """Run a command, send the signals once the run is at this stage, and look at what comes out."""
     engine = "docker" if to == "group" else "embedded"
     process = sandbox.start(SCRIPT, "--engine", engine, "--", "sleep", "0.2" if stage == "db_down.py" else "60")
-    eventually(lambda: list(find(sandbox.machine.processes(), stage)), REACHED_SECONDS, f"the stage {stage}")
+    eventually(lambda: list(find(sandbox.leftovers.processes(), stage)), REACHED_SECONDS, f"the stage {stage}")
     for number in signals:
         os.killpg(process.pid, number) if to == "group" else os.kill(process.pid, number)
     _, talk = process.communicate(timeout=30)
     assert (0 if stage == "db_down.py" else status) == process.returncode, talk
     assert "could not be removed" not in talk
-    assert {} == sandbox.machine.left_after()
+    assert {} == sandbox.leftovers.left_after()
 
 
 def test_wrong_usage_has_status_2_and_starts_nothing(sandbox: Sandbox) -> None:
@@ -195,12 +195,12 @@ def test_an_interrupted_command_has_the_last_word(sandbox: Sandbox) -> None:
 def test_the_server_ends_with_its_supervisor_and_the_shell(sandbox: Sandbox) -> None:
     """SIGKILL to both at once: the kernel stops Postgres, and the next sweep removes the folder."""
     process = sandbox.start(SCRIPT, "--engine", "embedded", "--", "sleep", "60")
-    eventually(lambda: list(find(sandbox.machine.processes(), "sleep")), REACHED_SECONDS, "the command")
+    eventually(lambda: list(find(sandbox.leftovers.processes(), "sleep")), REACHED_SECONDS, "the command")
     for name in ("with_postgres.sh", "pgdst.server.embedded.supervisor", "sleep"):
-        for found in find(sandbox.machine.processes(), name):
+        for found in find(sandbox.leftovers.processes(), name):
             found.kill()
     process.communicate()
-    eventually(lambda: not sandbox.machine.processes(), 5, "Postgres ends")
+    eventually(lambda: not sandbox.leftovers.processes(), 5, "Postgres ends")
     assert "Removed " in sandbox.script("sweep.py").stderr
 
 
@@ -225,5 +225,5 @@ def test_standard_output_is_the_commands_alone(sandbox: Sandbox, snapshot: str) 
         assert time.monotonic() - began < 60
     finally:
         sandbox.script("db_down.py", PGDST_ENGINE="embedded")
-        for left in find(sandbox.machine.processes(), "sleep"):
+        for left in find(sandbox.leftovers.processes(), "sleep"):
             left.kill()

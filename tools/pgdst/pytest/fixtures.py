@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pgdst import project
-from pgdst.cli import order
+from pgdst.cli import server_spec
 from pgdst.database.budget import require_connections
 from pgdst.database.databases import Databases
 from pgdst.errors import PgdstError
@@ -210,7 +210,7 @@ def _own_server(found: project.Project, engine_name: str) -> Iterator[Server]:
     try:
         with _readable_failure():
             snapshot = os.environ.get("PGDST_SNAPSHOT") or "auto"
-            server = engine.start(order(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
+            server = engine.start(server_spec(found, held, DISK_MIB, WAIT_SECONDS, snapshot))
         yield server
         engine.remove_run(held, log_lines=0)
     finally:

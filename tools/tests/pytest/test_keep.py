@@ -59,8 +59,8 @@ def test_a_kept_database_goes_by_itself_when_its_time_is_over(sandbox: Sandbox, 
     status, out, err = run(sandbox, engine, FAILING, PGDST_KEEP="1", PGDST_TTL_HOURS=A_MOMENT)
     assert 1 == status, out + err
     assert "Kept for 0.0015 h" in err
-    assert sandbox.machine.left() != {}
-    assert sandbox.machine.left_after(15) == {}
+    assert sandbox.leftovers.left() != {}
+    assert sandbox.leftovers.left_after(15) == {}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_nothing_is_kept_of_a_run_that_passed_or_of_which_nothing_was_wanted(
     _status, out, err = run(sandbox, "docker", simulation, **environment)
     assert "psql '" not in out
     assert "Kept" not in err
-    assert sandbox.machine.left_after() == {}
+    assert sandbox.leftovers.left_after() == {}
 
 
 def test_a_failed_run_shows_the_last_lines_of_the_servers_log(sandbox: Sandbox) -> None:
@@ -94,7 +94,7 @@ def test_what_failed_without_a_test_leaves_nothing_to_keep(sandbox: Sandbox) -> 
     ran = sandbox.with_postgres("--", "sh", "-c", "exit 4", PGDST_KEEP="1")
     assert 4 == ran.returncode
     assert "Kept" not in ran.stderr
-    assert sandbox.machine.left_after() == {}
+    assert sandbox.leftovers.left_after() == {}
 
 
 def test_keep_is_0_or_1(sandbox: Sandbox) -> None:
@@ -110,4 +110,4 @@ def test_a_migration_that_fails_leaves_nothing_to_keep(sandbox: Sandbox) -> None
     ran = sandbox.with_postgres("--", "true", PGDST_KEEP="1")
     assert 1 == ran.returncode
     assert "Kept" not in ran.stderr
-    assert sandbox.machine.left_after() == {}
+    assert sandbox.leftovers.left_after() == {}

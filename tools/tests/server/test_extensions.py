@@ -49,8 +49,8 @@ def test_they_are_said_once_where_the_offline_image_is_chosen(
 ) -> None:
     engine = DockerEngine(wanted)
     for _ in range(2):
-        engine.start(ServerSpec(sandbox.machine.checkout, TimeToLive(600), merged({})))
-        engine.remove_dev(sandbox.machine.checkout)
+        engine.start(ServerSpec(sandbox.leftovers.checkout, TimeToLive(600), merged({})))
+        engine.remove_dev(sandbox.leftovers.checkout)
     assert 1 == capfd.readouterr().err.count(f"\n{SAID}\n")
 
 

@@ -12,7 +12,7 @@ import docker
 import pytest
 from conftest import ENGINES, KIT, PYTHON, QUICKER_ENGINE, Sandbox
 from docker.errors import ImageNotFound
-from machine import REACHED_SECONDS, eventually, find
+from leftovers import REACHED_SECONDS, eventually, find
 from pgdst import project
 from pgdst.database.snapshot import contents as snapshot_contents
 from pgdst.installation import PACKAGE
@@ -136,7 +136,7 @@ def test_a_migration_that_breaks_is_seen_at_once(sandbox: Sandbox, engine: str) 
     assert 1 == done.returncode
     assert "in revision 0003_broken (0003_broken.py, line 9)" in done.stderr
     assert 1 == done.stderr.count("Error: ")
-    assert (1 if engine == "docker" else 0) == len(sandbox.machine.snapshots())
+    assert (1 if engine == "docker" else 0) == len(sandbox.leftovers.snapshots())
 
 
 def test_off_neither_uses_nor_makes_one(sandbox: Sandbox, engine: str) -> None:
@@ -146,7 +146,7 @@ def test_off_neither_uses_nor_makes_one(sandbox: Sandbox, engine: str) -> None:
     assert "Snapshot" not in done.stderr
     assert 0 == sandbox.script("db_up.py", PGDST_SNAPSHOT="off").returncode
     assert 0 == sandbox.script("db_down.py").returncode
-    assert [] == sandbox.machine.snapshots()
+    assert [] == sandbox.leftovers.snapshots()
     assert not (sandbox.scratch / "cache").exists(), engine
 
 
@@ -217,29 +217,29 @@ def test_many_at_once_get_the_same_database(sandbox: Sandbox) -> None:
     for run in runs:
         said = [line for line in run.stderr.splitlines() if line.startswith(("Image ", "Waiting ", "Snapshot "))]
         assert len(said) == len(set(said)), run.stderr
-    assert {} == sandbox.machine.left_after()
+    assert {} == sandbox.leftovers.left_after()
 
 
 def test_a_killed_maker_leaves_nothing_and_the_next_makes_it(sandbox: Sandbox, engine: str) -> None:
     """SIGKILL to db_up.py while the migrations run."""
     process = sandbox.start(KIT / "tools" / "with_postgres.sh", "--", "true")
-    eventually(lambda: list(find(sandbox.machine.processes(), "migrate")), REACHED_SECONDS, "the migrations")
-    for found in find(sandbox.machine.processes(), "db_up.py"):
+    eventually(lambda: list(find(sandbox.leftovers.processes(), "migrate")), REACHED_SECONDS, "the migrations")
+    for found in find(sandbox.leftovers.processes(), "db_up.py"):
         found.kill()
     process.communicate(timeout=30)
     assert 0 != process.returncode
-    assert {} == sandbox.machine.left_after(3), engine
-    assert [] == sandbox.machine.snapshots()
+    assert {} == sandbox.leftovers.left_after(3), engine
+    assert [] == sandbox.leftovers.snapshots()
     assert "1\n" == started_from(sandbox)[1]
 
 
 def test_a_killed_maker_of_a_long_lived_database_leaves_nothing(sandbox: Sandbox) -> None:
     """Without a run around it: the container that the snapshot is made in dies with db_up.py."""
     process = sandbox.start(PYTHON, KIT / "tools" / "db_up.py")
-    eventually(lambda: list(find(sandbox.machine.processes(), "migrate")), REACHED_SECONDS, "the migrations")
+    eventually(lambda: list(find(sandbox.leftovers.processes(), "migrate")), REACHED_SECONDS, "the migrations")
     process.kill()
     process.communicate()
-    assert {} == sandbox.machine.left_after(3)
+    assert {} == sandbox.leftovers.left_after(3)
 
 
 @pytest.fixture
@@ -328,7 +328,7 @@ def test_doctor_lists_them_and_sweep_removes_them(sandbox: Sandbox) -> None:
     name, _ = started_from(sandbox, "true")
     assert name in sandbox.script("doctor.py").stdout
     assert name in sandbox.script("sweep.py").stderr
-    assert [] == sandbox.machine.snapshots()
+    assert [] == sandbox.leftovers.snapshots()
     assert name not in sandbox.script("doctor.py").stdout
 
 

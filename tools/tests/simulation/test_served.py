@@ -50,14 +50,14 @@ NAMES = ("ada", "bob", "cyd", "dan")
 
 
 @pytest.fixture(scope="module")
-def backends() -> Iterator[ServerProcesses]:
+def processes() -> Iterator[ServerProcesses]:
     with leased_server(EmbeddedEngine(), SCHEMA) as server, server_processes_of(server) as found:
         yield found
 
 
 @pytest.fixture
-def simulation(backends: ServerProcesses) -> Iterator[Simulation]:
-    with closing(Simulation(backends, stall_seconds=3)) as made:
+def simulation(processes: ServerProcesses) -> Iterator[Simulation]:
+    with closing(Simulation(processes, stall_seconds=3)) as made:
         yield made
 
 
@@ -73,17 +73,17 @@ def post(url: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
 class Bench:
     """A served backend with accounts."""
 
-    def __init__(self, simulation: Simulation, backends: ServerProcesses, name: str, **environment: str) -> None:
+    def __init__(self, simulation: Simulation, processes: ServerProcesses, name: str, **environment: str) -> None:
         command, driver = BACKENDS[name]
         if not shutil.which(command[0]):
             # Node.js is optional: no dependency of the kit brings it.
             pytest.skip(f"{command[0]} is not on this machine, and nothing else here needs it")
-        self.simulation, self.backends = simulation, backends
+        self.simulation, self.processes = simulation, processes
         self.url = simulation.serve(command, driver=driver, folder=HERE, environment=environment)
 
     def run(self, paths: list[str], strategy: Strategy, faults: Faults | None = None) -> Result:
         """Run a client for each of the paths, on empty accounts."""
-        with self.backends.server.connect() as observer:
+        with self.processes.server.connect() as observer:
             observer.execute(FILL)
         for name, path in zip(NAMES, paths, strict=False):
             self.simulation.spawn(name, lambda path=path: post(self.url, path, self.simulation.identity()))
@@ -91,13 +91,13 @@ class Bench:
 
     def balances(self) -> list[int]:
         """Return the balances of the accounts."""
-        with self.backends.server.connect() as observer:
+        with self.processes.server.connect() as observer:
             return [balance for (balance,) in observer.execute("SELECT balance FROM accounts ORDER BY id")]
 
 
 @pytest.fixture(params=BACKENDS)
-def bench(request: pytest.FixtureRequest, simulation: Simulation, backends: ServerProcesses) -> Bench:
-    return Bench(simulation, backends, request.param)
+def bench(request: pytest.FixtureRequest, simulation: Simulation, processes: ServerProcesses) -> Bench:
+    return Bench(simulation, processes, request.param)
 
 
 def test_a_lost_update_is_found_and_replayed(bench: Bench) -> None:
@@ -129,10 +129,10 @@ def test_a_seed_gives_the_same_run_each_time(bench: Bench, clash: str, seeds: in
 @pytest.mark.parametrize("seeds", FEW_OR_MANY)
 @pytest.mark.parametrize("name", ["a loop, asyncpg", "threads, psycopg2"])
 def test_work_in_the_background_is_refused_each_time(
-    simulation: Simulation, backends: ServerProcesses, name: str, seeds: int
+    simulation: Simulation, processes: ServerProcesses, name: str, seeds: int
 ) -> None:
     """Its statements would be attributed to the next client."""
-    made = Bench(simulation, backends, name)
+    made = Bench(simulation, processes, name)
     for seed in range(seeds):
         with pytest.raises(InconclusiveError, match=r"in the background|Nothing says for whom|at two places at once"):
             made.run(["/deposit_later/1", "/deposit_later/2"], Uniform(seed))
@@ -140,20 +140,20 @@ def test_work_in_the_background_is_refused_each_time(
 
 @pytest.mark.parametrize("seeds", FEW_OR_MANY)
 def test_two_things_at_once_in_a_request_are_refused_each_time(
-    simulation: Simulation, backends: ServerProcesses, seeds: int
+    simulation: Simulation, processes: ServerProcesses, seeds: int
 ) -> None:
-    made = Bench(simulation, backends, "a loop, asyncpg")
+    made = Bench(simulation, processes, "a loop, asyncpg")
     for seed in range(seeds):
         with pytest.raises(InconclusiveError, match="The client ada is at two places at once"):
             made.run(["/deposit_twice/1"], Uniform(seed))
 
 
 def test_a_backend_that_does_not_say_for_whom_it_asks_is_inconclusive(
-    simulation: Simulation, backends: ServerProcesses
+    simulation: Simulation, processes: ServerProcesses
 ) -> None:
-    made = Bench(simulation, backends, "threads, psycopg2")
+    made = Bench(simulation, processes, "threads, psycopg2")
     simulation.spawn("ada", partial(post, made.url, "/deposit/1", {}))
-    with backends.server.connect() as observer:
+    with processes.server.connect() as observer:
         observer.execute(FILL)
     with pytest.raises(InconclusiveError, match=r"^Nothing says for whom another.*simulation\.identity\(\)"):
         simulation.run(Uniform(0))
@@ -161,10 +161,10 @@ def test_a_backend_that_does_not_say_for_whom_it_asks_is_inconclusive(
 
 @pytest.mark.parametrize("pool", ["5", "none"])
 def test_what_says_so_only_in_part_is_inconclusive(
-    simulation: Simulation, backends: ServerProcesses, pool: str
+    simulation: Simulation, processes: ServerProcesses, pool: str
 ) -> None:
     """Also if the unnamed statement comes first, on a new, a used or a closed connection."""
-    made = Bench(simulation, backends, "threads, psycopg2", POOL=pool)
+    made = Bench(simulation, processes, "threads, psycopg2", POOL=pool)
     for _twice in range(2):
         with pytest.raises(InconclusiveError, match="Nothing says for whom another process sent"):
             made.run(["/deposit_in_secret/1"], Uniform(0))
@@ -172,9 +172,9 @@ def test_what_says_so_only_in_part_is_inconclusive(
 
 
 def test_a_backend_that_ends_in_a_run_is_named_and_started_anew(
-    simulation: Simulation, backends: ServerProcesses
+    simulation: Simulation, processes: ServerProcesses
 ) -> None:
-    made = Bench(simulation, backends, "threads, psycopg2")
+    made = Bench(simulation, processes, "threads, psycopg2")
     with pytest.raises(InconclusiveError, match="The backend has ended with status 7"):
         made.run(["/end/1"], Uniform(0))
     assert (200, "1") == made.run(["/deposit/1"], Uniform(0)).value("ada")
@@ -203,17 +203,17 @@ def test_what_sets_a_connection_up_is_nobodys(text: str, expected: bool) -> None
     assert expected == sets_up(Batch((), text, text))
 
 
-def test_a_pool_that_is_too_small_is_named(simulation: Simulation, backends: ServerProcesses) -> None:
-    made = Bench(simulation, backends, "threads, psycopg2", POOL="1")
+def test_a_pool_that_is_too_small_is_named(simulation: Simulation, processes: ServerProcesses) -> None:
+    made = Bench(simulation, processes, "threads, psycopg2", POOL="1")
     made.run(["/deposit/1"], Uniform(0))
     with pytest.raises(InconclusiveError, match="is its pool too small"):
         made.run(["/deposit/1"] * 2, Schedule.parse("ada*2 bob*2"))
 
 
 @pytest.mark.parametrize("name", ["a loop, asyncpg", "threads, psycopg2"])
-def test_faults_strike_it_as_any_other(simulation: Simulation, backends: ServerProcesses, name: str) -> None:
+def test_faults_strike_it_as_any_other(simulation: Simulation, processes: ServerProcesses, name: str) -> None:
     """Connections in its pool that they break are gone in the next run."""
-    made = Bench(simulation, backends, name)
+    made = Bench(simulation, processes, name)
     struck: set[Fault] = set()
     for kind in (Fault.LOST, Fault.TERMINATED, Fault.CRASH, Fault.DEADLOCK, Fault.COMMIT_DONE):
         result = next(
@@ -243,8 +243,8 @@ def test_a_backend_that_does_not_start_is_one_error(simulation: Simulation) -> N
     assert {} == simulation.run(Uniform(0)).errors
 
 
-def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: ServerProcesses, tmp_path: Path) -> None:
-    with closing(Simulation(backends)) as simulation:
+def test_it_ends_with_its_simulation_and_with_whoever_tests(processes: ServerProcesses, tmp_path: Path) -> None:
+    with closing(Simulation(processes)) as simulation:
         simulation.serve(*serving(tmp_path))
         served = pids(tmp_path)
     await_the_end(served)
@@ -267,13 +267,13 @@ def test_it_ends_with_its_simulation_and_with_whoever_tests(backends: ServerProc
     await_the_end(left)
 
 
-def test_an_interrupt_while_it_ends_leaves_nothing(backends: ServerProcesses, tmp_path: Path) -> None:
+def test_an_interrupt_while_it_ends_leaves_nothing(processes: ServerProcesses, tmp_path: Path) -> None:
     """The backend ignores SIGTERM, and the user interrupts the wait."""
 
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    simulation = Simulation(backends)
+    simulation = Simulation(processes)
     [[shell, option, script]] = serving(tmp_path)
     simulation.serve([shell, option, f"trap '' TERM; {script}"])
     before = signal.signal(signal.SIGALRM, interrupt)
@@ -295,10 +295,10 @@ with psycopg.connect(sys.argv[1]) as connection:
 
 @pytest.mark.parametrize("comment", ["/*pgdst_client='ada'*/", ""])
 def test_a_process_that_somebody_else_starts_comes_by_a_url(
-    simulation: Simulation, backends: ServerProcesses, comment: str
+    simulation: Simulation, processes: ServerProcesses, comment: str
 ) -> None:
     url = simulation.elsewhere()
-    with backends.server.connect() as observer:
+    with processes.server.connect() as observer:
         observer.execute(FILL)
         simulation.spawn("ada", subprocess.run, [sys.executable, "-c", ELSEWHERE, url, comment], check=True)
         if not comment:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import shop
 from conftest import PYTHON
-from machine import eventually
+from leftovers import eventually
 from pgdst.database.databases import Databases
 from pgdst.database.sql_time import sql_determinism
 from pgdst.errors import ConfigurationError

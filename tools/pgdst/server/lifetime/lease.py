@@ -15,7 +15,6 @@ from pgdst.errors import ConfigurationError
 from pgdst.server.lifetime import directory as directories
 from pgdst.server.lifetime.detached import start_detached, wait_for_end
 from pgdst.server.lifetime.ownership import owner
-from pgdst.server.lifetime.signals import uninterrupted as uninterrupted  # pytest_shards looks for it here
 
 FIFO: Final = "lease"  # files in a run's directory
 OWNER: Final = "owner"

@@ -119,7 +119,7 @@ class Proxy:
 
     def to_server(self) -> socket.socket:
         """Connect to the server. Raises: OSError."""
-        if self.server.host.startswith("/"):
+        if self.server.is_on_a_socket:
             back = socket.socket(socket.AF_UNIX)
             back.connect(f"{self.server.host}/.s.PGSQL.{self.server.port}")
         else:

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 from conftest import Sandbox
-from machine import eventually
+from leftovers import eventually
 from pgdst import project
 from pgdst.errors import DockerNotRunningError, ServerNotReadyError
 from pgdst.server import settings
@@ -54,7 +54,7 @@ def test_a_run_is_on_loopback_in_memory_and_labelled(
     monkeypatch.setenv("PGDST_PUBLISHED_HOST", published_host)
     engine = DockerEngine()
     server = engine.start(spec(sandbox, lease))
-    [name] = sandbox.machine.containers()
+    [name] = sandbox.leftovers.containers()
     found = engine.client.containers.get(name.lstrip("/")).attrs
     listening = [tuple(one.laddr) for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
     assert [("127.0.0.1", server.port)] == [address for address in listening if server.port in address]
@@ -67,7 +67,7 @@ def test_a_run_is_on_loopback_in_memory_and_labelled(
     assert found["HostConfig"]["AutoRemove"]
     assert server.password not in str(found["Args"]) + str(found["Path"])
     assert [] == engine.remove_run(lease, log_lines=0)
-    assert [] == sandbox.machine.containers()
+    assert [] == sandbox.leftovers.containers()
 
 
 def test_every_setting_is_in_force_and_the_wrong_password_is_refused(sandbox: Sandbox, lease: Lease) -> None:
@@ -93,7 +93,7 @@ def test_a_container_that_dies_at_start_is_reported_within_two_seconds(sandbox: 
     with pytest.raises(ServerNotReadyError, match=r"exit code 1\. .*\n(.*\n)*.*shared_buffers"):
         engine.start(spec(sandbox, lease, shared_buffers="nonsense"))
     assert 10 > time.monotonic() - begin  # creating, starting and initdb included, on a loaded machine
-    assert [] == sandbox.machine.containers()
+    assert [] == sandbox.leftovers.containers()
 
 
 @pytest.mark.long
@@ -130,7 +130,7 @@ def test_a_daemon_over_tcp_works_and_its_loss_ends_the_container(
         with server.connect() as connection:
             assert (1,) == connection.execute("SELECT 1").fetchone()
         relayed.cut()
-        eventually(lambda: not sandbox.machine.containers(), 2, "the container ends with its stream")
+        eventually(lambda: not sandbox.leftovers.containers(), 2, "the container ends with its stream")
         with pytest.raises(DockerNotRunningError, match=url):
             engine.remove_run(lease, log_lines=0)
 
@@ -139,7 +139,7 @@ def test_a_daemon_over_tcp_works_and_its_loss_ends_the_container(
 def test_a_leftover_of_a_dead_run_is_found_and_swept(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:
     """A container that was created and never started, by a process that is dead, is a leftover; doctor names it."""
     sandbox.script("db_up.py")
-    [ours] = sandbox.machine.containers()
+    [ours] = sandbox.leftovers.containers()
     made = docker_client.containers.get(ours.lstrip("/")).attrs
     labels = {**made["Config"]["Labels"], "pgdst.owner": dead_owner()}
     orphan = docker_client.api.create_container(made["Image"], name=f"pgdst-orphan-{os.getpid()}", labels=labels)["Id"]
@@ -148,7 +148,7 @@ def test_a_leftover_of_a_dead_run_is_found_and_swept(sandbox: Sandbox, docker_cl
         assert 1 == doctor.returncode
         assert f"problem  leftover containers: pgdst-orphan-{os.getpid()}" in doctor.stdout
         assert f"Removed pgdst-orphan-{os.getpid()}." in sandbox.script("sweep.py").stderr
-        assert [ours] == sandbox.machine.containers()
+        assert [ours] == sandbox.leftovers.containers()
     finally:
         with suppress(docker.errors.NotFound):
             docker_client.api.remove_container(orphan, force=True, v=True)
@@ -162,7 +162,7 @@ ODD_OWNERS = ["[1]", "null", "{}", '"x"', '{"host": 1, "pid": "x", "started": []
 def test_labels_of_others_are_data(sandbox: Sandbox, docker_client: docker.DockerClient) -> None:
     """What cannot be read is not ours: it is named by doctor, and stands in nobody's way; nor is what has no owner."""
     sandbox.script("db_up.py")
-    [up] = sandbox.machine.containers()
+    [up] = sandbox.leftovers.containers()
     made = docker_client.containers.get(up.lstrip("/")).attrs
     ours = {name: value for name, value in made["Config"]["Labels"].items() if name != "pgdst.owner"}
     odd = [{"pgdst.run": "x", "pgdst.owner": text} for text in ODD_OWNERS]
@@ -190,7 +190,7 @@ def test_db_down_removes_what_a_dead_maker_of_a_snapshot_left(
 ) -> None:
     """A container that was created and never started by one that is dead is named; a living maker's is not touched."""
     sandbox.script("db_up.py")
-    [up] = sandbox.machine.containers()
+    [up] = sandbox.leftovers.containers()
     made = docker_client.containers.get(up.lstrip("/")).attrs
     labels = {**made["Config"]["Labels"], "pgdst.kind": "snapshot"}
     dead, living = f"pgdst-dead-{os.getpid()}", f"pgdst-living-{os.getpid()}"
@@ -200,7 +200,7 @@ def test_db_down_removes_what_a_dead_maker_of_a_snapshot_left(
     ]
     try:
         said = sandbox.script("db_down.py").stderr
-        assert [f"/{living}"] == sandbox.machine.containers()
+        assert [f"/{living}"] == sandbox.leftovers.containers()
         assert f"Removed {up.lstrip('/')}.\nRemoved {dead}.\n" == said
     finally:
         for maker in makers:

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from conftest import KIT, Sandbox, leased_server
 from docker.models.images import Image
-from machine import REACHED_SECONDS, eventually, find
+from leftovers import REACHED_SECONDS, eventually, find
 from official_look_alike import NoProgramError
 from pgdst import project
 from pgdst.server import full_disk, settings
@@ -120,7 +120,7 @@ def test_a_run_comes_to_its_first_statement(there: Sandbox, snapshot: str) -> No
     for _ in range(2):
         done = there.with_postgres("--snapshot", snapshot, "--", "psql", "-XAtc", shows)
         assert (0, "0|16\n") == (done.returncode, done.stdout), done.stderr
-        assert {} == there.machine.left_after(GONE_SECONDS)
+        assert {} == there.leftovers.left_after(GONE_SECONDS)
         said.append(re.findall("^(Image|Snapshot) ", done.stderr, re.MULTILINE))
     made_and_used = [["Image", "Snapshot"], ["Snapshot"]]
     assert (made_and_used if snapshot == "auto" else [["Image"], ["Image"]]) == said
@@ -139,11 +139,11 @@ def test_sigkill_to_all_of_a_run_leaves_no_container_and_no_volume(there: Sandbo
     """Nobody is left to remove anything: the container ends with its standard input, and the VOLUME is no volume."""
     for snapshot in ("off", "auto"):
         run = there.start(KIT / "tools" / "with_postgres.sh", "--snapshot", snapshot, "--", "sleep", "300")
-        eventually(lambda: list(find(there.machine.processes(), "sleep")), REACHED_SECONDS, "the command")
-        assert there.machine.containers()
+        eventually(lambda: list(find(there.leftovers.processes(), "sleep")), REACHED_SECONDS, "the command")
+        assert there.leftovers.containers()
         os.killpg(run.pid, signal.SIGKILL)  # at once, or the shell would begin to remove what its command has left
         run.communicate()
-        assert {} == there.machine.left_after(GONE_SECONDS), snapshot
+        assert {} == there.leftovers.left_after(GONE_SECONDS), snapshot
 
 
 @pytest.mark.long
@@ -156,15 +156,15 @@ def test_db_up_and_db_down_are_a_database_and_none(there: Sandbox) -> None:
         connection.execute("INSERT INTO things VALUES (7)")
     assert "7\n" == there.script("db_shell.py", "--", "-XAtc", "SELECT id FROM things").stdout
     assert "Removed " in there.script("db_down.py").stderr
-    assert {} == there.machine.left_after(GONE_SECONDS)
+    assert {} == there.leftovers.left_after(GONE_SECONDS)
 
 
 @pytest.mark.long
 def test_a_database_removes_itself_after_its_time(there: Sandbox) -> None:
     """The container's shell counts the seconds."""
     assert 0 == there.script("db_up.py", "--ttl-hours", f"{6 / 3600:.6f}").returncode
-    assert there.machine.left()
-    eventually(lambda: not there.machine.left(), 12, "the database removes itself")
+    assert there.leftovers.left()
+    eventually(lambda: not there.leftovers.left(), 12, "the database removes itself")
 
 
 def test_a_database_that_is_kept_outlives_its_lease(
@@ -180,7 +180,7 @@ def test_a_database_that_is_kept_outlives_its_lease(
     with started.connect() as connection:
         assert (1,) == connection.execute("SELECT 1").fetchone()
     assert [name] == engine.remove_dev(checkout)
-    assert {} == sandbox.machine.left_after(GONE_SECONDS)
+    assert {} == sandbox.leftovers.left_after(GONE_SECONDS)
 
 
 def test_a_process_that_is_stopped_does_nothing_until_it_is_resumed(server: Server) -> None:

@@ -22,7 +22,7 @@ import psutil
 import psycopg
 import pytest
 from conftest import KIT, Sandbox, leased_server
-from machine import REACHED_SECONDS
+from leftovers import REACHED_SECONDS
 from pgdst import project
 from pgdst.manifest import Manifest
 from pgdst.server.address import Server
@@ -74,7 +74,7 @@ def running(sandbox: Sandbox, *options: str) -> Iterator[tuple[Path, str]]:
         yield Path(line(run.stdout)), line(run.stdout)
         run.communicate("go on\n", timeout=REACHED_SECONDS)
     assert 0 == run.returncode
-    assert {} == sandbox.machine.left_after()
+    assert {} == sandbox.leftovers.left_after()
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def test_what_nobody_replaces_is_not_run_read_overwritten_given_away_or_signalle
     # He can break what is his own, the data: a file that changes while it is packed fails the run, in an error.
     for one in (done, up, down):
         assert 0 == one.returncode or "Error: The data directory could not be packed" in one.stderr, one.stderr
-    assert {} == cold_sandbox.machine.left_after()
+    assert {} == cold_sandbox.leftovers.left_after()
 
 
 @ROOT

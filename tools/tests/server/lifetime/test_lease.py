@@ -6,7 +6,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from conftest import KIT, PYTHON, Sandbox
-from machine import REACHED_SECONDS, eventually
+from leftovers import REACHED_SECONDS, eventually
 
 
 def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) -> None:
@@ -17,10 +17,10 @@ def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) ->
         other.kill()
     process.wait(10)
     time.sleep(1)
-    assert sandbox.machine.containers(), "the database was gone while a process of its run lived"
+    assert sandbox.leftovers.containers(), "the database was gone while a process of its run lived"
     sleeper.kill()
     process.communicate()
-    assert {} == sandbox.machine.left_after(2)
+    assert {} == sandbox.leftovers.left_after(2)
 
 
 @pytest.mark.long
@@ -38,19 +38,19 @@ def test_pytest_by_hand_starts_a_leased_server_of_its_own(sandbox: Sandbox) -> N
     done = sandbox.run(*command, HAND_SECONDS="0", **elsewhere)
     assert 0 == done.returncode, done.stdout
     assert "ResourceWarning" not in done.stderr
-    assert {} == sandbox.machine.left_after()
+    assert {} == sandbox.leftovers.left_after()
     (sandbox.root / "reached").unlink()
     killed = sandbox.start(*command, HAND_SECONDS="60", **elsewhere)
     eventually((sandbox.root / "reached").exists, REACHED_SECONDS, "the test")
     killed.kill()
     killed.communicate()
-    assert {} == sandbox.machine.left_after()
+    assert {} == sandbox.leftovers.left_after()
 
 
 def named(sandbox: Sandbox, *programs: str) -> list[psutil.Process]:
     """Return the run's processes of these programs."""
     found = []
-    for process in sandbox.machine.processes():
+    for process in sandbox.leftovers.processes():
         with suppress(psutil.NoSuchProcess):
             found += [process] * (process.name() in programs)
     return found

@@ -119,23 +119,23 @@ def test_who_has_not_noticed_a_crash_can_be_struck_again(races: Races, fault: Fa
 
 
 def test_the_observer_is_not_the_one_that_is_killed(
-    races: Races, backends: ServerProcesses, monkeypatch: pytest.MonkeyPatch
+    races: Races, processes: ServerProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even if the client's own process has ended: the end of the observer shows that the server has noticed.
 
     A killed process's own connection ends before the postmaster notices, and a connection opened in between breaks.
     """
-    processes, killed = backends._signals, []
+    signals, killed = processes._signals, []
 
     def kill(pid: int) -> None:
         killed.append(pid)
-        processes_kill(pid)
+        signals_kill(pid)
 
-    processes_kill = processes.kill
-    monkeypatch.setattr(processes, "kill", kill)
-    observer = backends._observer.info.backend_pid
+    signals_kill = signals.kill
+    monkeypatch.setattr(signals, "kill", kill)
+    observer = processes._observer.info.backend_pid
     gone = 2**22 + 1  # beyond the greatest id of a process
-    backends.crash(gone, [])
+    processes.crash(gone, [])
     races.observe_anew()
     assert len(killed) == 1
     assert killed[0] not in (gone, observer)

@@ -42,7 +42,7 @@ SEEDS = range(6)
 
 
 @pytest.fixture(scope="module", params=[pytest.param("docker", marks=pytest.mark.long), "embedded"])
-def backends(request: pytest.FixtureRequest) -> Iterator[ServerProcesses]:
+def processes(request: pytest.FixtureRequest) -> Iterator[ServerProcesses]:
     engine = DockerEngine() if request.param == "docker" else EmbeddedEngine()
     with leased_server(engine, SCHEMA) as server, server_processes_of(server) as found:
         yield found
@@ -102,14 +102,14 @@ def engine_of(server: Server, driver: str, **options: Any) -> Any:
 
 
 @pytest.fixture
-def bench(backends: ServerProcesses) -> Iterator[Callable[..., Bench]]:
+def bench(processes: ServerProcesses) -> Iterator[Callable[..., Bench]]:
     with ExitStack() as opened:
 
         def made(driver: str) -> Bench:
-            simulation = opened.enter_context(closing(Simulation(backends)))
-            engine = engine_of(backends.server, driver)
+            simulation = opened.enter_context(closing(Simulation(processes)))
+            engine = engine_of(processes.server, driver)
             simulation.attach(engine)
-            return Bench(backends.server, simulation, engine)
+            return Bench(processes.server, simulation, engine)
 
         yield made
 
@@ -207,13 +207,13 @@ async def transfer_by_a_pool_of_asyncpg(url: str) -> None:
     [transfer_by_psycopg, transfer_by_psycopg2, transfer_by_asyncpg, transfer_by_a_pool_of_asyncpg],
 )
 def test_connections_that_clients_make_themselves_come_to_the_gate_by_its_url(
-    backends: ServerProcesses, transfer: Callable[[str], Any], tcp: bool
+    processes: ServerProcesses, transfer: Callable[[str], Any], tcp: bool
 ) -> None:
     wrong, traces = set(), []
-    with closing(Simulation(backends)) as simulation:
+    with closing(Simulation(processes)) as simulation:
         url = simulation.url(tcp=tcp)
         for seed in (*range(8), *range(8)):
-            with backends.server.connect() as observer:
+            with processes.server.connect() as observer:
                 observer.execute(EMPTY)
                 for name in ("ada", "bob"):
                     simulation.spawn(name, transfer, url)
@@ -313,14 +313,14 @@ def test_to_cancel_is_a_step_of_the_client_that_does(bench: Callable[..., Bench]
     assert hashes[:4] == hashes[4:]
 
 
-def test_several_coroutines_share_a_loop_and_a_pool_of_asyncpg(backends: ServerProcesses) -> None:
+def test_several_coroutines_share_a_loop_and_a_pool_of_asyncpg(processes: ServerProcesses) -> None:
     """One connection for two clients: waits for it belong to the schedule."""
-    with closing(Simulation(backends)) as simulation:
-        engine = engine_of(backends.server, "asyncpg", pool_size=1, max_overflow=0)
+    with closing(Simulation(processes)) as simulation:
+        engine = engine_of(processes.server, "asyncpg", pool_size=1, max_overflow=0)
         simulation.attach(engine)
         traces = []
         for seed in (*range(6), *range(6)):
-            with backends.server.connect() as observer:
+            with processes.server.connect() as observer:
                 observer.execute(EMPTY)
             for name in ("ada", "bob", "cyd"):
                 simulation.spawn(name, deposit_async, engine, 1)
@@ -330,20 +330,20 @@ def test_several_coroutines_share_a_loop_and_a_pool_of_asyncpg(backends: ServerP
         assert traces[:6] == traces[6:]
 
 
-def test_an_engine_of_another_server_is_refused(backends: ServerProcesses) -> None:
-    with closing(Simulation(backends)) as simulation:
+def test_an_engine_of_another_server_is_refused(processes: ServerProcesses) -> None:
+    with closing(Simulation(processes)) as simulation:
         engine = create_engine("postgresql+psycopg2://somebody:secret@127.0.0.1:9/elsewhere")
         with pytest.raises(ForeignServerError, match=r"The engine leads to 127\.0\.0\.1:9"):
             simulation.attach(engine)
 
 
-def test_an_engine_that_makes_its_connections_itself_is_refused(backends: ServerProcesses) -> None:
-    server = backends.server
+def test_an_engine_that_makes_its_connections_itself_is_refused(processes: ServerProcesses) -> None:
+    server = processes.server
     options = {"host": server.host, "port": server.port, "user": server.user, "password": server.password}
     engine = create_engine(
         server.url.replace("+psycopg", "+psycopg2"),
         creator=lambda: psycopg2.connect(dbname=server.database, **options),
     )
-    with closing(Simulation(backends)) as simulation, pytest.raises(ConfigurationError, match="by a `creator`"):
+    with closing(Simulation(processes)) as simulation, pytest.raises(ConfigurationError, match="by a `creator`"):
         simulation.attach(engine)
     engine.dispose()

@@ -6,11 +6,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from lab import Lab, lab, sql
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.gate import stream
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.strategies.schedule import Schedule
+from schedule_search import ScheduleSearch, schedule_search, sql
 from sqlalchemy.exc import OperationalError
 
 SCHEMA = "CREATE TABLE names (name text PRIMARY KEY)"
@@ -19,8 +19,8 @@ LATE_SECONDS = 0.02
 
 
 @pytest.fixture
-def made(backends: ServerProcesses) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE) as found:
+def made(processes: ServerProcesses) -> Iterator[ScheduleSearch]:
+    with schedule_search(processes, SCHEMA, PREPARE) as found:
         yield found
 
 
@@ -34,7 +34,7 @@ def late(function: Callable[..., Any]) -> Callable[..., Any]:
     return delayed
 
 
-def enters_two_names(made: Lab) -> None:
+def enters_two_names(made: ScheduleSearch) -> None:
     """Send two statements in a pipeline, and then commit."""
     with made.engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
@@ -47,7 +47,7 @@ def enters_two_names(made: Lab) -> None:
 
 @pytest.mark.parametrize("fault", [Fault.TERMINATED, Fault.LOST, Fault.CRASH])
 def test_a_pipeline_whose_session_has_ended_has_the_same_steps_however_late_its_client_is(
-    made: Lab, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    made: ScheduleSearch, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One run looks at the connection at once, the other after everything has arrived."""
     schedule = Schedule.parse(f"ada ada!{fault} ada")
@@ -59,7 +59,7 @@ def test_a_pipeline_whose_session_has_ended_has_the_same_steps_however_late_its_
     assert first.errors.keys() == {"ada"} == again.errors.keys()
 
 
-def test_who_is_terminated_in_a_wait_holds_no_lock_any_more_when_others_go_on(made: Lab) -> None:
+def test_who_is_terminated_in_a_wait_holds_no_lock_any_more_when_others_go_on(made: ScheduleSearch) -> None:
     """Postgres tells the client before it releases the locks."""
 
     def holder() -> None:
@@ -83,13 +83,13 @@ def test_who_is_terminated_in_a_wait_holds_no_lock_any_more_when_others_go_on(ma
         assert result.errors.keys() == {"bob"}
 
 
-def test_to_close_a_dead_connection_is_no_step(made: Lab) -> None:
+def test_to_close_a_dead_connection_is_no_step(made: ScheduleSearch) -> None:
     """It holds no locks any more."""
     result = made.run({"ada": lambda: enters_two_names(made)}, Schedule.parse("ada ada!terminated ada"))
     assert "close" not in [step.what for step in result.steps]
 
 
-def test_all_connections_are_free_again_when_none_was_left(made: Lab) -> None:
+def test_all_connections_are_free_again_when_none_was_left(made: ScheduleSearch) -> None:
     """The next client gets a connection, even if the others end slowly."""
 
     def connect_twice() -> None:
@@ -104,7 +104,7 @@ def test_all_connections_are_free_again_when_none_was_left(made: Lab) -> None:
     assert ["connect"] == [step.what for step in result.steps if step.answer == "done" and step.what == "connect"]
 
 
-def fails_and_goes_back(made: Lab) -> None:
+def fails_and_goes_back(made: ScheduleSearch) -> None:
     """Execute a statement that fails, and then roll back."""
     with made.engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
@@ -114,7 +114,7 @@ def fails_and_goes_back(made: Lab) -> None:
             driver.rollback()
 
 
-def test_what_a_session_answered_before_its_end_is_no_answer_to_what_comes_later(made: Lab) -> None:
+def test_what_a_session_answered_before_its_end_is_no_answer_to_what_comes_later(made: ScheduleSearch) -> None:
     """Regression: a ROLLBACK on a dead connection got the error of the fault before it as its answer."""
     clients = {"ada": lambda: fails_and_goes_back(made), "bob": lambda: fails_and_goes_back(made)}
     result = made.run(clients, Schedule.parse("ada ada!deadlock bob bob!crash ada bob"))

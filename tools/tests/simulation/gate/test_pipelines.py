@@ -5,11 +5,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from lab import Lab, lab
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategies.bounded import Exhaustive
 from pgdst.simulation.strategies.schedule import Schedule
+from schedule_search import ScheduleSearch, schedule_search
 
 SCHEMA = "CREATE TABLE names (name text PRIMARY KEY)"
 PREPARE = "TRUNCATE names"
@@ -18,8 +18,8 @@ Work = Callable[[psycopg.Connection], None]
 
 
 @pytest.fixture(scope="module")
-def made(backends: ServerProcesses) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE) as found:
+def made(processes: ServerProcesses) -> Iterator[ScheduleSearch]:
+    with schedule_search(processes, SCHEMA, PREPARE) as found:
         yield found
 
 
@@ -45,7 +45,7 @@ def stream(connection: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize("work", [executemany, pipeline, copy, stream])
-def test_nobody_comes_between_what_is_in_flight_and_its_end(made: Lab, work: Work) -> None:
+def test_nobody_comes_between_what_is_in_flight_and_its_end(made: ScheduleSearch, work: Work) -> None:
     """Each schedule gives the same run twice. Statements that are in flight together are one step of the schedule.
 
     Ada and bob insert the same rows: the second one waits, and fails if the first commits.
@@ -69,7 +69,7 @@ def test_nobody_comes_between_what_is_in_flight_and_its_end(made: Lab, work: Wor
     assert any("waits for" in step.answer for result in results for step in result.steps)
 
 
-def test_a_pipeline_that_no_buffer_holds_is_one_step_each_time(made: Lab) -> None:
+def test_a_pipeline_that_no_buffer_holds_is_one_step_each_time(made: ScheduleSearch) -> None:
     """The driver reads some answers before it has sent everything; how many depends on the server's speed."""
     rows = [(f"{number:06} {'x' * 1000}",) for number in range(3000)]
 

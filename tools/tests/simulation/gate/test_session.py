@@ -25,20 +25,20 @@ ADD = "UPDATE accounts SET balance = balance + 1 WHERE id = 1"
 
 
 @pytest.fixture(scope="module")
-def backends() -> Iterator[ServerProcesses]:
+def processes() -> Iterator[ServerProcesses]:
     with leased_server(EmbeddedEngine(), SCHEMA) as server, server_processes_of(server) as found:
         yield found
 
 
 @pytest.fixture
-def simulation(backends: ServerProcesses) -> Iterator[Simulation]:
-    with closing(Simulation(backends, stall_seconds=5)) as made:
+def simulation(processes: ServerProcesses) -> Iterator[Simulation]:
+    with closing(Simulation(processes, stall_seconds=5)) as made:
         yield made
 
 
-def engine_on(simulation: Simulation, backends: ServerProcesses, driver: str, **options: Any) -> Any:
+def engine_on(simulation: Simulation, processes: ServerProcesses, driver: str, **options: Any) -> Any:
     """Return an attached engine."""
-    url = backends.server.url.replace("+psycopg", f"+{driver}", 1)
+    url = processes.server.url.replace("+psycopg", f"+{driver}", 1)
     made = create_async_engine(url, **options) if driver == "asyncpg" else create_engine(url, **options)
     simulation.attach(made)
     return made
@@ -87,9 +87,9 @@ def test_what_a_client_leaves_open_is_gone_in_the_next_run(simulation: Simulatio
 
 
 def test_a_driver_learns_which_settings_were_put_back_between_runs(
-    simulation: Simulation, backends: ServerProcesses
+    simulation: Simulation, processes: ServerProcesses
 ) -> None:
-    engine = engine_on(simulation, backends, "psycopg", pool_size=1)
+    engine = engine_on(simulation, processes, "psycopg", pool_size=1)
     seen = []
 
     def look() -> None:
@@ -105,9 +105,9 @@ def test_a_driver_learns_which_settings_were_put_back_between_runs(
     assert [seen[0]] * 3 == seen != ["Asia/Tokyo"] * 3
 
 
-def test_a_connection_that_two_clients_share_is_refused(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_a_connection_that_two_clients_share_is_refused(simulation: Simulation, processes: ServerProcesses) -> None:
     """The pool tells the owner, though no transaction is open."""
-    engine = engine_on(simulation, backends, "psycopg2", isolation_level="AUTOCOMMIT")
+    engine = engine_on(simulation, processes, "psycopg2", isolation_level="AUTOCOMMIT")
     shared: list[Any] = []
 
     def lend() -> None:
@@ -129,9 +129,9 @@ def test_a_connection_that_two_clients_share_is_refused(simulation: Simulation, 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
 def test_a_connection_is_as_before_when_its_commit_was_made_to_fail(
-    simulation: Simulation, backends: ServerProcesses, driver: str
+    simulation: Simulation, processes: ServerProcesses, driver: str
 ) -> None:
-    engine = engine_on(simulation, backends, driver)
+    engine = engine_on(simulation, processes, driver)
     synchronous = getattr(engine, "sync_engine", engine)
 
     def add_twice() -> bool:
@@ -161,12 +161,12 @@ def read(engine: Any) -> None:
 
 
 def test_a_statement_that_waits_where_it_is_prepared_is_one_stop_all_the_same(
-    simulation: Simulation, backends: ServerProcesses
+    simulation: Simulation, processes: ServerProcesses
 ) -> None:
     """Asyncpg prepares a statement first, and that waits for the table's lock; psycopg sends all at once."""
     schedules = []
     for driver in ("psycopg", "asyncpg"):
-        engine = engine_on(simulation, backends, driver)
+        engine = engine_on(simulation, processes, driver)
         synchronous = getattr(engine, "sync_engine", engine)
         for name, function in {"ada": lock, "bob": read}.items():
             simulation.spawn(name, *([function] if synchronous is engine else [greenlet_spawn, function]), synchronous)
@@ -188,9 +188,9 @@ def streams(engine: Any) -> None:
         connection.execute(text("SELECT generate_series(1, 3)")).all()
 
 
-def test_names_that_a_driver_counts_up_are_the_runs_own(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_names_that_a_driver_counts_up_are_the_runs_own(simulation: Simulation, processes: ServerProcesses) -> None:
     """Names of asyncpg's savepoints and psycopg2's cursors are numbered in the order of the run."""
-    engine = engine_on(simulation, backends, "psycopg2")
+    engine = engine_on(simulation, processes, "psycopg2")
     hashes = []
     for _ in range(3):
         simulation.spawn("ada", saves, simulation.url())

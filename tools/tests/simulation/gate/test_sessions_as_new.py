@@ -6,12 +6,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from lab import Lab, lab, sql
 from pgdst.errors import InconclusiveError
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.uniform import Uniform
 from psycopg.rows import dict_row
+from schedule_search import ScheduleSearch, schedule_search, sql
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
@@ -37,13 +37,13 @@ SEEN_IN_A_SESSION = """
 
 
 @pytest.fixture
-def made(backends: ServerProcesses) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE) as found:
+def made(processes: ServerProcesses) -> Iterator[ScheduleSearch]:
+    with schedule_search(processes, SCHEMA, PREPARE) as found:
         yield found
 
 
 @pytest.mark.parametrize("statement", LEFT_IN_A_SESSION.values(), ids=LEFT_IN_A_SESSION)
-def test_what_a_run_leaves_in_a_session_is_not_there_in_the_next(made: Lab, statement: str) -> None:
+def test_what_a_run_leaves_in_a_session_is_not_there_in_the_next(made: ScheduleSearch, statement: str) -> None:
     """Neither for the same client, nor for another one on the same connection."""
 
     def leave() -> None:
@@ -63,7 +63,7 @@ def test_what_a_run_leaves_in_a_session_is_not_there_in_the_next(made: Lab, stat
     assert before.value("ada") == after.value("ada")
 
 
-def test_the_last_number_of_a_sequence_is_not_that_of_the_run_before(made: Lab) -> None:
+def test_the_last_number_of_a_sequence_is_not_that_of_the_run_before(made: ScheduleSearch) -> None:
     def insert() -> None:
         with made.engine.begin() as connection:
             sql(connection, "INSERT INTO entries (n) VALUES (1)")
@@ -77,7 +77,7 @@ def test_the_last_number_of_a_sequence_is_not_that_of_the_run_before(made: Lab) 
     assert ["55000", "55000"] == [error.orig.sqlstate for error in result.errors.values()]  # type: ignore[attr-defined]  # psycopg's
 
 
-def test_what_an_application_sets_on_each_new_connection_is_there_in_each_run(made: Lab) -> None:
+def test_what_an_application_sets_on_each_new_connection_is_there_in_each_run(made: ScheduleSearch) -> None:
     @event.listens_for(made.engine, "connect")
     def configure(connection: psycopg.Connection, _record: object) -> None:
         connection.execute("SET search_path = other, public")
@@ -98,7 +98,7 @@ def test_what_an_application_sets_on_each_new_connection_is_there_in_each_run(ma
         made.run({"ada": leave, "bob": leave}, Uniform(1))
 
 
-def test_who_waits_for_several_waits_in_the_same_order_in_each_run(made: Lab) -> None:
+def test_who_waits_for_several_waits_in_the_same_order_in_each_run(made: ScheduleSearch) -> None:
     """CREATE INDEX CONCURRENTLY waits for one transaction after another, in the order of Postgres's processes."""
 
     def insert() -> None:
@@ -117,7 +117,7 @@ def test_who_waits_for_several_waits_in_the_same_order_in_each_run(made: Lab) ->
         assert first == lines
 
 
-def test_a_session_that_somebody_has_ended_meanwhile_is_replaced(made: Lab) -> None:
+def test_a_session_that_somebody_has_ended_meanwhile_is_replaced(made: ScheduleSearch) -> None:
     def look() -> object:
         with made.engine.connect() as connection:
             return sql(connection, "SELECT 1").scalar()
@@ -128,7 +128,7 @@ def test_a_session_that_somebody_has_ended_meanwhile_is_replaced(made: Lab) -> N
     assert before.trace.lines == made.run({"ada": look, "bob": look}, Uniform(1)).trace.lines
 
 
-def test_the_rows_that_a_client_reads_are_in_the_trace(made: Lab) -> None:
+def test_the_rows_that_a_client_reads_are_in_the_trace(made: ScheduleSearch) -> None:
     """Runs that read different rows have different traces, even with equal statements and row counts."""
 
     def read() -> object:
@@ -142,7 +142,7 @@ def test_the_rows_that_a_client_reads_are_in_the_trace(made: Lab) -> None:
     assert 2 == len(hashes)
 
 
-def test_a_deadlock_says_for_whom_its_victim_has_waited(made: Lab) -> None:
+def test_a_deadlock_says_for_whom_its_victim_has_waited(made: ScheduleSearch) -> None:
     def locks(first: int, second: int) -> Callable[[], None]:
         def client() -> None:
             with made.engine.begin() as connection:
@@ -158,7 +158,7 @@ def test_a_deadlock_says_for_whom_its_victim_has_waited(made: Lab) -> None:
     assert ["waits for ada", "40P01"] == victim[-2:]
 
 
-def test_all_who_wait_for_the_victim_of_a_deadlock_are_named(made: Lab) -> None:
+def test_all_who_wait_for_the_victim_of_a_deadlock_are_named(made: ScheduleSearch) -> None:
     """Which of them Postgres names depends on the slots of their processes in shared memory."""
 
     def insert_and_wait() -> None:
@@ -178,7 +178,7 @@ def test_all_who_wait_for_the_victim_of_a_deadlock_are_named(made: Lab) -> None:
     assert ["waits for one of bob, cyd", "40P01"] == [step.answer for step in result.steps if "LOCK" in step.what]
 
 
-def test_a_crash_loses_as_many_numbers_of_a_sequence_whenever_the_last_checkpoint_was(made: Lab) -> None:
+def test_a_crash_loses_as_many_numbers_of_a_sequence_whenever_the_last_checkpoint_was(made: ScheduleSearch) -> None:
     def insert() -> None:
         for _ in range(3):
             with made.engine.begin() as connection:
@@ -195,7 +195,7 @@ def test_a_crash_loses_as_many_numbers_of_a_sequence_whenever_the_last_checkpoin
     assert [found[0]] * 2 == found
 
 
-def test_connections_that_are_as_new_stay(made: Lab) -> None:
+def test_connections_that_are_as_new_stay(made: ScheduleSearch) -> None:
     """Opening new ones for each run would take a third of its time."""
     seen = []
 
@@ -219,7 +219,7 @@ LEFT_IN_A_CONNECTION: dict[str, Callable[[Any], None]] = {
 
 @pytest.mark.parametrize("leave", LEFT_IN_A_CONNECTION.values(), ids=LEFT_IN_A_CONNECTION)
 def test_what_a_client_leaves_in_the_drivers_connection_is_not_there_in_the_next_run(
-    made: Lab, leave: Callable[[Any], None]
+    made: ScheduleSearch, leave: Callable[[Any], None]
 ) -> None:
     def client() -> object:
         connection = made.engine.raw_connection()
@@ -234,7 +234,7 @@ def test_what_a_client_leaves_in_the_drivers_connection_is_not_there_in_the_next
     assert first.trace.lines == again.trace.lines
 
 
-def test_what_a_listener_does_once_a_connection_is_done_in_each_run(made: Lab) -> None:
+def test_what_a_listener_does_once_a_connection_is_done_in_each_run(made: ScheduleSearch) -> None:
     """The listener keeps a mark in the connection's own dictionary, which DISCARD ALL does not reset."""
 
     @event.listens_for(made.engine, "checkout")
@@ -251,7 +251,7 @@ def test_what_a_listener_does_once_a_connection_is_done_in_each_run(made: Lab) -
     assert ["4321ms"] * 3 == [made.run({"ada": look}, Uniform(1)).value("ada") for _ in range(3)]
 
 
-def test_a_connection_that_a_client_has_left_open_is_ended_before_the_next_run(made: Lab) -> None:
+def test_a_connection_that_a_client_has_left_open_is_ended_before_the_next_run(made: ScheduleSearch) -> None:
     """Its transaction and locks end too, even if the client's objects still refer to it."""
     kept: list[Connection] = []
 
@@ -271,8 +271,8 @@ def test_a_connection_that_a_client_has_left_open_is_ended_before_the_next_run(m
     kept[-1].close()  # the others are dead
 
 
-def test_two_engines_on_one_database_stop_inside_statements(backends: ServerProcesses) -> None:
-    with lab(backends, SCHEMA, PREPARE, inside_statements=True) as found:
+def test_two_engines_on_one_database_stop_inside_statements(processes: ServerProcesses) -> None:
+    with schedule_search(processes, SCHEMA, PREPARE, inside_statements=True) as found:
         other = create_engine(found.server.url)
         found.simulation.attach(other)
 
@@ -287,8 +287,8 @@ def test_two_engines_on_one_database_stop_inside_statements(backends: ServerProc
         assert first.trace.lines == again.trace.lines
 
 
-def test_connections_are_not_replaced_because_real_time_has_passed(backends: ServerProcesses) -> None:
-    with lab(backends, SCHEMA, PREPARE) as found:
+def test_connections_are_not_replaced_because_real_time_has_passed(processes: ServerProcesses) -> None:
+    with schedule_search(processes, SCHEMA, PREPARE) as found:
         engine = create_engine(found.server.url, pool_recycle=1)
         found.simulation.attach(engine)
 
@@ -301,7 +301,7 @@ def test_connections_are_not_replaced_because_real_time_has_passed(backends: Ser
         assert first.trace.lines == found.run({"ada": look}, Uniform(1)).trace.lines
 
 
-def test_a_crash_waits_for_no_lock_of_the_client_that_it_strikes(made: Lab) -> None:
+def test_a_crash_waits_for_no_lock_of_the_client_that_it_strikes(made: ScheduleSearch) -> None:
     def restart() -> None:
         with made.engine.begin() as connection:
             sql(connection, "INSERT INTO entries (n) VALUES (1)")
@@ -313,7 +313,7 @@ def test_a_crash_waits_for_no_lock_of_the_client_that_it_strikes(made: Lab) -> N
 
 
 def test_what_the_kit_raises_in_a_client_ends_the_run_whatever_the_client_makes_of_it(
-    made: Lab, monkeypatch: pytest.MonkeyPatch
+    made: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def careless() -> str:
         monkeypatch.setattr(ServerProcesses, "wait_until_gone", lambda *_arguments: False)

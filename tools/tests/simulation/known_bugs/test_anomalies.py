@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from lab import Lab, lab, sqlstates
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
+from schedule_search import ScheduleSearch, schedule_search, sqlstates
 
 SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"
 PREPARE = "DELETE FROM test; INSERT INTO test VALUES (1, 10), (2, 20)"
@@ -176,12 +176,12 @@ ANOMALIES = (
 
 
 @pytest.fixture(scope="module")
-def hermitage(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE, driver) as made:
+def hermitage(processes: ServerProcesses, driver: str) -> Iterator[ScheduleSearch]:
+    with schedule_search(processes, SCHEMA, PREPARE, driver) as made:
         yield made
 
 
-def transaction(made: Lab, level: str, statements: Sequence[str]) -> list[list[int]] | None:
+def transaction(made: ScheduleSearch, level: str, statements: Sequence[str]) -> list[list[int]] | None:
     """Run the statements as one transaction; return its reads, or None if it was not committed."""
     reads = []
     isolation = "AUTOCOMMIT" if level == NO_TRANSACTIONS else level
@@ -197,7 +197,7 @@ def transaction(made: Lab, level: str, statements: Sequence[str]) -> list[list[i
     return reads
 
 
-def seen(made: Lab, result: Result) -> Seen:
+def seen(made: ScheduleSearch, result: Result) -> Seen:
     """Return the observations of a run. Raises: any error of a transaction that is not expected here."""
     assert sqlstates(result) <= NO_SUCCESS
     committed: dict[str, Any] = {name: one.value for name, one in result.outcomes.items() if one.value is not None}
@@ -214,7 +214,9 @@ def at_each_level(anomaly: Anomaly) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("anomaly", "level"), [one for anomaly in ANOMALIES for one in at_each_level(anomaly)])
-def test_an_anomaly_is_found_exactly_where_postgres_allows_it(hermitage: Lab, anomaly: Anomaly, level: str) -> None:
+def test_an_anomaly_is_found_exactly_where_postgres_allows_it(
+    hermitage: ScheduleSearch, anomaly: Anomaly, level: str
+) -> None:
     """At other levels no schedule within the bound shows it. Without transactions all anomalies occur."""
     clients = {
         name: partial(transaction, hermitage, level, statements) for name, statements in anomaly.transactions.items()

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, LiteralString
 
 import pytest
-from lab import Lab, lab, sql, sqlstate
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
+from schedule_search import ScheduleSearch, schedule_search, sql, sqlstate
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")
@@ -50,20 +50,20 @@ INSERT INTO leases VALUES (0, '2000-01-01', NULL);
 class Bug:
     """A client's function, given its name and whether it is the fixed twin; and a check for wrong runs."""
 
-    client: Callable[[Lab, str, bool], Any]
-    is_wrong: Callable[[Lab, Result], bool]
+    client: Callable[[ScheduleSearch, str, bool], Any]
+    is_wrong: Callable[[ScheduleSearch, Result], bool]
     preemptions: int = 2
     clients: tuple[str, ...] = ("ada", "bob")
 
 
-def deposit(made: Lab, _name: str, is_right: bool) -> None:
+def deposit(made: ScheduleSearch, _name: str, is_right: bool) -> None:
     """Read the balance, and write it back plus one."""
     with made.engine.begin() as connection:
         balance = sql(connection, f"SELECT balance FROM accounts WHERE id = 1 {'FOR UPDATE' * is_right}").scalar_one()
         sql(connection, "UPDATE accounts SET balance = :new WHERE id = 1", new=balance + 1)
 
 
-def claim_a_job(made: Lab, name: str, is_right: bool) -> int:
+def claim_a_job(made: ScheduleSearch, name: str, is_right: bool) -> int:
     """Take the first free job."""
     with made.engine.begin() as connection:
         locking = "FOR UPDATE SKIP LOCKED" * is_right
@@ -72,7 +72,7 @@ def claim_a_job(made: Lab, name: str, is_right: bool) -> int:
         return int(free)
 
 
-def save_a_page(made: Lab, _name: str, is_right: bool) -> bool:
+def save_a_page(made: ScheduleSearch, _name: str, is_right: bool) -> bool:
     """Save a page, and return whether it was saved. The wrong twin ignores the row count and returns True."""
     with made.engine.begin() as connection:
         version = sql(connection, "SELECT version FROM pages").scalar_one()
@@ -80,7 +80,7 @@ def save_a_page(made: Lab, _name: str, is_right: bool) -> bool:
         return saved.rowcount == 1 or not is_right
 
 
-def get_or_create_a_tag(made: Lab, _name: str, is_right: bool) -> None:
+def get_or_create_a_tag(made: ScheduleSearch, _name: str, is_right: bool) -> None:
     with made.engine.begin() as connection:
         if is_right:
             sql(connection, "INSERT INTO unique_tags VALUES ('red') ON CONFLICT DO NOTHING")
@@ -88,7 +88,7 @@ def get_or_create_a_tag(made: Lab, _name: str, is_right: bool) -> None:
             sql(connection, "INSERT INTO tags VALUES ('red')")
 
 
-def number_an_invoice(made: Lab, _name: str, is_right: bool) -> None:
+def number_an_invoice(made: ScheduleSearch, _name: str, is_right: bool) -> None:
     """Take the next number: the greatest plus one, or from a row that is locked."""
     with made.engine.begin() as connection:
         taken = "UPDATE numbers SET next = next + 1 RETURNING next" if is_right else "SELECT max(number) FROM invoices"
@@ -96,7 +96,7 @@ def number_an_invoice(made: Lab, _name: str, is_right: bool) -> None:
         sql(connection, "INSERT INTO invoices VALUES (:number)", number=number + 1)
 
 
-def report_or_transfer(made: Lab, name: str, is_right: bool) -> int | None:
+def report_or_transfer(made: ScheduleSearch, name: str, is_right: bool) -> int | None:
     """Ada adds up the accounts, while bob moves money between them."""
     level = "REPEATABLE READ" if is_right else "READ COMMITTED"
     with made.engine.execution_options(isolation_level=level).begin() as connection:
@@ -108,7 +108,7 @@ def report_or_transfer(made: Lab, name: str, is_right: bool) -> int | None:
         return None
 
 
-def go_home(made: Lab, name: str, is_right: bool) -> None:
+def go_home(made: ScheduleSearch, name: str, is_right: bool) -> None:
     """Go off call if another doctor is on call."""
     with made.engine.begin() as connection:
         on_call = sql(connection, f"SELECT name FROM doctors WHERE on_call ORDER BY name {'FOR UPDATE' * is_right}")
@@ -116,7 +116,7 @@ def go_home(made: Lab, name: str, is_right: bool) -> None:
             sql(connection, "UPDATE doctors SET on_call = false WHERE name = :name", name=name)
 
 
-def book_a_room(made: Lab, name: str, is_right: bool) -> None:
+def book_a_room(made: ScheduleSearch, name: str, is_right: bool) -> None:
     """Book from 9 to 11, or from 10 to 12, if it is free."""
     during = "[9, 11)" if name == "ada" else "[10, 12)"
     table = "exclusive_bookings" if is_right else "bookings"
@@ -126,7 +126,7 @@ def book_a_room(made: Lab, name: str, is_right: bool) -> None:
             sql(connection, f"INSERT INTO {table} VALUES ({span})", during=during)
 
 
-def claim_a_world(made: Lab, _name: str, is_right: bool) -> None:
+def claim_a_world(made: ScheduleSearch, _name: str, is_right: bool) -> None:
     """Claim a world, once at most, under its lock. Claims are counted by the locking statement, or after it."""
     count = "SELECT count(*) FROM claims WHERE world = 1"
     with made.engine.begin() as connection:
@@ -136,7 +136,7 @@ def claim_a_world(made: Lab, _name: str, is_right: bool) -> None:
             sql(connection, "INSERT INTO claims VALUES (1)")
 
 
-def score(made: Lab, _name: str, is_right: bool) -> None:
+def score(made: ScheduleSearch, _name: str, is_right: bool) -> None:
     """Insert, and on a conflict update. The wrong twin updates in the failed transaction, which is an error."""
     update = "UPDATE scores SET points = points + 1 WHERE name = 'eve'"
     with made.engine.begin() as connection:
@@ -151,7 +151,7 @@ def score(made: Lab, _name: str, is_right: bool) -> None:
             sql(connection, update)
 
 
-def charge(made: Lab, _name: str, is_right: bool) -> None:
+def charge(made: ScheduleSearch, _name: str, is_right: bool) -> None:
     """Charge once for a key: insert the key first, or only look for it first."""
     with made.engine.begin() as connection:
         if is_right:
@@ -164,7 +164,7 @@ def charge(made: Lab, _name: str, is_right: bool) -> None:
             sql(connection, "INSERT INTO keys VALUES ('k') ON CONFLICT DO NOTHING")
 
 
-def deposit_and_send_a_mail(made: Lab, _name: str, is_right: bool) -> int:
+def deposit_and_send_a_mail(made: ScheduleSearch, _name: str, is_right: bool) -> int:
     """Retry serialization failures, and return the number of mails: one an attempt, or one a success."""
     mails = 0
     while True:
@@ -180,7 +180,7 @@ def deposit_and_send_a_mail(made: Lab, _name: str, is_right: bool) -> int:
             return mails + is_right
 
 
-def publish_or_poll(made: Lab, name: str, is_right: bool) -> list[int]:
+def publish_or_poll(made: ScheduleSearch, name: str, is_right: bool) -> list[int]:
     """Ada and bob publish events. Cyd polls twice for events after the last that she has seen."""
     last, polls = 0, 2 if name == "cyd" else 0
     seen: list[int] = []
@@ -196,7 +196,7 @@ def publish_or_poll(made: Lab, name: str, is_right: bool) -> list[int]:
     return seen
 
 
-def write_with_a_lease(made: Lab, _name: str, is_right: bool) -> None:
+def write_with_a_lease(made: ScheduleSearch, _name: str, is_right: bool) -> None:
     """Take the lease for 30 s if it has ended, work for a minute, and write."""
     clock = made.simulation.clock
     with made.engine.begin() as connection:
@@ -211,13 +211,13 @@ def write_with_a_lease(made: Lab, _name: str, is_right: bool) -> None:
         sql(connection, f"UPDATE leases SET written_by = :token {fence}", token=token)
 
 
-def passes_over(_made: Lab, result: Result) -> bool:
+def passes_over(_made: ScheduleSearch, result: Result) -> bool:
     """Return whether cyd has missed an event."""
     seen: list[int] = result.value("cyd")
     return seen != sorted(range(1, max(seen, default=0) + 1))
 
 
-def number(query: LiteralString, expected: int) -> Callable[[Lab, Result], bool]:
+def number(query: LiteralString, expected: int) -> Callable[[ScheduleSearch, Result], bool]:
     """Return a check whether a query's number differs from that of every serial order of the clients."""
     return lambda made, _result: made.value(query) != expected
 
@@ -252,13 +252,13 @@ BUGS = {
 
 
 @pytest.fixture(scope="module")
-def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE, driver) as found:
+def made(processes: ServerProcesses, driver: str) -> Iterator[ScheduleSearch]:
+    with schedule_search(processes, SCHEMA, PREPARE, driver) as found:
         yield found
 
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
-def test_a_bug_is_found_and_its_fixed_twin_is_not_reported(made: Lab, bug: Bug) -> None:
+def test_a_bug_is_found_and_its_fixed_twin_is_not_reported(made: ScheduleSearch, bug: Bug) -> None:
     """Among all schedules within the bound, at least one is wrong for the bug, and none for the twin."""
     for is_right in (False, True):
         clients = {name: partial(bug.client, made, name, is_right) for name in bug.clients}

@@ -13,12 +13,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from lab import GATE, Lab, lab, sql, sqlstate
 from pgdst.simulation.faults.kinds import ALL, Fault
 from pgdst.simulation.faults.plan import DrawnFaults
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategies.uniform import Uniform
+from schedule_search import GATE, ScheduleSearch, schedule_search, sql, sqlstate
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -68,7 +68,7 @@ def retried(work: Callable[[], None], *states: str) -> None:
                 raise
 
 
-def jobs(made: Lab, is_right: bool) -> Scenario:
+def jobs(made: ScheduleSearch, is_right: bool) -> Scenario:
     """Take a job and do it in one transaction. The wrong twin uses two: a crash in between loses the job for ever."""
 
     def worker(_name: str) -> None:
@@ -144,7 +144,7 @@ def is_alive(connection: psycopg.Connection) -> bool:
     return True
 
 
-def dead_connections(made: Lab, is_right: bool) -> Scenario:
+def dead_connections(made: ScheduleSearch, is_right: bool) -> Scenario:
     """Answer requests, each with a connection of the pool. After the faults every request must be answered."""
     pool = HandMadePool(made.engine, is_right)
 
@@ -168,12 +168,12 @@ def deposit(connection: Connection) -> None:
     sql(connection, "UPDATE accounts SET balance = :new WHERE id = 1", new=balance + 1)
 
 
-def is_not_charged_once(made: Lab, _result: Result) -> bool:
+def is_not_charged_once(made: ScheduleSearch, _result: Result) -> bool:
     charged: list[str] | None = made.value("SELECT array_agg(name ORDER BY name) FROM charges")
     return charged != [*NAMES]
 
 
-def repeated_side_effect(made: Lab, is_right: bool) -> Scenario:
+def repeated_side_effect(made: ScheduleSearch, is_right: bool) -> Scenario:
     """Charge and deposit, with a retry after a rollback: of the deposit alone, or of both."""
 
     def in_one_transaction(name: str) -> None:
@@ -193,7 +193,7 @@ def repeated_side_effect(made: Lab, is_right: bool) -> Scenario:
     return Scenario(alike(client), partial(is_not_charged_once, made))
 
 
-def not_retried(made: Lab, is_right: bool) -> Scenario:
+def not_retried(made: ScheduleSearch, is_right: bool) -> Scenario:
     """Deposit, with a retry after errors for which Postgres recommends one. The caller must not see those."""
 
     def once() -> None:
@@ -213,7 +213,7 @@ def not_retried(made: Lab, is_right: bool) -> Scenario:
     return Scenario(alike(client), is_seen)
 
 
-def early_acknowledgement(made: Lab, is_right: bool) -> Scenario:
+def early_acknowledgement(made: ScheduleSearch, is_right: bool) -> Scenario:
     """Acknowledge a charge to the user: after the statement, or after the commit."""
     told: set[str] = set()
 
@@ -230,7 +230,7 @@ def early_acknowledgement(made: Lab, is_right: bool) -> Scenario:
     return Scenario(alike(client), is_a_lie)
 
 
-def no_idempotency_key(made: Lab, is_right: bool) -> Scenario:
+def no_idempotency_key(made: ScheduleSearch, is_right: bool) -> Scenario:
     """Charge, with a retry if there was no answer. Only the key tells whether the charge was made."""
 
     def once(name: str) -> None:
@@ -245,7 +245,7 @@ def no_idempotency_key(made: Lab, is_right: bool) -> Scenario:
     return Scenario(alike(client), partial(is_not_charged_once, made))
 
 
-Make = Callable[[Lab, bool], Scenario]
+Make = Callable[[ScheduleSearch, bool], Scenario]
 BUGS: dict[str, tuple[Make, Sequence[Fault]]] = {
     "a job taken with SKIP LOCKED and lost in a crash": (jobs, (Fault.CRASH,)),
     "a job lost when its session ends or its connection breaks": (jobs, (Fault.TERMINATED, *NETWORK)),
@@ -258,8 +258,8 @@ BUGS: dict[str, tuple[Make, Sequence[Fault]]] = {
 
 
 @pytest.fixture(scope="module")
-def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE, driver) as found:
+def made(processes: ServerProcesses, driver: str) -> Iterator[ScheduleSearch]:
+    with schedule_search(processes, SCHEMA, PREPARE, driver) as found:
         yield found
 
 
@@ -269,7 +269,7 @@ def faults_of(seed: int, kinds: Sequence[Fault]) -> DrawnFaults:
     return DrawnFaults(lambda greatest: source.randint(0, greatest), kinds, longest=LONGEST)
 
 
-def first_wrong(made: Lab, make: Make, kinds: Sequence[Fault], is_right: bool) -> int | None:
+def first_wrong(made: ScheduleSearch, make: Make, kinds: Sequence[Fault], is_right: bool) -> int | None:
     """Return the first seed whose run is wrong, or None. In that case most kinds of faults must have hit."""
     struck: Counter[Fault] = Counter()
     for seed in SEEDS:
@@ -289,16 +289,16 @@ def first_wrong(made: Lab, make: Make, kinds: Sequence[Fault], is_right: bool) -
 @pytest.mark.parametrize(
     "bug", [pytest.param(bug, marks=[pytest.mark.long] if make is jobs else ()) for bug, (make, _) in BUGS.items()]
 )
-def test_a_bug_is_found_in_a_storm_and_its_fixed_twin_is_not_reported(made: Lab, bug: str) -> None:
+def test_a_bug_is_found_in_a_storm_and_its_fixed_twin_is_not_reported(made: ScheduleSearch, bug: str) -> None:
     require_found(made, *BUGS[bug])
 
 
 @pytest.mark.parametrize("driver", [GATE], indirect=True)
-def test_a_pool_that_hands_out_a_dead_connection_is_found_and_its_fixed_twin_is_not(made: Lab) -> None:
+def test_a_pool_that_hands_out_a_dead_connection_is_found_and_its_fixed_twin_is_not(made: ScheduleSearch) -> None:
     """The pool is written for psycopg."""
     require_found(made, dead_connections, ALL)
 
 
-def require_found(made: Lab, make: Make, kinds: Sequence[Fault]) -> None:
+def require_found(made: ScheduleSearch, make: Make, kinds: Sequence[Fault]) -> None:
     assert first_wrong(made, make, kinds, is_right=False) is not None
     assert first_wrong(made, make, kinds, is_right=True) is None

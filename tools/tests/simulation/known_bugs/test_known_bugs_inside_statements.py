@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
-from lab import Lab, lab, sql
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategies.uniform import Uniform
+from schedule_search import ScheduleSearch, schedule_search, sql
 from sqlalchemy import Connection
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")
@@ -24,16 +24,16 @@ SEEDS = range(20)
 
 
 @pytest.fixture(scope="module")
-def between(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
-    """A lab whose schedules stop between statements only."""
-    with lab(backends, SCHEMA, PREPARE, driver) as found:
+def between(processes: ServerProcesses, driver: str) -> Iterator[ScheduleSearch]:
+    """A search whose schedules stop between statements only."""
+    with schedule_search(processes, SCHEMA, PREPARE, driver) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def inside(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
-    """A lab whose schedules stop inside statements too."""
-    with lab(backends, SCHEMA, PREPARE, driver, inside_statements=True) as found:
+def inside(processes: ServerProcesses, driver: str) -> Iterator[ScheduleSearch]:
+    """A search whose schedules stop inside statements too."""
+    with schedule_search(processes, SCHEMA, PREPARE, driver, inside_statements=True) as found:
         yield found
 
 
@@ -54,13 +54,13 @@ def migrate(connection: Connection, is_right: bool) -> None:
         sql(connection, "INSERT INTO migrations VALUES ('0001')")
 
 
-def act(made: Lab, what: Callable[[Connection, bool], None], is_right: bool) -> None:
+def act(made: ScheduleSearch, what: Callable[[Connection, bool], None], is_right: bool) -> None:
     """Run it in autocommit, so that no client can come between a statement and its commit."""
     with made.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         what(connection, is_right)
 
 
-def is_doubled(made: Lab, _result: Result) -> bool:
+def is_doubled(made: ScheduleSearch, _result: Result) -> bool:
     """Return whether something was not done exactly once."""
     claims = "SELECT FROM claims UNION ALL SELECT FROM unique_claims"
     done: int = made.value(f"SELECT count(*) FROM ({claims} UNION ALL SELECT FROM migrations) AS done")
@@ -69,11 +69,11 @@ def is_doubled(made: Lab, _result: Result) -> bool:
 
 @pytest.mark.parametrize("what", [claim, migrate])
 def test_a_bug_within_a_statement_is_found_only_by_stops_inside(
-    between: Lab, inside: Lab, what: Callable[[Connection, bool], None]
+    between: ScheduleSearch, inside: ScheduleSearch, what: Callable[[Connection, bool], None]
 ) -> None:
     """All schedules between statements miss it. With stops inside, seeds find the bug but not its fixed twin."""
 
-    def clients(made: Lab, is_right: bool) -> dict[str, Callable[[], None]]:
+    def clients(made: ScheduleSearch, is_right: bool) -> dict[str, Callable[[], None]]:
         return {name: partial(act, made, what, is_right) for name in ("ada", "bob")}
 
     assert between.search_all(clients(between, False), 3, partial(is_doubled, between)).first is None

@@ -5,10 +5,10 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from lab import Lab, lab, sql, sqlstates
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategies.uniform import Uniform
+from schedule_search import ScheduleSearch, schedule_search, sql, sqlstates
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 pytestmark = pytest.mark.parametrize("race_server", ["docker"], indirect=True, scope="session")
@@ -22,12 +22,12 @@ SEEDS = range(60)
 
 
 @pytest.fixture(scope="module")
-def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE, driver) as found:
+def made(processes: ServerProcesses, driver: str) -> Iterator[ScheduleSearch]:
+    with schedule_search(processes, SCHEMA, PREPARE, driver) as found:
         yield found
 
 
-def transfer(made: Lab, source: int, target: int, in_order: bool) -> None:
+def transfer(made: ScheduleSearch, source: int, target: int, in_order: bool) -> None:
     """Move 1, and update the accounts in the order of the transfer or of their numbers."""
     changes = [(source, -1), (target, +1)]
     with made.engine.begin() as connection:
@@ -35,7 +35,7 @@ def transfer(made: Lab, source: int, target: int, in_order: bool) -> None:
             sql(connection, "UPDATE accounts SET balance = balance + :by WHERE id = :id", by=change, id=account)
 
 
-def enter(made: Lab, lock: str) -> None:
+def enter(made: ScheduleSearch, lock: str) -> None:
     """Add an entry, whose foreign key locks the account, then lock the account to update its balance."""
     with made.engine.begin() as connection:
         sql(connection, "INSERT INTO entries VALUES (1)")
@@ -51,20 +51,20 @@ def is_deadlocked(result: Result) -> bool:
     return bool(found)
 
 
-def test_a_deadlock_by_the_order_of_locks_is_found(made: Lab) -> None:
+def test_a_deadlock_by_the_order_of_locks_is_found(made: ScheduleSearch) -> None:
     for in_order in (False, True):
         clients = {"ada": partial(transfer, made, 1, 2, in_order), "bob": partial(transfer, made, 2, 1, in_order)}
         assert in_order == (made.search_all(clients, 3, is_deadlocked).first is None)
 
 
-def test_a_deadlock_by_a_foreign_key_is_found(made: Lab) -> None:
+def test_a_deadlock_by_a_foreign_key_is_found(made: ScheduleSearch) -> None:
     """FOR UPDATE conflicts with the foreign key's lock, which both have; FOR NO KEY UPDATE does not."""
     for lock, is_right in (("FOR UPDATE", False), ("FOR NO KEY UPDATE", True)):
         clients = {name: partial(enter, made, lock) for name in ("ada", "bob")}
         assert is_right == (made.search_all(clients, 2, is_deadlocked).first is None)
 
 
-def test_a_cycle_of_three_is_found(made: Lab) -> None:
+def test_a_cycle_of_three_is_found(made: ScheduleSearch) -> None:
     """No two of the three clients share two accounts."""
     for in_order in (False, True):
         ways = dict(zip(("ada", "bob", "cyd"), pairwise((1, 2, 3, 1)), strict=True))
@@ -73,7 +73,7 @@ def test_a_cycle_of_three_is_found(made: Lab) -> None:
         assert in_order == (found.first is None)
 
 
-def test_a_pool_that_is_exhausted_by_nested_checkouts_is_found(made: Lab) -> None:
+def test_a_pool_that_is_exhausted_by_nested_checkouts_is_found(made: ScheduleSearch) -> None:
     """Both clients hold one of the pool's two connections and want another, with no statement in between.
 
     Its time-out passes by the simulated clock.
@@ -99,7 +99,7 @@ def test_a_pool_that_is_exhausted_by_nested_checkouts_is_found(made: Lab) -> Non
         assert is_right == (found.first is None)
 
 
-def test_a_wait_names_who_has_the_connection_now(made: Lab) -> None:
+def test_a_wait_names_who_has_the_connection_now(made: ScheduleSearch) -> None:
     """The pool lends one connection to both clients in turn. A wait names the present one, not the one before."""
 
     def twice() -> None:

@@ -26,22 +26,22 @@ KINDS = ("asyncpg", "psycopg", "psycopg async")
 
 
 @pytest.fixture(scope="module")
-def backends() -> Iterator[ServerProcesses]:
+def processes() -> Iterator[ServerProcesses]:
     with leased_server(EmbeddedEngine(), SCHEMA) as server, server_processes_of(server) as found:
         yield found
 
 
 @pytest.fixture
-def simulation(backends: ServerProcesses) -> Iterator[Simulation]:
-    with closing(Simulation(backends, stall_seconds=3)) as made:
+def simulation(processes: ServerProcesses) -> Iterator[Simulation]:
+    with closing(Simulation(processes, stall_seconds=3)) as made:
         yield made
 
 
 class Bench:
     """An attached pool, and clients that read a balance and write it back plus one."""
 
-    def __init__(self, simulation: Simulation, backends: ServerProcesses, url: str, kind: str, size: int) -> None:
-        self.simulation, self.backends, self.kind = simulation, backends, kind
+    def __init__(self, simulation: Simulation, processes: ServerProcesses, url: str, kind: str, size: int) -> None:
+        self.simulation, self.processes, self.kind = simulation, processes, kind
         self.pool: Any = self._made(url, size)
         simulation.attach(self.pool)
         self.client: Callable[[], Any] = {
@@ -80,7 +80,7 @@ class Bench:
 
     def run(self, strategy: Any, faults: Any = None, clients: int = 2) -> Any:
         """Run clients that each deposit 1 into an empty account."""
-        with self.backends.server.connect() as observer:
+        with self.processes.server.connect() as observer:
             observer.execute(EMPTY)
         for name in ("ada", "bob", "cyd")[:clients]:
             self.simulation.spawn(name, self.client)
@@ -88,7 +88,7 @@ class Bench:
 
     def balance(self) -> int:
         """Return the account's balance."""
-        with self.backends.server.connect() as observer:
+        with self.processes.server.connect() as observer:
             row = observer.execute(READ.encode()).fetchone()
             assert row is not None
             return int(row[0])
@@ -101,16 +101,16 @@ class Bench:
             self.simulation.in_loop(self.pool.close())
 
 
-def plain(backends: ServerProcesses) -> str:
+def plain(processes: ServerProcesses) -> str:
     """Return the server's URL in the form that all three pools accept."""
-    server = backends.server
+    server = processes.server
     login = f"{quote(server.user)}:{quote(server.password)}"
     return f"postgresql://{login}@/{server.database}?host={quote(server.host)}&port={server.port}"
 
 
 @contextmanager
-def bench_of(simulation: Simulation, backends: ServerProcesses, kind: str, size: int) -> Iterator[Bench]:
-    made = Bench(simulation, backends, plain(backends), kind, size)
+def bench_of(simulation: Simulation, processes: ServerProcesses, kind: str, size: int) -> Iterator[Bench]:
+    made = Bench(simulation, processes, plain(processes), kind, size)
     try:
         yield made
     finally:
@@ -124,10 +124,10 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_a_race_is_found_and_a_seed_gives_the_same_run(
-    simulation: Simulation, backends: ServerProcesses, kind: str, size: int
+    simulation: Simulation, processes: ServerProcesses, kind: str, size: int
 ) -> None:
     """With a pool of one connection there is no race: clients wait for it in the schedule."""
-    with bench_of(simulation, backends, kind, size) as made:
+    with bench_of(simulation, processes, kind, size) as made:
         runs, balances = [], set()
         for seed in (*range(8), *range(8)):
             result = made.run(Uniform(seed), clients=3)
@@ -141,9 +141,9 @@ def test_a_race_is_found_and_a_seed_gives_the_same_run(
     assert (size == 5) is not any("waits for a connection of the pool" in line for run in runs for line in run)
 
 
-def test_who_comes_too_late_gets_the_pools_own_error(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_who_comes_too_late_gets_the_pools_own_error(simulation: Simulation, processes: ServerProcesses) -> None:
     """By the simulated clock."""
-    with bench_of(simulation, backends, "psycopg", 1) as made:
+    with bench_of(simulation, processes, "psycopg", 1) as made:
         held = simulation
 
         def hold() -> None:
@@ -157,9 +157,9 @@ def test_who_comes_too_late_gets_the_pools_own_error(simulation: Simulation, bac
 
 
 def test_faults_strike_and_the_next_run_begins_anew(
-    simulation: Simulation, backends: ServerProcesses, kind: str
+    simulation: Simulation, processes: ServerProcesses, kind: str
 ) -> None:
-    with bench_of(simulation, backends, kind, 2) as made:
+    with bench_of(simulation, processes, kind, 2) as made:
         calm = made.run(Uniform(0)).trace.lines
         for fault in (Fault.LOST, Fault.TERMINATED, Fault.CRASH, Fault.COMMIT_DONE):
             struck = [(seed, made.run(Uniform(seed), random_faults(seed, [fault]))) for seed in range(12)]
@@ -172,18 +172,18 @@ def test_faults_strike_and_the_next_run_begins_anew(
 @pytest.mark.long
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_so_it_is_with_all_faults_in_a_hundred_seeds(
-    simulation: Simulation, backends: ServerProcesses, kind: str, size: int
+    simulation: Simulation, processes: ServerProcesses, kind: str, size: int
 ) -> None:
     """Except the faults that change the clock, which is not reset between runs."""
     kinds = [fault for fault in ALL if fault not in (Fault.CLOCK, Fault.CLOCK_BACK, Fault.FROZEN)]
-    with bench_of(simulation, backends, kind, size) as made:
+    with bench_of(simulation, processes, kind, size) as made:
         for seed in range(100):
             one, other = (made.run(Uniform(seed), random_faults(seed, kinds), clients=3) for _twice in range(2))
             assert one.trace.lines == other.trace.lines, seed
 
 
-def test_two_tasks_of_one_client_are_refused(simulation: Simulation, backends: ServerProcesses) -> None:
-    with bench_of(simulation, backends, "asyncpg", 2) as made:
+def test_two_tasks_of_one_client_are_refused(simulation: Simulation, processes: ServerProcesses) -> None:
+    with bench_of(simulation, processes, "asyncpg", 2) as made:
 
         async def twice() -> None:
             await asyncio.gather(made.client(), made.client())
@@ -194,9 +194,9 @@ def test_two_tasks_of_one_client_are_refused(simulation: Simulation, backends: S
         assert {} == made.run(Schedule.parse("ada bob")).errors
 
 
-def test_a_pool_may_be_opened_later(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_a_pool_may_be_opened_later(simulation: Simulation, processes: ServerProcesses) -> None:
     """As backends do at their start."""
-    pool = psycopg_pool.ConnectionPool(plain(backends), min_size=2, max_size=2, open=False)
+    pool = psycopg_pool.ConnectionPool(plain(processes), min_size=2, max_size=2, open=False)
     simulation.attach(pool)
     with pool:
         for _twice in range(2):
@@ -204,7 +204,7 @@ def test_a_pool_may_be_opened_later(simulation: Simulation, backends: ServerProc
             assert {} == simulation.run(Uniform(0)).errors
 
 
-def test_what_is_sent_on_anothers_connection_is_refused(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_what_is_sent_on_anothers_connection_is_refused(simulation: Simulation, processes: ServerProcesses) -> None:
     """The pool has lent it to the other client, and no transaction is open on it."""
     kept: list[Any] = []
 
@@ -212,7 +212,7 @@ def test_what_is_sent_on_anothers_connection_is_refused(simulation: Simulation, 
         kept.append(pool.getconn())
         kept[0].execute("SELECT 1")
 
-    with psycopg_pool_of(backends, kwargs={"autocommit": True}) as pool:
+    with psycopg_pool_of(processes, kwargs={"autocommit": True}) as pool:
         simulation.attach(pool)
         simulation.spawn("ada", takes)
         simulation.spawn("bob", lambda: kept[0].execute("SELECT 2"))
@@ -220,16 +220,16 @@ def test_what_is_sent_on_anothers_connection_is_refused(simulation: Simulation, 
             simulation.run(Schedule.parse("ada*3 bob*2"))
 
 
-def test_the_pool_is_itself_again_afterwards(backends: ServerProcesses) -> None:
-    url = plain(backends)
+def test_the_pool_is_itself_again_afterwards(processes: ServerProcesses) -> None:
+    url = plain(processes)
     with psycopg_pool.ConnectionPool(url, min_size=1, max_size=2, open=True) as pool:
-        with closing(Simulation(backends)) as simulation:
+        with closing(Simulation(processes)) as simulation:
             simulation.attach(pool)
             simulation.spawn("ada", lambda: pool.getconn().close())
             simulation.run(Uniform(0))
         with pool.connection() as connection:
             assert (1,) == connection.execute("SELECT 1").fetchone()
-            assert backends.server.host == connection.info.host
+            assert processes.server.host == connection.info.host
 
 
 def test_what_leads_elsewhere_or_cannot_be_served_is_one_error(simulation: Simulation) -> None:
@@ -241,9 +241,9 @@ def test_what_leads_elsewhere_or_cannot_be_served_is_one_error(simulation: Simul
         simulation.attach(object())
 
 
-def test_a_pool_whose_loop_does_not_run_is_one_error(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_a_pool_whose_loop_does_not_run_is_one_error(simulation: Simulation, processes: ServerProcesses) -> None:
     async def made() -> Any:
-        return await asyncpg.create_pool(plain(backends), min_size=1, max_size=1)
+        return await asyncpg.create_pool(plain(processes), min_size=1, max_size=1)
 
     def run_to_its_end(work: Coroutine[Any, Any, Any]) -> Any:
         return loop.run_until_complete(work)
@@ -256,16 +256,16 @@ def test_a_pool_whose_loop_does_not_run_is_one_error(simulation: Simulation, bac
 
 
 @contextmanager
-def psycopg_pool_of(backends: ServerProcesses, **options: Any) -> Iterator[Any]:
+def psycopg_pool_of(processes: ServerProcesses, **options: Any) -> Iterator[Any]:
     chosen = {"min_size": 1, "max_size": 2, "open": True} | options
-    with psycopg_pool.ConnectionPool(plain(backends), **chosen) as pool:
+    with psycopg_pool.ConnectionPool(plain(processes), **chosen) as pool:
         yield pool
 
 
-def test_one_simulation_after_another_may_have_it(backends: ServerProcesses) -> None:
-    with psycopg_pool_of(backends) as pool:
+def test_one_simulation_after_another_may_have_it(processes: ServerProcesses) -> None:
+    with psycopg_pool_of(processes) as pool:
         for _twice in range(2):
-            with closing(Simulation(backends)) as simulation:
+            with closing(Simulation(processes)) as simulation:
                 simulation.attach(pool)
                 with pytest.raises(ConfigurationError, match="The pool is attached already"):
                     simulation.attach(pool)
@@ -275,8 +275,8 @@ def test_one_simulation_after_another_may_have_it(backends: ServerProcesses) -> 
         assert 1 == pool.get_stats()["pool_size"]
 
 
-def test_what_is_done_with_it_between_runs_changes_none(simulation: Simulation, backends: ServerProcesses) -> None:
-    with bench_of(simulation, backends, "psycopg", 3) as made:
+def test_what_is_done_with_it_between_runs_changes_none(simulation: Simulation, processes: ServerProcesses) -> None:
+    with bench_of(simulation, processes, "psycopg", 3) as made:
         traces = set()
         for _ in range(6):
             with made.pool.connection() as connection:
@@ -289,14 +289,14 @@ def test_what_is_done_with_it_between_runs_changes_none(simulation: Simulation, 
 
 @pytest.mark.parametrize("fault", [Fault.TERMINATED, Fault.LOST])
 def test_what_a_check_finds_broken_is_opened_anew(
-    simulation: Simulation, backends: ServerProcesses, fault: Fault
+    simulation: Simulation, processes: ServerProcesses, fault: Fault
 ) -> None:
     def twice() -> None:
         for _ in range(2):
             with pool.connection() as connection:
                 connection.execute("SELECT 1")
 
-    with psycopg_pool_of(backends, check=psycopg_pool.ConnectionPool.check_connection) as pool:
+    with psycopg_pool_of(processes, check=psycopg_pool.ConnectionPool.check_connection) as pool:
         simulation.attach(pool)
         for seed in range(6):
             traces = set()
@@ -307,7 +307,9 @@ def test_what_a_check_finds_broken_is_opened_anew(
             assert 1 == len(traces)
 
 
-def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_no_more_connections_are_used_than_the_pool_may_have(
+    simulation: Simulation, processes: ServerProcesses
+) -> None:
     """A broken connection is given back, and the next client opens another in its place."""
     used: set[str] = set()
 
@@ -323,7 +325,7 @@ def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulat
             connection.execute("SELECT 1")
             used.remove(name)
 
-    with psycopg_pool_of(backends, max_size=1) as pool:
+    with psycopg_pool_of(processes, max_size=1) as pool:
         simulation.attach(pool)
         for seed in range(40):
             simulation.spawn("ada", breaks)
@@ -332,10 +334,10 @@ def test_no_more_connections_are_used_than_the_pool_may_have(simulation: Simulat
             assert {} == simulation.run(Uniform(seed)).errors
 
 
-def test_what_a_client_keeps_beyond_its_run_is_counted_once(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_what_a_client_keeps_beyond_its_run_is_counted_once(simulation: Simulation, processes: ServerProcesses) -> None:
     """That connection is dead by then. Whether it is given back or not, the pool's number of connections is right."""
     kept: list[Any] = []
-    with psycopg_pool_of(backends) as pool:
+    with psycopg_pool_of(processes) as pool:
         simulation.attach(pool)
         for function in (lambda: kept.append(pool.getconn()), lambda: pool.putconn(kept.pop()), str):
             simulation.spawn("ada", function)
@@ -345,12 +347,12 @@ def test_what_a_client_keeps_beyond_its_run_is_counted_once(simulation: Simulati
             assert 2 == simulation.run(Uniform(0)).value("ada")["pool_available"]
 
 
-def test_too_many_who_wait_are_refused_by_the_pool(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_too_many_who_wait_are_refused_by_the_pool(simulation: Simulation, processes: ServerProcesses) -> None:
     def use() -> None:
         with pool.connection() as connection:
             connection.execute("SELECT 1")
 
-    with psycopg_pool_of(backends, max_size=1, max_waiting=1) as pool:
+    with psycopg_pool_of(processes, max_size=1, max_waiting=1) as pool:
         simulation.attach(pool)
         refused: set[type] = set()
         for seed in range(10):
@@ -361,14 +363,14 @@ def test_too_many_who_wait_are_refused_by_the_pool(simulation: Simulation, backe
 
 
 def test_a_function_is_asked_for_the_options_of_each_connection(
-    simulation: Simulation, backends: ServerProcesses
+    simulation: Simulation, processes: ServerProcesses
 ) -> None:
     asked = iter(range(100))
 
     def options() -> dict[str, Any]:
         return {"application_name": f"number {next(asked)}"}
 
-    with psycopg_pool_of(backends, kwargs=options) as pool:
+    with psycopg_pool_of(processes, kwargs=options) as pool:
         simulation.attach(pool)
         simulation.spawn("ada", lambda: pool.getconn().execute("SHOW application_name").fetchone())
         [said] = simulation.run(Uniform(0)).value("ada")
@@ -377,8 +379,8 @@ def test_a_function_is_asked_for_the_options_of_each_connection(
         assert options is pool.kwargs
 
 
-def test_a_pool_that_is_closed_says_so(simulation: Simulation, backends: ServerProcesses) -> None:
-    with psycopg_pool_of(backends) as pool:
+def test_a_pool_that_is_closed_says_so(simulation: Simulation, processes: ServerProcesses) -> None:
+    with psycopg_pool_of(processes) as pool:
         simulation.attach(pool)
 
     def use() -> None:
@@ -389,12 +391,12 @@ def test_a_pool_that_is_closed_says_so(simulation: Simulation, backends: ServerP
     assert {} == simulation.run(Uniform(0)).errors
 
 
-def test_connections_past_the_gate_are_one_error(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_connections_past_the_gate_are_one_error(simulation: Simulation, processes: ServerProcesses) -> None:
     async def past_it(*_arguments: Any, **_options: Any) -> Any:
-        return await asyncpg.connect(plain(backends))
+        return await asyncpg.connect(plain(processes))
 
     async def made() -> Any:
-        return await asyncpg.create_pool(plain(backends), min_size=1, max_size=1, connect=past_it)
+        return await asyncpg.create_pool(plain(processes), min_size=1, max_size=1, connect=past_it)
 
     simulation.attach(pool := simulation.in_loop(made()))
     simulation.spawn("ada", str)
@@ -403,14 +405,14 @@ def test_connections_past_the_gate_are_one_error(simulation: Simulation, backend
     simulation.in_loop(pool.close())
 
 
-def test_a_pool_that_keeps_nothing_is_refused(simulation: Simulation, backends: ServerProcesses) -> None:
+def test_a_pool_that_keeps_nothing_is_refused(simulation: Simulation, processes: ServerProcesses) -> None:
     with pytest.raises(ConfigurationError, match="NullConnectionPool keeps no connections"):
-        simulation.attach(psycopg_pool.NullConnectionPool(plain(backends), open=False))
+        simulation.attach(psycopg_pool.NullConnectionPool(plain(processes), open=False))
 
 
-def test_a_pool_of_asyncpgs_is_itself_again_afterwards(backends: ServerProcesses) -> None:
+def test_a_pool_of_asyncpgs_is_itself_again_afterwards(processes: ServerProcesses) -> None:
     async def made() -> Any:
-        return await asyncpg.create_pool(f"{plain(backends)}&search_path=public", min_size=1, max_size=2)
+        return await asyncpg.create_pool(f"{plain(processes)}&search_path=public", min_size=1, max_size=2)
 
     async def use() -> Any:
         return await pool.fetchval("SELECT 1")
@@ -418,7 +420,7 @@ def test_a_pool_of_asyncpgs_is_itself_again_afterwards(backends: ServerProcesses
     with closing(asyncio.new_event_loop()) as loop:
         pool = loop.run_until_complete(made())
         before = type(pool._queue), pool._minsize, dict(pool._connect_kwargs)
-        with closing(Simulation(backends)) as simulation, pytest.raises(ConfigurationError, match="does not run"):
+        with closing(Simulation(processes)) as simulation, pytest.raises(ConfigurationError, match="does not run"):
             simulation.attach(pool)
         assert before == (type(pool._queue), pool._minsize, dict(pool._connect_kwargs))
         assert 1 == loop.run_until_complete(use())

@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 
 import pytest
-from lab import Lab, lab, sql
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.strategies.bounded import Exhaustive
+from schedule_search import ScheduleSearch, schedule_search, sql
 
 SCHEMA = "CREATE TABLE test (id int PRIMARY KEY, value int)"
 PREPARE = "TRUNCATE test; INSERT INTO test VALUES (1, 10), (2, 20)"
 
 
 @pytest.fixture(scope="module")
-def made(backends: ServerProcesses, driver: str) -> Iterator[Lab]:
-    with lab(backends, SCHEMA, PREPARE, driver) as found:
+def made(processes: ServerProcesses, driver: str) -> Iterator[ScheduleSearch]:
+    with schedule_search(processes, SCHEMA, PREPARE, driver) as found:
         yield found
 
 
-def test_a_wait_for_a_safe_snapshot_is_a_wait_for_whoever_writes(made: Lab) -> None:
+def test_a_wait_for_a_safe_snapshot_is_a_wait_for_whoever_writes(made: ScheduleSearch) -> None:
     """The reader needs a session of its own: for one that has written before, Postgres may not name the blocker."""
     reading = made.new_engine()
 

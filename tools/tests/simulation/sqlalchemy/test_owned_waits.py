@@ -161,9 +161,9 @@ def test_a_fault_may_take_as_long_as_the_run(races: Races, monkeypatch: pytest.M
     simulation = races.simulation(engine, stall_seconds=0.2)
     gone = ServerProcesses.wait_until_gone
 
-    def wait_until_gone(backends: ServerProcesses, backend: int, deadline_seconds: float) -> bool:
+    def wait_until_gone(processes: ServerProcesses, backend: int, deadline_seconds: float) -> bool:
         time.sleep(0.01)
-        return gone(backends, backend, deadline_seconds)
+        return gone(processes, backend, deadline_seconds)
 
     def connect_anew() -> None:
         engine.dispose()

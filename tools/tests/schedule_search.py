@@ -36,7 +36,7 @@ class Found:
 
 
 @dataclass
-class Lab:
+class ScheduleSearch:
     """The database, an engine and a simulation of clients on it, and what is done to it before each run."""
 
     server: Server
@@ -99,28 +99,28 @@ class Lab:
 
 
 @contextmanager
-def lab(
-    backends: ServerProcesses, schema: LiteralString, prepare: LiteralString, driver: str = GATE, **options: Any
-) -> Iterator[Lab]:
-    """Yield a lab with this schema, and an engine on this driver; the options are the simulation's.
+def schedule_search(
+    processes: ServerProcesses, schema: LiteralString, prepare: LiteralString, driver: str = GATE, **options: Any
+) -> Iterator[ScheduleSearch]:
+    """Yield a search with this schema, and an engine on this driver; the options are the simulation's.
 
     Its database is gone afterwards.
     """
     name = f"lab_{secrets.token_hex(4)}"
-    _maintain(backends, f"CREATE DATABASE {name}")
+    _maintain(processes, f"CREATE DATABASE {name}")
     try:
-        server = backends.server.with_database(name)
-        with closing(Simulation(backends, **options)) as simulation:
+        server = processes.server.with_database(name)
+        with closing(Simulation(processes, **options)) as simulation:
             with closing(server.connect()) as connection:
                 connection.execute(schema)
             engine = _attach(simulation, server, driver)
-            made = Lab(server, server.connect(), engine, simulation, prepare, driver)
+            made = ScheduleSearch(server, server.connect(), engine, simulation, prepare, driver)
             try:
                 yield made
             finally:
                 made.observer.close()
     finally:
-        _maintain(backends, f"DROP DATABASE {name} WITH (FORCE)")
+        _maintain(processes, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _attach(simulation: Simulation, server: Server, driver: str, **options: Any) -> Engine:
@@ -130,9 +130,9 @@ def _attach(simulation: Simulation, server: Server, driver: str, **options: Any)
     return engine if isinstance(engine, Engine) else engine.sync_engine
 
 
-def _maintain(backends: ServerProcesses, statement: str) -> None:
+def _maintain(processes: ServerProcesses, statement: str) -> None:
     """Execute it in a new session: a crash ends those that there are."""
-    with closing(backends.server.connect()) as maintenance:
+    with closing(processes.server.connect()) as maintenance:
         maintenance.execute(statement.encode())
 
 

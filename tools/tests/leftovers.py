@@ -1,4 +1,4 @@
-"""What runs of the kit have on this machine: containers, volumes, processes, folders."""
+"""What runs of the kit have left, or still have: containers, volumes, processes, folders."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ REACHED_SECONDS = 120  # until a run has come to a stage: long, as nothing is sa
 
 
 @dataclass
-class Machine:
+class Leftovers:
     """The leavings of one run: its processes by `mark`, its containers by `checkout`, its folders in `scratch`."""
 
     mark: str
