@@ -78,13 +78,18 @@ def test_the_snippets_of_all_pages_pass_and_the_race_is_found_as_it_is_shown(sho
     environment = {"PYTHONPATH": f"{KIT / 'tools'}:{shop.root}"}
     done = shop.with_postgres("--engine", "embedded", "--", "bash", "-c", script, **environment)
     assert 1 == done.returncode, done.stdout + done.stderr
-    printed = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    # pytest puts an E before each line of an error.
+    lines = [" ".join(line.split()).removeprefix("E ") for line in done.stdout.splitlines()]
+    printed = [line.rpartition("FoundError: ")[2] for line in lines]
     shown = [block for page in PAGES for block in blocks(page, "text") if block.is_run]
     assert len(shown) > 1
     for block in shown:
         for line in block.text.splitlines():
-            assert " ".join(line.split()) in printed, line
-    assert re.search(r"(?m)^replay: .*tests/test_pay\.py::test_no_deposit_is_lost", done.stdout)
+            assert " ".join(line.split()) in printed, f"{line!r} is not in:\n{done.stdout}"
+    [replay] = re.findall(r"(?m)^replay: (.*tests/test_pay\.py::test_no_deposit_is_lost .*)$", done.stdout)
+    again = shop.run("bash", "-c", replay)
+    assert 1 == again.returncode, again.stdout + again.stderr
+    assert "schedule: ada*2 bob*4 ada*2" in again.stdout
 
 
 def test_the_readme_shows_what_the_guide_runs() -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,8 @@ def clean_databases(migrated_server: Server, request: pytest.FixtureRequest) -> 
         databases = Databases(migrated_server, keep_last=keeps())
     from pgdst.simulation.explore.context import exploring
 
-    with exploring(databases):
+    processes = partial(request.getfixturevalue, "pgdst_server_processes")  # only where a test explores
+    with exploring(databases, processes, request.config.option.pgdst_schedule):
         yield databases
     if databases.last and request.session.testsfailed:
         request.config.stash[KEPT].append(databases.last.url)

@@ -21,6 +21,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--pgdst-examples", type=int, help="how many runs of the state machine")
     group.addoption("--pgdst-profile", metavar="NAME", help="how thorough; the names are the backend's own")
     group.addoption("--pgdst-shard", type=int, metavar="K", help="run only the shard K, from 0")
+    group.addoption("--pgdst-schedule", metavar="TEXT", help="run this schedule in `explore` instead of a search")
     group.addoption(
         "--pgdst-keep-failures",
         type=lambda path: Path(path).absolute(),

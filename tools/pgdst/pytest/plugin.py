@@ -8,6 +8,7 @@ import gc
 import os
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -178,6 +179,10 @@ def pytest_runtest_makereport(
 
             told = f"{interleaving(runs[-1])}\nreplay: {item.config.stash[SHARDS].replay.of_one(where(item))}"
             report.sections.append(("interleaving", told))
+    if call.excinfo is not None and call.excinfo.type.__name__ == "FoundError":
+        again = item.config.stash[SHARDS].replay.of_one(where(item))
+        schedule = f"--pgdst-schedule={shlex.quote(str(getattr(call.excinfo.value, 'schedule', '')))}"
+        report.sections.append(("explore", f"replay: {again} {schedule}"))
     if call.excinfo is not None and (error := call.excinfo.value).__class__.__name__ == "NotDeterministicError":
         report.sections.append(("not deterministic", f"both traces: {_keep_traces(item, error)}"))
     return report

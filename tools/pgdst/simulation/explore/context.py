@@ -1,28 +1,24 @@
 """Where `explore` finds the run's databases: pytest's plugin says so."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from pgdst.database.databases import Databases
 from pgdst.errors import ConfigurationError
-from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
+from pgdst.simulation.gate.server_processes import ServerProcesses
 
 
-@dataclass
+@dataclass(frozen=True)
 class Context:
-    """The databases that tests are lent, and the server's processes, which are observed from the first use on."""
+    """The databases that tests are lent, and what returns their server's processes.
+
+    `schedule` is to be run instead of a search, if there is one.
+    """
 
     databases: Databases
-    opened: ExitStack
-    _processes: list[ServerProcesses] = field(default_factory=list)
-
-    @property
-    def processes(self) -> ServerProcesses:
-        """The server processes of the databases' server."""
-        if not self._processes:
-            self._processes.append(self.opened.enter_context(server_processes_of(self.databases.server)))
-        return self._processes[0]
+    processes: Callable[[], ServerProcesses]
+    schedule: str | None = None
 
     def require_lent(self, name: str) -> None:
         """Raise ConfigurationError, unless the database of this name is lent to a test."""
@@ -37,14 +33,15 @@ _contexts: list[Context] = []
 
 
 @contextmanager
-def exploring(databases: Databases) -> Iterator[Context]:
-    """Let `explore` use these databases, for this block."""
-    with ExitStack() as opened:
-        _contexts.append(Context(databases, opened))
-        try:
-            yield _contexts[-1]
-        finally:
-            _contexts.pop()
+def exploring(
+    databases: Databases, processes: Callable[[], ServerProcesses], schedule: str | None = None
+) -> Iterator[None]:
+    """Let `explore` use these databases, and run the schedule where one is given, for this block."""
+    _contexts.append(Context(databases, processes, schedule))
+    try:
+        yield
+    finally:
+        _contexts.pop()
 
 
 def current() -> Context:

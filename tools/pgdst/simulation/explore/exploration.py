@@ -102,6 +102,7 @@ class Exploration:
         self, attempt: Attempt, clients: Sequence[str], observe: Callable[[str, str], object] | None = None
     ) -> Result:
         self.runs += 1
+        self.database.prepare()
         self.simulation.clock.restart()
         for name in clients:
             self.simulation.spawn(name, self.functions[name], self.engine)
@@ -109,7 +110,7 @@ class Exploration:
             attempt.strategy, attempt.faults, before=self.database.rewind, inside=attempt.inside, observe=observe
         )
         if Fault.CRASH in result.schedule.faults.values():
-            self.database.renew()
+            self.database.has_crashed()
         self.steps = max(self.steps, len(result.schedule.clients))
         return result
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pgdst.errors import ConfigurationError
+from pgdst.errors import ConfigurationError, ScheduleError
 from pgdst.simulation.clients.clock import SimulatedClock
 from pgdst.simulation.explore import context
 from pgdst.simulation.explore.exploration import Check, Expected, Exploration, Failure
@@ -17,6 +17,7 @@ from pgdst.simulation.faults.kinds import ALL, Fault
 from pgdst.simulation.report.interleaving import interleaving
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.sqlalchemy.attached_engine import synchronous_side
+from pgdst.simulation.strategies.schedule import Schedule
 
 SCHEDULES: Final = 200
 REPLAYS: Final = 10
@@ -89,7 +90,7 @@ def explore(
     with ExitStack() as restored, ExitStack() as opened:
         present.require_lent(name)
         simulation = Simulation(
-            present.processes, clock=clock, inside_statements=inside_statements, connections=len(clients)
+            present.processes(), clock=clock, inside_statements=inside_statements, connections=len(clients)
         )
         opened.callback(simulation.close)
         simulation.attach(engine)
@@ -101,13 +102,26 @@ def explore(
         exploration = Exploration(simulation, database, engine, clients, expected, footprints)
         search = Search(names, footprints, schedules, faults, tuple(kinds), seed, inside=inside_statements)
         failure = exploration.run_in_serial_orders(names)
-        for attempt in search.attempts(exploration) if failure is None else ():
+        if present.schedule is not None:
+            failure = _run_written(exploration, Schedule.parse(present.schedule), names)
+        for attempt in search.attempts(exploration) if failure is None and present.schedule is None else ():
             if (failure := exploration.run(attempt, names)) is not None:
                 break
         if failure is None:
             return Explored(exploration.runs, search.preemptions, search.is_exhausted)
-        smallest = shrink(failure, exploration, keep_clients=check is None)
-        raise FoundError(smallest, _told(smallest, exploration.runs, _replays(exploration, smallest)))
+        runs = exploration.runs
+        smallest = failure if present.schedule else shrink(failure, exploration, keep_clients=check is None)
+        raise FoundError(smallest, _told(smallest, runs, _replays(exploration, smallest)))
+
+
+def _run_written(exploration: Exploration, schedule: Schedule, clients: tuple[str, ...]) -> Failure | None:
+    """Run a written schedule, of the clients that it names. Raises: ScheduleError, where it does not fit."""
+    named = tuple(name for name in clients if name in schedule.clients)
+    exploration.may_be_alone(named)
+    try:
+        return exploration.run(Attempt(schedule, schedule), named)
+    except ScheduleError:  # unless its statements are stopped inside
+        return exploration.run(Attempt(schedule, schedule, inside=True), named)
 
 
 def _replays(exploration: Exploration, failure: Failure) -> int:

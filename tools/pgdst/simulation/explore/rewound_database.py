@@ -27,21 +27,30 @@ class RewoundDatabase:
     def __init__(self, databases: Databases, name: str, setup: Setup | None, place: Callable[[str], int]) -> None:
         self._databases, self._name, self._setup, self._place = databases, name, setup, place
         self._opened = ExitStack()
+        self._is_worn = False
         self._begin()
 
     def _begin(self) -> None:
         """Take the database with what the simulation places in it for what it is rewound to, and connect to it."""
-        clone = self._databases.rebase(self._name, beside=self._place(self._name))
-        self._connection = self._opened.enter_context(create_engine(clone.server.url, poolclass=NullPool).connect())
+        self._url = self._databases.rebase(self._name, beside=self._place(self._name)).server.url
+        self._connect()
 
-    def renew(self) -> None:
-        """Make the database anew: a crash of the server has reset the counters by which a rewind proves it equal.
-
-        Nobody else is connected to it.
-        """
+    def _connect(self) -> None:
         self._opened.close()
-        self._databases.renew(self._name)
-        self._begin()
+        self._connection = self._opened.enter_context(create_engine(self._url, poolclass=NullPool).connect())
+
+    def has_crashed(self) -> None:
+        """Connect again after a crash of the server. It has reset the counters by which a rewind proves anything."""
+        self._is_worn = True
+        self._connect()
+
+    def prepare(self) -> None:
+        """Make the database anew where it cannot be rewound. Nobody else is connected to it."""
+        if self._is_worn:
+            self._opened.close()
+            self._databases.renew(self._name)
+            self._begin()
+            self._is_worn = False
 
     def rewind(self, sessions: int) -> None:
         """Bring it back to what was lent, beside so many idle sessions, and set it up.
@@ -76,6 +85,9 @@ class RewoundDatabase:
 
     def restore(self) -> None:
         """Bring the database back to what it was at first, when everybody else has left it."""
+        if self._is_worn:
+            self._databases.renew(self._name)
+            return
         clone = self._databases.lent(self._name)
         assert clone is not None
         clone.rewind()

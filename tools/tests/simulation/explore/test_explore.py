@@ -13,6 +13,7 @@ from pgdst.simulation.clients.clock import SimulatedClock
 from pgdst.simulation.explore.context import exploring
 from pgdst.simulation.explore.explore import Explored, FoundError, explore
 from pgdst.simulation.faults.kinds import Fault
+from pgdst.simulation.gate.server_processes import server_processes_of
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -32,7 +33,7 @@ INSERT INTO doctors VALUES ('ada', true), ('bob', true);
 def lent_databases() -> Iterator[Databases]:
     with leased_server(EmbeddedEngine(), SCHEMA) as server:
         databases = Databases(server)
-        with exploring(databases):
+        with server_processes_of(server) as processes, exploring(databases, lambda: processes):
             yield databases
         databases.close()
 
@@ -313,12 +314,15 @@ def test_a_poller_that_does_not_sleep_lets_the_others_go_on(engine: Engine) -> N
 
 def test_a_crash_is_a_fault_like_others(engine: Engine) -> None:
     """The database is made anew after it, so that the runs behind it begin as all others do."""
+    balances = []
 
     def check(connection: Connection) -> bool:
-        return bool(connection.scalar(text("SELECT balance FROM accounts WHERE id = 1")) in (0, 1))
+        balances.append(connection.scalar(text("SELECT balance FROM accounts WHERE id = 1")))
+        return balances[-1] in (0, 1)
 
     clients = {"ada": deposit_rightly}
     explored = explore(engine, clients=clients, check=check, faults="each", kinds=[Fault.CRASH])
     assert explored.is_exhausted
+    assert {0, 1} == set(balances)  # what was left of the crash was looked at, and not a new database
     found = failure_of(engine, clients=TWO, check=is_two)
     assert "ada*2 bob*4 ada*2" == str(found.schedule)
