@@ -156,8 +156,9 @@ def made_small(race: str, check: str) -> type[DeepSciFiBaseRules]:
             """End the example, and the run, where it has failed after few preemptions."""
             failure = sys.exception()
             super().teardown()
-            last = self.simulation.last
-            if isinstance(failure, AssertionError) and last is not None and last.preemptions <= MOST_PREEMPTIONS:
+            # Only then: an example without a race is not attached, and would be now that its database is given back.
+            last = self.simulation.last if isinstance(failure, AssertionError) else None
+            if last is not None and last.preemptions <= MOST_PREEMPTIONS:
                 raise UnderstoodError(str(failure))
 
     return composed("DeepSciFi", [Small, with_nothing_looking_but(race, check)], **others)
