@@ -43,7 +43,7 @@ PLANTED = {
         ("--simulation-seeds", "0"),
     ),
     "an unordered query": (
-        [("platform/backend/tests/simulation/harness.py", "FROM {} t ORDER BY 1", "FROM {} t")],
+        [("platform/backend/tests/simulation/engine/harness.py", "FROM {} t ORDER BY 1", "FROM {} t")],
         ("--workload-seeds", "0", "--examples", "3"),
     ),
 }
