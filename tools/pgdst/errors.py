@@ -1,5 +1,7 @@
 """The failures pgdst expects: each message says what failed, what was found and what to do."""
 
+from typing import Any
+
 
 class PgdstError(Exception):
     """Base of every expected failure; scripts print it as one error and exit with status 1."""
@@ -50,7 +52,12 @@ class EmbeddedError(PgdstError):
 
 
 class InconclusiveError(PgdstError):
-    """A run has no result: it stalled, or something in it could not be scheduled. It neither passed nor failed."""
+    """A run has no result: it stalled, or something in it could not be scheduled. It neither passed nor failed.
+
+    `result` is the run as far as it came (`pgdst.Result`), or None where it did not begin.
+    """
+
+    result: Any = None
 
 
 class HangError(InconclusiveError):
@@ -58,4 +65,6 @@ class HangError(InconclusiveError):
 
 
 class ScheduleError(PgdstError):
-    """A written schedule is malformed, or does not fit the run."""
+    """A written schedule is malformed, or does not fit the run. `result` is as that of InconclusiveError."""
+
+    result: Any = None

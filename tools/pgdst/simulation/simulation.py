@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Engine
 
-from pgdst.errors import ConfigurationError, InconclusiveError
+from pgdst.errors import ConfigurationError, InconclusiveError, ScheduleError
 from pgdst.server.guard import GUARD, Place
 from pgdst.simulation.clients.client import current_client
 from pgdst.simulation.clients.clock import SimulatedClock
@@ -61,7 +61,7 @@ class Simulation:
     ) -> None:
         load_properties_in_order()
         self.clock = clock or SimulatedClock()
-        self.last: Result | None = None  # the run that ended last
+        self.last: Result | None = None  # the last run; one without a result as far as it came
         self._processes = processes
         self._inside_statements = inside_statements
         self._connections = connections
@@ -270,7 +270,10 @@ class Simulation:
             if self.last.schedule.faults:
                 self._dispose()  # connections may be dead: the next run begins with new ones
             return self.last
-        except BaseException:
+        except BaseException as error:
+            self.last = scheduler.result
+            if isinstance(error, InconclusiveError | ScheduleError):
+                error.result = self.last
             self._was_abandoned = True
             self._dispose()  # connections may be in the middle of a statement or transaction
             raise

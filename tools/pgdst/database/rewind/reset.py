@@ -68,7 +68,7 @@ class Clone:
         self.connection.execute(baseline.prepare, prepare=False)
         [(self.oid,)] = self._ask(b"SELECT oid::text FROM pg_database WHERE datname = current_database()")
         [(self.mark,)] = self._ask(NEXT)
-        self.state = self._found(beside).state
+        self.state = self._found_beside(beside).state
 
     def close(self) -> None:
         """Close the kit's connection."""
@@ -78,15 +78,16 @@ class Clone:
         """Bring rows and sequences back; return the other differences from the template, in words (none: it is equal).
 
         Every other session in the database is terminated first, and waited for: an open transaction, advisory locks,
-        temporary tables, prepared statements and settings end with their session. Where there are exactly `beside` of
-        them, they stay: the caller has seen that they are idle, as new, and have reported what they wrote
+        temporary tables, prepared statements and settings end with their session. With `beside`, so many of them stay,
+        and none is terminated: the caller has seen that they are idle, as new, and have reported what they wrote
         (`pg_stat_force_next_flush`).
 
-        Raises: ServerNotReadyError where a session does not end; SharedStateError where roles or their settings were
-        changed for the whole server; psycopg.Error where it could not be done, for example as a table is gone.
+        Raises: ServerNotReadyError where a session does not end, or others than those `beside` stay; SharedStateError
+        where roles or their settings were changed for the whole server; psycopg.Error where it could not be done, for
+        example as a table is gone.
         """
         try:
-            found = self._found_at_once(beside) or self._found_once_alone()
+            found = self._found_beside(beside) if beside else self._found_at_once() or self._found_once_alone()
         except psycopg.Error:
             self.require_shared_unchanged()
             raise
@@ -100,7 +101,21 @@ class Clone:
         [(of_the_server,)] = self._ask(OF_THE_SERVER.encode())
         _require_equal(self.state.of_the_server, of_the_server)
 
-    def _found_at_once(self, beside: int) -> Found | None:
+    def _found_beside(self, sessions: int) -> Found:
+        """Return what was found as soon as there are so many other sessions: those just closed take a moment to end."""
+        deadline = time.monotonic() + SESSIONS_END_SECONDS
+        while (found := self._found_at_once(sessions)) is None:
+            if time.monotonic() > deadline:
+                others = [pid for (pid,) in self._ask(SESSIONS, self.oid)]
+                raise ServerNotReadyError(
+                    f"The database {self.server.database} should have {sessions} other sessions, and had these for "
+                    f"{SESSIONS_END_SECONDS} s: {others}. Close what else is connected to it, or has it prepared a "
+                    "transaction for two-phase commit."
+                )
+            time.sleep(POLL_SECONDS)
+        return found
+
+    def _found_at_once(self, beside: int = 0) -> Found | None:
         """Return what was found, unless others are there, or a two-phase transaction holds a lock."""
         try:
             return self._found(beside)

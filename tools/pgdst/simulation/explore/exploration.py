@@ -25,11 +25,11 @@ _DOES_NOT_HOLD: Final = "The check does not hold"
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that went wrong, and how. `result` is None where it hung."""
+    """A run that went wrong, and how. `result` is the run as far as it came where it hung."""
 
     wrong: str
     schedule: Schedule
-    result: Result | None
+    result: Result
     clients: tuple[str, ...]
     inside: bool
 
@@ -150,8 +150,7 @@ class Exploration:
 
 
 def _hung(error: HangError, attempt: Attempt, clients: tuple[str, ...]) -> Failure:
-    schedule = Schedule.parse(str(error).rpartition("schedule: ")[2])
-    return Failure(str(error), schedule, None, clients, attempt.inside)
+    return Failure(str(error), error.result.schedule, error.result, clients, attempt.inside)
 
 
 class _InOrder(Walk):

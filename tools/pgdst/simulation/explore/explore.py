@@ -26,7 +26,7 @@ REPLAYS: Final = 10
 class FoundError(AssertionError):
     """A schedule at which something goes wrong.
 
-    `schedule` gives the run again, `result` is the run (None where it hung), `wrong` says what does not hold.
+    `schedule` gives the run again. `result` is the run, as far as it came where it hung. `wrong` says what is wrong.
     """
 
     def __init__(self, failure: Failure, told: str) -> None:
@@ -132,5 +132,6 @@ def _replays(exploration: Exploration, failure: Failure) -> int:
 
 
 def _told(failure: Failure, runs: int, replays: int) -> str:
-    shown = [] if failure.result is None else ["", interleaving(failure.result)]
-    return "\n".join([failure.wrong, *shown, f"found after {runs} runs, replayed {replays} of {REPLAYS}"])
+    return "\n".join(
+        [failure.wrong, "", interleaving(failure.result), f"found after {runs} runs, replayed {replays} of {REPLAYS}"]
+    )

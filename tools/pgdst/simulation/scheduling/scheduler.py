@@ -100,12 +100,15 @@ class Scheduler:
             while self._go_on():
                 pass
         except BaseException:
+            self._complete_result()  # as far as the run came
             self._abandon()
             raise
-        for name, client in self._clients.items():
-            self.result.outcomes[name] = client.outcome
-        self.result.schedule = Schedule(tuple(self._schedule), self._injected)
+        self._complete_result()
         return self.result
+
+    def _complete_result(self) -> None:
+        self.result.outcomes |= {name: client.outcome for name, client in self._clients.items()}
+        self.result.schedule = Schedule(tuple(self._schedule), self._injected)
 
     @property
     def names(self) -> Collection[str]:

@@ -84,7 +84,6 @@ def failure_of(engine: Any, **options: Any) -> FoundError:
 def test_a_lost_update_is_found_with_one_preemption_and_replayed(engine: Engine) -> None:
     """The report has the lanes, the schedule, and that ten of ten replays fail alike."""
     found = failure_of(engine, clients=TWO, check=is_two)
-    assert found.result is not None
     assert 1 == found.result.preemptions
     assert "ada*2 bob*4 ada*2" == str(found.schedule)
     told = str(found)
@@ -141,7 +140,6 @@ def test_a_third_client_that_is_not_needed_is_left_out(engine: Engine) -> None:
             connection.execute(text("SELECT count(*) FROM accounts"))
 
     found = failure_of(engine, clients={"ada": deposit, "cyd": count, "bob": deposit}, check=is_two)
-    assert found.result is not None
     assert {"ada", "bob"} == set(found.result.outcomes)
 
 
@@ -175,7 +173,6 @@ def test_a_statement_that_is_overtaken_inside_is_found(engine: Engine) -> None:
         return bool(connection.scalar(text("SELECT count(*) FROM tags")) == 1)
 
     found = failure_of(engine, clients={"ada": add, "bob": add}, check=check)
-    assert found.result is not None
     assert 1 == found.result.preemptions
     assert "stops inside" in str(found)
 
@@ -225,6 +222,7 @@ def test_a_run_in_which_nobody_can_go_on_is_a_failure(engine: Engine) -> None:
     found = failure_of(engine, clients={"ada": lock, "bob": lock}, check=lambda _connection: True)
     assert "No client can go on" in found.wrong
     assert "bob waits for ada" in found.wrong
+    assert "SELECT pg_advisory_lock(7) -> waits for ada" in str(found)
     assert "replayed 10 of 10" in str(found)
 
 
@@ -326,3 +324,15 @@ def test_a_crash_is_a_fault_like_others(engine: Engine) -> None:
     assert {0, 1} == set(balances)  # what was left of the crash was looked at, and not a new database
     found = failure_of(engine, clients=TWO, check=is_two)
     assert "ada*2 bob*4 ada*2" == str(found.schedule)
+
+
+def test_somebody_else_in_the_database_is_named_and_left_alone(
+    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that explore does not know: nothing is rewound under it, and it is not ended."""
+    monkeypatch.setattr("pgdst.database.rewind.reset.SESSIONS_END_SECONDS", 0.2)
+    with create_engine(url, poolclass=NullPool).connect() as other:
+        pid = other.scalar(text("SELECT pg_backend_pid()"))
+        with pytest.raises(PgdstError, match=f"other sessions, and had these for 0.2 s: .*{pid}"):
+            explore(engine, clients=TWO, check=is_two)
+        assert 1 == other.scalar(text("SELECT 1"))

@@ -151,6 +151,11 @@ def test_what_waits_for_nobody_and_does_not_end_is_inconclusive(races: Races) ->
     assert "- bob waits for ada; its server process is active, waiting for Lock" in told
     assert "schedule: ada*2 bob*2 ada" in told
     assert not released.is_set()
+    partial = simulation.last
+    assert partial is not None
+    assert partial is found.value.result
+    assert "ada*2 bob*2 ada" == str(partial.schedule)
+    assert any("waits for ada" == step.answer for step in partial.steps)
     assert {} == races.run(simulation, [deposit(engine, 1)] * 2, Uniform(0)).errors
     assert 2 == races.balances()[0]
 
