@@ -90,7 +90,7 @@ def test_each_source_of_the_kit_counts(tmp_path: Path, monkeypatch: pytest.Monke
     copy = shutil.copytree(PACKAGE, tmp_path / "pgdst")
     monkeypatch.setattr(snapshot_contents, "PACKAGE", copy)
     before = snapshot_contents._kit()
-    append(copy / "simulation" / "scheduler.py", "# edited")
+    append(copy / "simulation" / "scheduling" / "scheduler.py", "# edited")
     assert before == snapshot_contents._kit()
     append(copy / name, "\n")
     assert before != snapshot_contents._kit()

@@ -26,10 +26,9 @@ from leftovers import REACHED_SECONDS
 from pgdst import project
 from pgdst.manifest import Manifest
 from pgdst.server.address import Server
-from pgdst.server.docker.snapshot_image import ARCHIVE
 from pgdst.server.embedded import unprivileged, wheel
 from pgdst.server.embedded.engine import EmbeddedEngine
-from pgdst.server.embedded.snapshot_folder import Found
+from pgdst.server.embedded.snapshot_folder import ARCHIVE, Found
 from pgdst.server.processes import processes_of
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a less privileged user run its servers: run as root")
