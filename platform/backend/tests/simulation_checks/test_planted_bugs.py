@@ -30,6 +30,8 @@ DEFAULT_BUDGET = settings(
 BUDGET_TO_MAKE_IT_SMALLER = settings(settings_of(), max_examples=200, stateful_step_count=5)
 MOST_PREEMPTIONS = 3
 
+WORTH_A_BUDGET = 20  # planted bugs
+
 # One for all, so that this passes or fails alike whenever it is run; tried with many others when it was written.
 SEED = 1
 
@@ -59,9 +61,16 @@ def with_nothing_looking_but(*checks: str) -> type[DeepSciFiBaseRules]:
 
 
 @pytest.fixture(scope="session")
-def coverages(clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses) -> list[Coverage]:
-    """What each example of the default budget reaches where no bug is planted; the first is the simplest of all."""
+def coverages(
+    clean_databases: CleanDatabases, pgdst_server_processes: ServerProcesses, request: pytest.FixtureRequest
+) -> list[Coverage]:
+    """What each example of the default budget reaches where no bug is planted; the first is the simplest of all.
+
+    Nothing for a few bugs: to run the whole budget for it takes longer than to find them.
+    """
     found: list[Coverage] = []
+    if len(request.session.items) < WORTH_A_BUDGET:
+        return found
 
     class Noting(DeepSciFiBaseRules):
         """The machine with a coverage an example."""
@@ -81,6 +90,8 @@ def coverages(clean_databases: CleanDatabases, pgdst_server_processes: ServerPro
 
 def likeliest_first(check: str, coverages: list[Coverage]) -> list[int]:
     """Return the numbers of all drawn examples of the budget, at the head those in which a move is made."""
+    if not coverages:
+        return list(range(1, DEFAULT_BUDGET.max_examples))
     numbers = range(1, len(coverages))
     return sorted(numbers, key=lambda number: coverages[number].counts().get(check, 0) == 0)
 

@@ -1,4 +1,4 @@
-"""The injection of faults into server processes, the server and the clock."""
+"""The injection of faults into server processes and the whole server."""
 
 import time
 from collections.abc import Callable, MutableMapping
@@ -38,11 +38,13 @@ class Injection:
             self._processes.freeze(pid)
             self._clock.advance(FREEZE)
             self._processes.thaw(pid)
-        else:
+        elif fault is Fault.TERMINATED or fault in CUT:
             if fault is Fault.TERMINATED:
                 self._processes.terminate([pid])
             self._processes.require_gone(pid, f"of {client.name}, whose connection was {fault},")
             self._proxy.died(pid, unheard=fault in CUT)
+        else:
+            raise NotImplementedError(f"Nothing injects the fault {fault}: add it to Injection.inject.")
 
     def _crash(self, pid: int) -> None:
         self._processes.crash(pid, self._proxy.databases())
