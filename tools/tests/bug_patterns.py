@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -171,10 +171,12 @@ class Account(Base):
 def _stale(*, refreshed: bool) -> Client:
     def client(engine: Engine) -> None:
         with Session(engine) as session, session.begin():
-            session.get(Account, 1)
+            account = session.get(Account, 1)
+            assert account is not None
             session.execute(text("SELECT FROM accounts WHERE id = 1 FOR UPDATE"))
-            query = select(Account).where(Account.id == 1)
-            session.scalars(query.execution_options(populate_existing=refreshed)).one().balance += 1
+            if refreshed:
+                session.refresh(account)
+            account.balance += 1
 
     return client
 
