@@ -1,5 +1,6 @@
 """One run after another of the same clients, each on the database as it was, and what is wrong with it."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, permutations
@@ -19,7 +20,7 @@ from pgdst.simulation.strategies.strategy import ChoicePoint
 
 Check = Callable[[Connection], object]
 
-_MOST_ORDERS: Final = 24  # serial orders whose outcomes are asked for
+_MOST_ORDERS: Final = 24  # serial orders that are run where there is a check
 _DOES_NOT_HOLD: Final = "The check does not hold"
 
 
@@ -80,38 +81,55 @@ class Exploration:
         Raises: ConfigurationError, where none of them sends anything; InconclusiveError.
         """
         serial = self._serial[clients] = Serial()
-        for order in islice(permutations(clients), _MOST_ORDERS):
+        for order in islice(permutations(clients), None if self.expected.check is None else _MOST_ORDERS):
             attempt = Attempt(_InOrder(order))
             try:
-                result = self._run(attempt, clients, observe=self.footprints.see)
+                result = self._run(attempt, clients)
             except HangError as error:
                 return _hung(error, attempt, clients)
             _require_statements(result)
             serial.errors |= {str(outcome) for outcome in result.outcomes.values() if outcome.error is not None}
             if self.expected.check is None:
-                serial.outcomes.add(self._outcome(result, clients))
+                outcome = self._outcome(result, clients)
+                if not serial.outcomes:
+                    self._require_the_same_again(outcome, attempt, clients)
+                serial.outcomes.add(outcome)
             elif wrong := self._wrong(result, clients):
                 return Failure(wrong, result.schedule, result, clients, inside=False)
         return None
+
+    def _require_the_same_again(self, outcome: str, attempt: Attempt, clients: tuple[str, ...]) -> None:
+        """Raise ConfigurationError, where a serial order run twice has two outcomes: then none can be compared."""
+        again = self._outcome(self._run(attempt, clients), clients)
+        if again != outcome:
+            parts = [one for one in zip(outcome.splitlines(), again.splitlines(), strict=False) if one[0] != one[1]]
+            first = "\n".join(parts[0]) if parts else ""
+            raise ConfigurationError(
+                f"One serial order, run twice, has two outcomes, so none can be compared with another:\n{first}\n"
+                "Give explore a check, name such columns in ignored_columns, or return plain values."
+            )
 
     def may_be_alone(self, clients: tuple[str, ...]) -> bool:
         """Return whether a failure of these clients alone says something: in serial orders they do no wrong."""
         return clients in self._serial or self.run_in_serial_orders(clients) is None
 
-    def _run(
-        self, attempt: Attempt, clients: Sequence[str], observe: Callable[[str, str], object] | None = None
-    ) -> Result:
+    def _run(self, attempt: Attempt, clients: Sequence[str]) -> Result:
         self.runs += 1
         self.database.prepare()
+        self.footprints.begin_run()
         self.simulation.clock.restart()
         for name in clients:
             self.simulation.spawn(name, self.functions[name], self.engine)
         result = self.simulation.run(
-            attempt.strategy, attempt.faults, before=self.database.rewind, inside=attempt.inside, observe=observe
+            attempt.strategy,
+            attempt.faults,
+            before=self.database.rewind,
+            inside=attempt.inside,
+            observe=self.footprints.see if attempt.faults is None else None,
         )
+        self.steps = max(self.steps, len(result.schedule.clients))
         if Fault.CRASH in result.schedule.faults.values():
             self.database.has_crashed()
-        self.steps = max(self.steps, len(result.schedule.clients))
         return result
 
     def _outcome(self, result: Result, clients: Sequence[str]) -> str:
@@ -144,6 +162,8 @@ class Exploration:
     def _against_the_check(self, check: Check) -> str:
         try:
             holds = self.database.ask(check)
+            if inspect.isawaitable(holds):
+                raise ConfigurationError("check returned something to await. Give explore a plain function.")
         except AssertionError as error:
             return f"{_DOES_NOT_HOLD}: {error}" if str(error) else f"{_DOES_NOT_HOLD}."
         return "" if holds is None or holds else f"{_DOES_NOT_HOLD}."

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pgdst.errors import ConfigurationError, ScheduleError
+from pgdst.errors import ScheduleError
 from pgdst.simulation.clients.clock import SimulatedClock
 from pgdst.simulation.explore import context
+from pgdst.simulation.explore.arguments import require_right
 from pgdst.simulation.explore.exploration import Check, Expected, Exploration, Failure
 from pgdst.simulation.explore.footprints import Footprints
 from pgdst.simulation.explore.rewound_database import RewoundDatabase, Setup
@@ -62,6 +63,7 @@ def explore(
     inside_statements: bool = True,
     ignored_columns: Sequence[str] = (),
     expected_errors: Sequence[str] = (),
+    share_state: bool = False,
     clock: SimulatedClock | None = None,
     seed: int = 0,
 ) -> Explored:
@@ -77,14 +79,15 @@ def explore(
     The search goes through all schedules without preemption, then with one, two …, and then random ones, `schedules`
     in all. With `inside_statements` it also stops statements after their snapshot is taken. `faults="each"` also tries
     every single fault of `kinds` at every step of a serial run; a function of a seed, such as `random_faults`, has
-    faults drawn in random runs.
+    faults drawn in random runs. Steps that lock different tables are tried in one order only; not so with
+    `share_state`, for clients that share more than the database, such as variables or another service.
 
     Raises: FoundError (an AssertionError) with the smallest failure, replayed ten times; ConfigurationError where the
     database was not lent by the kit, or no client sends anything; InconclusiveError.
     """
+    words = {"expected_errors": expected_errors, "ignored_columns": ignored_columns}
+    require_right(clients, setup, check, schedules, faults, words)
     present = context.current()
-    if not clients:
-        raise ConfigurationError("explore needs clients: a dictionary of names and functions.")
     name = synchronous_side(engine).url.database or ""
     names = tuple(clients)
     with ExitStack() as restored, ExitStack() as opened:
@@ -98,9 +101,18 @@ def explore(
         restored.callback(database.restore)
         opened.callback(database.close)
         expected = Expected(check, frozenset(ignored_columns), frozenset(expected_errors))
-        footprints = Footprints(simulation.locks)
+        footprints, leaves_out = Footprints(simulation.locks), not share_state
         exploration = Exploration(simulation, database, engine, clients, expected, footprints)
-        search = Search(names, footprints, schedules, faults, tuple(kinds), seed, inside=inside_statements)
+        search = Search(
+            names,
+            footprints,
+            schedules,
+            faults,
+            tuple(kinds),
+            seed,
+            inside=inside_statements,
+            leaves_out=leaves_out,
+        )
         failure = exploration.run_in_serial_orders(names)
         if present.schedule is not None:
             failure = _run_written(exploration, Schedule.parse(present.schedule), names)
@@ -108,7 +120,7 @@ def explore(
             if (failure := exploration.run(attempt, names)) is not None:
                 break
         if failure is None:
-            return Explored(exploration.runs, search.preemptions, search.is_exhausted)
+            return Explored(exploration.runs, max(0, search.preemptions), search.is_exhausted)
         runs = exploration.runs
         smallest = failure if present.schedule else shrink(failure, exploration, keep_clients=check is None)
         raise FoundError(smallest, _told(smallest, runs, _replays(exploration, smallest)))
@@ -116,8 +128,11 @@ def explore(
 
 def _run_written(exploration: Exploration, schedule: Schedule, clients: tuple[str, ...]) -> Failure | None:
     """Run a written schedule, of the clients that it names. Raises: ScheduleError, where it does not fit."""
+    if unknown := sorted(set(schedule.clients) - set(clients)):
+        raise ScheduleError(f"The schedule has {', '.join(unknown)}, but the clients are {', '.join(clients)}.")
     named = tuple(name for name in clients if name in schedule.clients)
-    exploration.may_be_alone(named)
+    if not named or not exploration.may_be_alone(named):
+        named = clients
     try:
         return exploration.run(Attempt(schedule, schedule), named)
     except ScheduleError:  # unless its statements are stopped inside

@@ -9,16 +9,22 @@ from pgdst.simulation.strategies.strategy import ChoicePoint
 # What is locked, and whether it is more than read.
 Touched = frozenset[tuple[str, bool]]
 _NOTHING: Touched = frozenset()
+_OPEN = ("a transaction", False)  # among what a session locks while it is in one
 
 
 class Footprints:
-    """The relations and advisory locks that clients were seen to lock in runs without preemptions.
+    """The relations and advisory locks that clients were seen to lock.
 
     `locks(client)` returns what the client's session locks now. A statement is known by its client and its text. Its
     locks are seen only within a transaction, and not apart from those of the statements before it. So its footprint is
     all that the transaction has locked by then. A transaction's first statement may take the snapshot for all of them;
     it has the footprint of the whole transaction. A statement whose locks were never seen may conflict with any other.
+    Nor are those seen of what a savepoint undoes: a client that uses one may conflict with all others.
+
+    `version` counts what was learned: what a client does in one run only may conflict with what others did before.
     """
+
+    version = 0
 
     def __init__(self, locks: Callable[[str], Touched]) -> None:
         self._locks = locks
@@ -33,9 +39,12 @@ class Footprints:
         if statement == BEGINS:
             self._add(client, statement, _NOTHING)
             return
-        touched = self._locks(client)
+        locked = self._locks(client)
+        touched = locked - {_OPEN}
         statements = self._statements[client]
-        if touched:
+        if statement.upper().startswith("SAVEPOINT"):
+            self._do_not_know(client)
+        if _OPEN in locked:
             statements.append(statement)
             self._held[client] = touched
             for one in (statement, statements[0]):
@@ -44,12 +53,21 @@ class Footprints:
             self._add(client, statement, self._held.pop(client))
             statements.clear()
         else:
-            self._unknown.add(client)
+            self._do_not_know(client)
+
+    def begin_run(self) -> None:
+        """Forget the transactions of the run before."""
+        self._statements.clear()
+        self._held.clear()
+
+    def _do_not_know(self, client: str) -> None:
+        self.version += client not in self._unknown
+        self._unknown.add(client)
 
     def may_conflict(self, client: str, statement: str, others: Iterable[str]) -> bool:
         """Return whether the client's next statement may not commute with some statement of the others."""
         touched = self._seen.get((client, statement))
-        if touched is None:
+        if touched is None or client in self._unknown:
             return True
         return any(self._conflict(touched, other) for other in others if other != client)
 
@@ -61,7 +79,9 @@ class Footprints:
         return any(self._conflict(self._all[one], other) for one in names for other in names if one != other)
 
     def _add(self, client: str, statement: str, touched: Touched) -> None:
-        self._seen[client, statement] = self._seen.get((client, statement), _NOTHING) | touched
+        before = self._seen.get((client, statement))
+        self._seen[client, statement] = (before or _NOTHING) | touched
+        self.version += before is None or not touched <= before
         self._all[client] |= touched
 
     def _conflict(self, touched: Touched, other: str) -> bool:

@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from pgdst.database.databases import Databases
-from pgdst.errors import PgdstError
+from pgdst.errors import ConfigurationError, PgdstError
+from pgdst.simulation.gate.trigger_points import remove_triggers
 
 Setup = Callable[[Connection], object]
 
 _FLUSH = text("SELECT pg_stat_force_next_flush()")
 _CONTENTS = """
-    SELECT to_jsonb(t){without}::text FROM ONLY {table} t ORDER BY 1
+    SELECT (to_jsonb(pgdst_row.*){without})::text FROM ONLY {table} pgdst_row ORDER BY 1
 """
 _TABLES = text(
     "SELECT format('%I.%I', nspname, relname), relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
@@ -91,11 +92,19 @@ class RewoundDatabase:
         clone = self._databases.lent(self._name)
         assert clone is not None
         clone.rewind()
+        remove_triggers(clone.server)
 
 
 def _contents(connection: Connection, ignored: frozenset[str]) -> str:
     lines = []
-    for quoted, table in connection.execute(_TABLES).all():
+    tables = connection.execute(_TABLES).all()
+    known = {name for _quoted, name in tables}
+    if unknown := sorted(one for one in ignored if one.partition(".")[0] not in known):
+        raise ConfigurationError(
+            f"ignored_columns has {', '.join(unknown)}, and no table is called so. Write table.column, without the "
+            f"schema; the rows of a partitioned table are its partitions'. There are {', '.join(sorted(known))}."
+        )
+    for quoted, table in tables:
         columns = sorted(one.partition(".")[2] for one in ignored if one.partition(".")[0] == table)
         without = "".join(f" - {_literal(column)}" for column in columns)
         rows = connection.scalars(text(_CONTENTS.format(without=without, table=quoted).replace(":", r"\:")))

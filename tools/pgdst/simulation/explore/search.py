@@ -22,6 +22,7 @@ PCT_DEPTH: Final = 3
 BOUNDED: Final = 0.5
 BOUNDED_INSIDE: Final = 0.75
 MOST_INSIDE: Final = 1
+RANDOM_BESIDE: Final = 4  # random runs where orders were left out
 
 FaultsOf = Callable[[int], Faults]
 
@@ -86,13 +87,19 @@ class Bounded:
     step, it gives what a preemption behind that step gives. `preemptions` is the bound up to which all were tried.
     """
 
-    def __init__(self, clients: Sequence[str], footprints: Footprints, *, most_preemptions: int | None = None) -> None:
+    def __init__(
+        self, clients: Sequence[str], footprints: Footprints, *, leaves_out: bool, most_preemptions: int | None = None
+    ) -> None:
         self._clients = clients
+        self._leaves_out = leaves_out
         self._most = most_preemptions
         self._footprints = footprints
         self._ahead = [_Ahead(0, 0, ())]
         self._number = 0
         self._bound = 0
+        self._made: list[tuple[_Ahead, Walk]] = []
+        self._known: set[tuple[int, ...]] = set()
+        self.has_left_out = False  # orders of steps that commute, as far as was seen
 
     @property
     def is_exhausted(self) -> bool:
@@ -110,21 +117,31 @@ class Bounded:
             now = heapq.heappop(self._ahead)
             self._bound = now.preemptions
             walk = Walk(now.choices)
+            version = self._footprints.version
             yield walk
-            self._branch(now, walk)
+            self._made.append((now, walk))
+            # What was learned in this run may conflict with what was left out before.
+            for made in self._made if self._footprints.version != version else [(now, walk)]:
+                self._branch(*made)
 
     def _branch(self, now: _Ahead, walk: Walk) -> None:
         for index in range(len(now.choices), len(walk.points)):
             point, taken = walk.points[index], walk.choices[index]
             for choice, name in enumerate(point.candidates):
                 is_preemption = point.can_stay and choice != 0 and point.candidates[0] not in point.sleeping
-                if choice == taken or name in point.sleeping or not self._matters(point, is_preemption):
-                    continue
-                self._number += 1
                 ahead = (*walk.choices[:index], choice)
+                if choice == taken or name in point.sleeping or ahead in self._known:
+                    continue
+                if not self._matters(point, is_preemption):
+                    self.has_left_out = True
+                    continue
+                self._known.add(ahead)
+                self._number += 1
                 heapq.heappush(self._ahead, _Ahead(now.preemptions + is_preemption, self._number, ahead))
 
     def _matters(self, point: ChoicePoint, is_preemption: bool) -> bool:
+        if not self._leaves_out:
+            return True
         if is_preemption:
             return self._footprints.may_conflict(point.candidates[0], point.at[0], self._clients)
         return self._footprints.any_conflict(point)
@@ -157,6 +174,7 @@ class Search:
     kinds: tuple[Fault, ...]
     seed: int
     inside: bool
+    leaves_out: bool
     _bounded: Bounded | None = None
 
     @property
@@ -171,18 +189,19 @@ class Search:
 
     def attempts(self, progress: Progress) -> Iterator[Attempt]:
         """Yield attempts. Each must be made before the next one is asked for."""
-        self._bounded = Bounded(self.clients, self.footprints)
+        self._bounded = Bounded(self.clients, self.footprints, leaves_out=self.leaves_out)
         yield from self._within(self._bounded, progress, BOUNDED, inside=False)
         if self.faults == EACH:
             yield from self._each_fault()
         if self.inside:
-            bounded = Bounded(self.clients, self.footprints, most_preemptions=MOST_INSIDE)
+            bounded = Bounded(self.clients, self.footprints, leaves_out=self.leaves_out, most_preemptions=MOST_INSIDE)
             yield from self._within(bounded, progress, BOUNDED_INSIDE, inside=True)
         drawn = self.faults if callable(self.faults) else None
-        if drawn is None and self.is_exhausted:
-            return
+        most = self.schedules
+        if drawn is None and self.is_exhausted:  # a few, as what commutes was seen, and not proved
+            most = min(most, progress.runs + RANDOM_BESIDE * self._bounded.has_left_out)
         walks = enumerate(random_walks(self.seed, progress.steps))
-        while progress.runs < self.schedules:
+        while progress.runs < most:
             number, strategy = next(walks)
             yield Attempt(strategy, drawn and drawn(self.seed + number), inside=self.inside and number % 4 > 1)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Final
 
-from pgdst.errors import ScheduleError
+from pgdst.errors import ConfigurationError, ScheduleError
 from pgdst.simulation.explore.exploration import Exploration, Failure
 from pgdst.simulation.explore.search import Attempt, default
 from pgdst.simulation.faults.plan import Faults
@@ -48,7 +48,7 @@ def shrink(failure: Failure, exploration: Exploration, *, keep_clients: bool) ->
             if time.monotonic() > ends_at:
                 return smallest
             found = None
-            with suppress(ScheduleError):  # it does not fit
+            with suppress(ScheduleError, ConfigurationError):  # it does not fit, or a client alone sends nothing
                 if exploration.may_be_alone(names):
                     found = exploration.run(Attempt(strategy, faults, inside=failure.inside), names)
             if found is not None and _size(found) < _size(smallest):

@@ -15,16 +15,21 @@ from pgdst.simulation.explore.explore import Explored, FoundError, explore
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.gate.server_processes import server_processes_of
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 SCHEMA = b"""
 CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);
 CREATE TABLE others (id int PRIMARY KEY, balance int NOT NULL);
 CREATE TABLE tags (name text);
+CREATE TABLE odd (id int PRIMARY KEY, t int, n int NOT NULL);
+CREATE TABLE wallets (id int PRIMARY KEY, balance int CHECK (balance >= 0));
 CREATE TABLE charges (id int GENERATED ALWAYS AS IDENTITY, key text);
 CREATE TABLE doctors (name text PRIMARY KEY, on_call bool NOT NULL);
 INSERT INTO accounts VALUES (1, 0), (2, 0);
 INSERT INTO others VALUES (1, 0);
+INSERT INTO odd VALUES (1, 7, 0);
+INSERT INTO wallets VALUES (1, 5);
 INSERT INTO doctors VALUES ('ada', true), ('bob', true);
 """
 
@@ -157,7 +162,7 @@ def test_independent_clients_need_a_handful_of_schedules(engine: Engine) -> None
     clients = {"ada": six("accounts"), "bob": six("others")}
     found = explore(engine, clients=clients, inside_statements=False)
     assert found.is_exhausted
-    assert found.runs <= 5
+    assert found.runs <= 8  # a few random ones among them
 
 
 def test_a_statement_that_is_overtaken_inside_is_found(engine: Engine) -> None:
@@ -336,3 +341,133 @@ def test_somebody_else_in_the_database_is_named_and_left_alone(
         with pytest.raises(PgdstError, match=f"other sessions, and had these for 0.2 s: .*{pid}"):
             explore(engine, clients=TWO, check=is_two)
         assert 1 == other.scalar(text("SELECT 1"))
+
+
+def in_one(engine: Engine, *statements: str) -> None:
+    """Execute statements in one transaction."""
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def test_a_statement_that_failed_in_a_savepoint_is_not_taken_for_independent(engine: Engine) -> None:
+    """Its locks are gone before anybody can look."""
+
+    def ada(engine: Engine) -> str:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT balance FROM others"))
+            try:
+                with connection.begin_nested():
+                    connection.execute(text("UPDATE wallets SET balance = balance - 10 WHERE id = 1"))
+            except IntegrityError:
+                return "refused"
+        return "paid"
+
+    def bob(engine: Engine) -> None:
+        in_one(engine, "UPDATE wallets SET balance = balance + 10 WHERE id = 1")
+        in_one(engine, "UPDATE wallets SET balance = balance - 10 WHERE id = 1")
+
+    assert "bob raised IntegrityError 23514" in failure_of(engine, clients={"ada": ada, "bob": bob}).wrong
+
+
+def test_what_only_an_interleaving_does_may_conflict_with_what_was_left_out_before(engine: Engine) -> None:
+    """Bob writes to the other table only where ada has come between his two reads."""
+    wrote = {}
+
+    def bob(engine: Engine) -> None:
+        with engine.begin() as connection:
+            first = connection.scalar(text("SELECT balance FROM accounts WHERE id = 1"))
+            wrote["bob"] = first != connection.scalar(text("SELECT balance + 0 FROM accounts WHERE id = 1"))
+            if wrote["bob"]:
+                connection.execute(text("UPDATE others SET balance = balance + 10 WHERE id = 1"))
+
+    def ada(engine: Engine) -> None:
+        deposit_rightly(engine)
+        with engine.begin() as connection:
+            found = connection.scalar(text("SELECT balance FROM others WHERE id = 1"))
+            connection.execute(text("UPDATE others SET balance = :new"), {"new": found + 1})
+
+    def check(connection: Connection) -> bool:
+        return not wrote["bob"] or bool(connection.scalar(text("SELECT balance FROM others")) == 11)
+
+    failure_of(engine, clients={"ada": ada, "bob": bob}, check=check, inside_statements=False)
+
+
+def test_a_column_may_be_called_as_anything(engine: Engine) -> None:
+    def client(engine: Engine) -> None:
+        with engine.begin() as connection:
+            found = connection.scalar(text("SELECT n FROM odd"))
+            connection.execute(text("UPDATE odd SET n = :new"), {"new": found + 1})
+
+    assert '"n": 1' in failure_of(engine, clients={"ada": client, "bob": client}).wrong
+
+
+def test_five_clients_are_compared_with_all_their_orders(engine: Engine) -> None:
+    def append(digit: int) -> Callable[[Engine], None]:
+        return lambda engine: in_one(engine, f"UPDATE others SET balance = balance * 10 + {digit}")
+
+    clients = {name: append(digit) for digit, name in enumerate("abcde", start=1)}
+    explore(engine, clients=clients, inside_statements=False, schedules=150)
+
+
+def test_an_outcome_that_differs_each_time_is_an_error(engine: Engine) -> None:
+    def client(engine: Engine) -> object:
+        deposit_rightly(engine)
+        return object()
+
+    with pytest.raises(ConfigurationError, match="One serial order, run twice, has two outcomes"):
+        explore(engine, clients={"ada": client, "bob": client})
+
+
+async def coroutine_function(connection: Connection) -> None:
+    """What is neither a check nor a setup."""
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"clients": [deposit]}, "explore needs clients, a dictionary of names and functions"),
+        ({"clients": {}}, "explore needs clients"),
+        ({"check": coroutine_function}, "check must be a function of a connection, and no coroutine function"),
+        ({"setup": "INSERT"}, "setup must be a function of a connection"),
+        ({"schedules": 0}, "schedules must be a number from 1 on, found 0"),
+        ({"faults": "every"}, 'faults must be "each", or a function of a seed'),
+        ({"expected_errors": "40P01"}, "expected_errors must be a list of words, found '40P01'"),
+        ({"ignored_columns": ["nosuch.id"]}, "ignored_columns has nosuch.id, and no table is called so"),
+    ],
+)
+def test_a_wrong_argument_is_named(engine: Engine, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        explore(engine, **{"clients": TWO, **options})
+
+
+def test_a_client_that_explores_is_refused(engine: Engine) -> None:
+    """As its outcome, at once."""
+
+    def client(engine: Engine) -> None:
+        deposit_rightly(engine)
+        explore(engine, clients=TWO)
+
+    clients = {"ada": client, "bob": deposit_rightly}
+    errors = []
+
+    def check(_connection: Connection) -> bool:
+        return True
+
+    def noting(engine: Engine) -> None:
+        try:
+            client(engine)
+        except ConfigurationError as error:
+            errors.append(str(error))
+
+    explore(engine, clients={**clients, "ada": noting}, check=check, inside_statements=False)
+    assert {"explore was called by a client of a run. Call it in the test itself."} == set(errors)
+
+
+def test_nothing_of_the_kits_is_left_in_the_database_afterwards(engine: Engine) -> None:
+    failure_of(engine, clients=TWO, check=is_two)
+    with create_engine(engine.url, poolclass=NullPool).connect() as connection:
+        query = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pgdst%'"
+        assert 0 == connection.scalar(text(query))
+        assert 0 == connection.scalar(text("SELECT count(*) FROM pg_trigger"))
+        assert 0 == connection.scalar(text("SELECT sum(balance) FROM accounts"))
