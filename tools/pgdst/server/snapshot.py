@@ -15,7 +15,6 @@ from dataclasses import replace
 from pgdst.manifest import Manifest
 from pgdst.server.address import Server
 from pgdst.server.lifetime import lease
-from pgdst.server.lifetime.signals import undisturbed
 from pgdst.server.password import new_password, set_password
 from pgdst.server.spec import Recipe, ServerSpec
 
@@ -33,12 +32,8 @@ def maker(spec: ServerSpec) -> Iterator[ServerSpec]:
     if isinstance(spec.lifetime, lease.Lease):
         yield making
         return
-    held, descriptor = lease.new()
-    try:
+    with lease.own() as held:
         yield replace(making, lifetime=held)
-    finally:
-        with undisturbed():
-            lease.release(held, descriptor)
 
 
 def filled(recipe: Recipe, server: Server) -> tuple[Manifest, str]:

@@ -7,6 +7,8 @@ in whatever way. Nobody has to be told, and no process has to survive.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +17,7 @@ from pgdst.errors import ConfigurationError
 from pgdst.server.lifetime import directory as directories
 from pgdst.server.lifetime.detached import start_detached, wait_for_end
 from pgdst.server.lifetime.ownership import owner
+from pgdst.server.lifetime.signals import undisturbed, uninterrupted
 
 FIFO: Final = "lease"  # files in a run's directory
 OWNER: Final = "owner"
@@ -83,6 +86,20 @@ def new() -> tuple[Lease, int]:
     os.mkfifo(lease.fifo, 0o600)
     lease.sign()
     return lease, os.open(lease.fifo, os.O_RDWR)
+
+
+@contextmanager
+def own() -> Iterator[Lease]:
+    """Yield a lease of this process's own, which ends with the block; an interruption at any moment leaves nothing."""
+    made: list[tuple[Lease, int]] = []
+    try:
+        with uninterrupted():  # or one that comes as soon as the directory is there would leave it
+            made.append(new())
+        yield made[0][0]
+    finally:
+        with undisturbed():
+            for lease, descriptor in made:
+                release(lease, descriptor)
 
 
 def hold(lease: Lease, stream: int) -> None:

@@ -1,12 +1,15 @@
 """The lease: a server lives as long as the last process of its run, and no longer."""
 
+import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
 from conftest import KIT, PYTHON, Sandbox
 from leftovers import REACHED_SECONDS, eventually
+from pgdst.server.lifetime import directory, lease
 
 
 def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) -> None:
@@ -54,3 +57,26 @@ def named(sandbox: Sandbox, *programs: str) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
             found += [process] * (process.name() in programs)
     return found
+
+
+def test_an_interruption_as_soon_as_the_directory_is_there_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is held back until somebody would remove the directory."""
+    made = []
+
+    def interrupted() -> Path:
+        made.append(make())
+        signal.raise_signal(signal.SIGTERM)
+        return made[0]
+
+    def end(_number: int, _frame: object) -> None:
+        raise SystemExit
+
+    make = directory.make
+    monkeypatch.setattr(directory, "make", interrupted)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(SystemExit), lease.own():
+            pytest.fail("The block was entered.")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [False] == [one.exists() for one in made]
