@@ -29,6 +29,7 @@ from pgdst.server.engine import Engine
 from pgdst.server.lifetime import lease
 from pgdst.server.settings import merged
 from pgdst.server.spec import ServerSpec
+from pgdst.simulation.explore.context import exploring
 from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
 from races import SCHEMA, Races
 from schedule_search import GATE
@@ -223,6 +224,16 @@ def leased_server(engine: Engine, schema: bytes = b"", settings: dict[str, str] 
         engine.remove_run(held, log_lines=0)
     finally:
         lease.release(held, descriptor)
+
+
+@contextmanager
+def explored_databases(schema: bytes) -> Iterator[Databases]:
+    """Clean databases with a schema, in which `explore` finds its way."""
+    with leased_server(EmbeddedEngine(), schema) as server:
+        made = Databases(server)
+        with server_processes_of(server) as processes, exploring(made, lambda: processes):
+            yield made
+        made.close()
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,18 @@ class Databases:
         """Return the clone that is lent under this name of a database, if one is."""
         return self._lent.get(name)
 
+    def rewind_lent(self, name: str) -> None:
+        """Bring a lent clone back to what it was when it was lent.
+
+        Raises: ServerNotReadyError, where sessions are still in it: none is terminated.
+        """
+        try:
+            different = bool(self._lent[name].rewind(beside=0))
+        except psycopg.OperationalError:  # a server that has crashed has ended our session
+            different = True
+        if different:
+            self.renew(name)
+
     def rebase(self, name: str, beside: int) -> Clone:
         """Take what a lent clone contains now for what it is rewound to, until it is brought back and dropped.
 
@@ -84,8 +96,7 @@ class Databases:
         clone.close()
         _drop(self.server, name)
         self._make_clone(name)
-        self._lent[name] = self._watched(clone.server, None)
-        self._lent[name].is_the_templates = clone.is_the_templates
+        self._lent[name] = self._watched(clone.server, self._baseline)
 
     @property
     def last(self) -> Server | None:

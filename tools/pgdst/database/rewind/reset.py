@@ -74,7 +74,7 @@ class Clone:
         """Close the kit's connection."""
         self.connection.close()
 
-    def rewind(self, beside: int = 0) -> list[str]:
+    def rewind(self, beside: int | None = None) -> list[str]:
         """Bring rows and sequences back; return the other differences from the template, in words (none: it is equal).
 
         Every other session in the database is terminated first, and waited for: an open transaction, advisory locks,
@@ -87,7 +87,7 @@ class Clone:
         example as a table is gone.
         """
         try:
-            found = self._found_beside(beside) if beside else self._found_at_once() or self._found_once_alone()
+            found = self._found_at_once() or self._found_once_alone() if beside is None else self._found_beside(beside)
         except psycopg.Error:
             self.require_shared_unchanged()
             raise

@@ -27,10 +27,19 @@ def require_right(clients: Any, setup: Any, check: Any, schedules: Any, faults: 
             raise ConfigurationError(
                 f"{name} must be a function of a connection, and no coroutine function, found {function!r}."
             )
+    for name, words in lists.items():
+        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+            raise ConfigurationError(f"{name} must be a list of words, found {words!r}.")
+    _require_right_search(check, schedules, faults)
+
+
+def _require_right_search(check: Any, schedules: Any, faults: Any) -> None:
     if not isinstance(schedules, int) or schedules < 1:
         raise ConfigurationError(f"schedules must be a number from 1 on, found {schedules!r}.")
     if not (faults is None or faults == EACH or callable(faults)):
         raise ConfigurationError(f'faults must be "{EACH}", or a function of a seed, found {faults!r}.')
-    for name, words in lists.items():
-        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
-            raise ConfigurationError(f"{name} must be a list of words, found {words!r}.")
+    if faults is not None and check is None:
+        raise ConfigurationError(
+            "faults need a check: a client whose connection was lost may have done its work or not, so no serial order "
+            "says what is right."
+        )

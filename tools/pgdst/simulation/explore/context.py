@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pgdst.database.databases import Databases
 from pgdst.errors import ConfigurationError
-from pgdst.simulation.gate.server_processes import ServerProcesses
+
+if TYPE_CHECKING:  # it would be imported at the start of each run of pytest
+    from pgdst.simulation.gate.server_processes import ServerProcesses
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Context:
     """
 
     databases: Databases
-    processes: Callable[[], ServerProcesses]
+    processes: "Callable[[], ServerProcesses]"
     schedule: str | None = None
 
     def require_lent(self, name: str) -> None:
@@ -34,7 +37,7 @@ _contexts: list[Context] = []
 
 @contextmanager
 def exploring(
-    databases: Databases, processes: Callable[[], ServerProcesses], schedule: str | None = None
+    databases: Databases, processes: "Callable[[], ServerProcesses]", schedule: str | None = None
 ) -> Iterator[None]:
     """Let `explore` use these databases, and run the schedule where one is given, for this block."""
     _contexts.append(Context(databases, processes, schedule))

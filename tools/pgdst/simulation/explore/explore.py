@@ -17,6 +17,7 @@ from pgdst.simulation.explore.shrinking import shrink
 from pgdst.simulation.faults.kinds import ALL, Fault
 from pgdst.simulation.report.interleaving import interleaving
 from pgdst.simulation.simulation import Simulation
+from pgdst.simulation.sqlalchemy import pool
 from pgdst.simulation.sqlalchemy.attached_engine import synchronous_side
 from pgdst.simulation.strategies.schedule import Schedule
 
@@ -69,8 +70,8 @@ def explore(
 ) -> Explored:
     """Search for a schedule of the clients at which something goes wrong, and fail with it.
 
-    Each run begins alike: the database as it is when this is called, then `setup(connection)`; sessions as new; the
-    clock at its beginning. `clients` are functions or coroutine functions, by name, which are called with the engine.
+    Each run begins alike: the database as it was lent, then `setup(connection)`; sessions as new; the clock at its
+    beginning. `clients` are functions or coroutine functions, by name, which are called with the engine.
     `check(connection)` returns whether the run was right, or asserts it. Without one, what the clients return and what
     the tables hold must be what some serial order of the clients gives; `ignored_columns`, as `table.column`, are left
     out (ids and times that differ by order alone). An error that no serial order raises fails as well, but for the
@@ -96,6 +97,8 @@ def explore(
             present.processes(), clock=clock, inside_statements=inside_statements, connections=len(clients)
         )
         opened.callback(simulation.close)
+        pool.dispose(engine, simulation.in_loop)
+        present.databases.rewind_lent(name)
         simulation.attach(engine)
         database = RewoundDatabase(present.databases, name, setup, simulation.place_inside)
         restored.callback(database.restore)

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from pgdst.database.databases import Databases
 from pgdst.errors import ConfigurationError, PgdstError
-from pgdst.simulation.gate.trigger_points import remove_triggers
 
 Setup = Callable[[Connection], object]
 
@@ -85,14 +84,8 @@ class RewoundDatabase:
         self._opened.close()
 
     def restore(self) -> None:
-        """Bring the database back to what it was at first, when everybody else has left it."""
-        if self._is_worn:
-            self._databases.renew(self._name)
-            return
-        clone = self._databases.lent(self._name)
-        assert clone is not None
-        clone.rewind()
-        remove_triggers(clone.server)
+        """Make the database as it was lent, without what the simulation has placed in it; everybody else has left."""
+        self._databases.renew(self._name)
 
 
 def _contents(connection: Connection, ignored: frozenset[str]) -> str:

@@ -13,7 +13,7 @@ from pgdst.simulation.explore.footprints import Footprints
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.faults.plan import Faults
 from pgdst.simulation.strategies.pct import PCT
-from pgdst.simulation.strategies.strategy import ChoicePoint, Strategy
+from pgdst.simulation.strategies.strategy import ChoicePoint, Patience, Strategy
 from pgdst.simulation.strategies.uniform import Uniform
 
 EACH: Final = "each"
@@ -30,16 +30,15 @@ FaultsOf = Callable[[int], Faults]
 class Walk:
     """A strategy that takes the given choices, and then the default at each choice, and notes where it had one.
 
-    The default lets the same client go on, for `PATIENCE` choices at most; a client that sleeps goes on only where no
+    The default lets the same client go on, until its `Patience` is over; a client that sleeps goes on only where no
     other can.
     """
-
-    PATIENCE = 200
 
     def __init__(self, choices: Sequence[int] = ()) -> None:
         self._given = tuple(choices)
         self.points: list[ChoicePoint] = []
         self.choices: list[int] = []
+        self._patience = Patience()
 
     def choose(self, point: ChoicePoint) -> int:
         """Return the given choice, or the default. Raises: ScheduleError, where the given one does not exist."""
@@ -55,12 +54,9 @@ class Walk:
         return choice
 
     def _fair(self, point: ChoicePoint) -> int:
-        """Return the default, or another client after so many choices of the same one: it may wait for the other."""
-        recent = self.points[-self.PATIENCE :]
-        chosen = {one.candidates[taken] for one, taken in zip(recent, self.choices[-self.PATIENCE :], strict=True)}
-        if len(recent) == self.PATIENCE and chosen == {point.candidates[0]}:
-            return len(point.candidates) - 1
-        return self.default(point)
+        """Return the default, or another client where the same one has gone on for too long."""
+        choice = self.default(point)
+        return len(point.candidates) - 1 if self._patience.is_over(point.candidates[choice]) else choice
 
     def default(self, point: ChoicePoint) -> int:
         """Return who goes on where no choice is given."""

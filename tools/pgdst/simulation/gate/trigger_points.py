@@ -145,12 +145,6 @@ def install_triggers(server: Server) -> None:
         install(connection)
 
 
-def remove_triggers(server: Server) -> None:
-    """Remove them all."""
-    with closing(server.connect()) as connection:
-        connection.execute("SET client_min_messages = warning; DROP SCHEMA IF EXISTS pgdst_trigger_points CASCADE")
-
-
 @contextmanager
 def trigger_points_of(server: Server, processes: ServerProcesses) -> Iterator[TriggerPoints]:
     """Create the triggers in the server's database, and yield its trigger points."""

@@ -23,7 +23,7 @@ from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.gate.session import SessionYieldPoint
 from pgdst.simulation.result import Result, Step
-from pgdst.simulation.scheduling import diagnosis
+from pgdst.simulation.scheduling import diagnosis, words
 from pgdst.simulation.scheduling.injection import Injection
 from pgdst.simulation.scheduling.wait_graph import WaitGraph, WaitsFor, is_in_cycle
 from pgdst.simulation.strategies.schedule import Schedule
@@ -36,8 +36,6 @@ ASK_AT_LEAST_EVERY_SECONDS = 0.02
 STALL_SECONDS = 10.0
 DEADLINE_SECONDS = 60.0
 _GIVE_UP_SECONDS = 2.0
-_WORDS: dict[tuple[Fault, ...], str] = {}
-_SHOWN = 40  # characters of each candidate's next statement, in the trace
 
 
 class Scheduler:
@@ -205,7 +203,7 @@ class Scheduler:
         self.result.preemptions += self._preempts
         self._schedule.append(chosen.name)
         self._last = chosen
-        stood = _stands_at(chosen)
+        stood = words.stands_at(chosen) if self._observe is not None else ""
         self._step(chosen)
         self._settle(chosen)
         if self._observe is not None:
@@ -245,15 +243,17 @@ class Scheduler:
             len(self._schedule) + 1,
             tuple(client.name for client in candidates),
             can_stay,
-            tuple(_stands_at(client) for client in candidates),
+            tuple(words.stands_at(client) for client in candidates),
             tuple(client.name for client in candidates if _sleeps(client.pause)),
         )
         return candidates[self._strategy.choose(point)]
 
     def _note_choice(self, candidates: Sequence[Client], chosen: Client) -> None:
         """Put into the trace which clients can take the step, and which faults can hit it."""
-        able = ", ".join([f"{client.name} at {_short(client.pause)}" for client in candidates])
-        self.result.trace.append(f"{self.number + 1} can be of {able}; possible faults: {_in_words(chosen.pause)}")
+        able = ", ".join([f"{client.name} at {words.short(client.pause)}" for client in candidates])
+        self.result.trace.append(
+            f"{self.number + 1} can be of {able}; possible faults: {words.faults_at(chosen.pause)}"
+        )
 
     def _step(self, client: Client) -> None:
         """Give the client the turn and take it back. Raises: InconclusiveError."""
@@ -290,7 +290,7 @@ class Scheduler:
         if fault is None:
             for pid in pause.pids:
                 self._stops[pid].let_pass(client.pid)
-        self._note(client, _doing(client), "goes on")
+        self._note(client, words.doing(client), "goes on")
         self._processes.thaw(client.pid)
         if fault is not None:
             self._injection.wait_has_ended(client, fault, lambda: bool(self._waits.ask(client)[client.pid or 0]))
@@ -345,7 +345,7 @@ class Scheduler:
             self._processes.freeze(client.pid)
             waits_for = self._waits.ask(client)
             if (blockers := waits_for[client.pid]) and not is_in_cycle(client.pid, waits_for):
-                self._note(client, _doing(client), self._waits.in_words(blockers))
+                self._note(client, words.doing(client), self._waits.in_words(blockers))
                 return waits_for
             self._victim = client
             self._processes.thaw(client.pid)
@@ -391,34 +391,5 @@ class Scheduler:
                 client.thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _doing(client: Client) -> str:
-    """Return the statement in which a client waits for a lock."""
-    assert client.session is not None
-    return client.session.doing
-
-
-def _in_words(pause: Pause | None) -> str:
-    """Return the faults that can hit a client at this pause."""
-    kinds = possible_at(pause)
-    return _WORDS.get(kinds) or _WORDS.setdefault(kinds, " ".join(kinds) or "none")
-
-
-def _short(pause: Pause | None) -> str:
-    return _in_full(pause)[:_SHOWN]
-
-
-def _stands_at(client: Client) -> str:
-    """Return the statement that the client sends next, or in which it is stopped, without parameters."""
-    if isinstance(client.pause, Blocked) and client.session is not None:
-        return client.session.statement
-    return _in_full(client.pause)
-
-
 def _sleeps(pause: Pause | None) -> bool:
     return isinstance(pause, Waiting) and pause.is_sleep and not pause.is_over()
-
-
-def _in_full(pause: Pause | None) -> str:
-    if isinstance(pause, YieldPoint | Waiting):
-        return pause.what
-    return "a lock that is free" if isinstance(pause, Blocked) and not pause.pids else "a stop inside"

@@ -3,7 +3,7 @@
 from random import Random
 
 from pgdst.errors import ScheduleError
-from pgdst.simulation.strategies.strategy import ChoicePoint
+from pgdst.simulation.strategies.strategy import ChoicePoint, Patience
 
 
 class PCT:
@@ -12,11 +12,9 @@ class PCT:
     A bug that needs `depth` steps in a certain order is found by a run with a probability of at least
     1 / (n * steps ** (depth - 1)), for n clients and runs of `steps` steps.
     A client that asks again and again would starve the others. So one that sleeps goes on only where no other can, and
-    one that went on for `PATIENCE` choices falls below all others.
+    one whose `Patience` is over falls below all others.
     Source: Burckhardt et al., A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs, ASPLOS 2010.
     """
-
-    PATIENCE = 200  # choices in a row
 
     def __init__(self, seed: int, depth: int, steps: int) -> None:
         if depth < 1 or steps < 1:
@@ -24,8 +22,7 @@ class PCT:
         self._random = Random(seed)  # noqa: S311  # seeded random is the point
         self._changes = {self._random.randint(1, steps): -change for change in range(1, depth)}
         self._priorities: dict[str, float] = {}
-        self._running = ""
-        self._in_a_row = 0
+        self._patience = Patience()
 
     def choose(self, point: ChoicePoint) -> int:
         """Return the client of the highest priority. At a change, that client first falls below all others."""
@@ -37,8 +34,6 @@ class PCT:
                 highest = max(point.candidates, key=self._priorities.__getitem__)
                 self._priorities[highest] = self._changes.pop(step)
         chosen = max(point.candidates, key=lambda name: (name not in point.sleeping, self._priorities[name]))
-        self._in_a_row = self._in_a_row + 1 if chosen == self._running else 0
-        self._running = chosen
-        if self._in_a_row > self.PATIENCE:
+        if self._patience.is_over(chosen):
             self._priorities[chosen] = min(self._priorities.values()) - 1
         return point.candidates.index(chosen)

@@ -24,6 +24,22 @@ class ChoicePoint:
     sleeping: tuple[str, ...] = field(default=(), compare=False)
 
 
+class Patience:
+    """How long a client may go on before the others come: one that asks again and again may wait for them."""
+
+    CHOICES = 200  # in a row
+
+    def __init__(self) -> None:
+        self._client = ""
+        self._choices = 0
+
+    def is_over(self, client: str) -> bool:
+        """Note that the client goes on; return whether it has done so for too many choices in a row."""
+        self._choices = self._choices + 1 if client == self._client else 1
+        self._client = client
+        return self._choices > self.CHOICES
+
+
 class Strategy(Protocol):
     """Chooses at each point where there are two candidates or more."""
 

@@ -1,19 +1,17 @@
 """explore: what it finds, how small, and what it says where there is nothing."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import leased_server
+from conftest import explored_databases
 from pgdst.database.databases import Databases
 from pgdst.errors import ConfigurationError, PgdstError
-from pgdst.server.embedded.engine import EmbeddedEngine
 from pgdst.simulation.clients.clock import SimulatedClock
-from pgdst.simulation.explore.context import exploring
 from pgdst.simulation.explore.explore import Explored, FoundError, explore
 from pgdst.simulation.faults.kinds import Fault
-from pgdst.simulation.gate.server_processes import server_processes_of
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -36,11 +34,8 @@ INSERT INTO doctors VALUES ('ada', true), ('bob', true);
 
 @pytest.fixture(scope="module")
 def lent_databases() -> Iterator[Databases]:
-    with leased_server(EmbeddedEngine(), SCHEMA) as server:
-        databases = Databases(server)
-        with server_processes_of(server) as processes, exploring(databases, lambda: processes):
-            yield databases
-        databases.close()
+    with explored_databases(SCHEMA) as databases:
+        yield databases
 
 
 @pytest.fixture
@@ -231,11 +226,10 @@ def test_a_run_in_which_nobody_can_go_on_is_a_failure(engine: Engine) -> None:
     assert "replayed 10 of 10" in str(found)
 
 
-def test_clients_that_send_nothing_are_an_error(engine: Engine, url: str) -> None:
-    """They use another engine, which nobody attached: nothing would be explored."""
-    other = create_engine(url.replace("+psycopg", "+psycopg"))
+def test_clients_that_send_nothing_are_an_error(engine: Engine) -> None:
+    """Nothing would be explored."""
     with pytest.raises(ConfigurationError, match="No client sent anything through the engine"):
-        explore(engine, clients={"ada": lambda _engine: other.dialect, "bob": lambda _engine: None}, check=is_two)
+        explore(engine, clients={"ada": lambda _engine: None, "bob": lambda _engine: None}, check=is_two)
 
 
 def test_a_poller_that_sleeps_lets_the_others_go_on(engine: Engine) -> None:
@@ -312,7 +306,7 @@ def test_a_poller_that_does_not_sleep_lets_the_others_go_on(engine: Engine) -> N
         with engine.begin() as connection:
             connection.execute(text("INSERT INTO tags VALUES ('there')"))
 
-    explore(engine, clients={"ada": poll, "bob": insert}, schedules=20, inside_statements=False)
+    assert explore(engine, clients={"ada": poll, "bob": insert}, schedules=20, inside_statements=False).runs == 20
 
 
 def test_a_crash_is_a_fault_like_others(engine: Engine) -> None:
@@ -431,6 +425,7 @@ async def coroutine_function(connection: Connection) -> None:
         ({"check": coroutine_function}, "check must be a function of a connection, and no coroutine function"),
         ({"setup": "INSERT"}, "setup must be a function of a connection"),
         ({"schedules": 0}, "schedules must be a number from 1 on, found 0"),
+        ({"faults": "each"}, "faults need a check"),
         ({"faults": "every"}, 'faults must be "each", or a function of a seed'),
         ({"expected_errors": "40P01"}, "expected_errors must be a list of words, found '40P01'"),
         ({"ignored_columns": ["nosuch.id"]}, "ignored_columns has nosuch.id, and no table is called so"),
@@ -442,26 +437,17 @@ def test_a_wrong_argument_is_named(engine: Engine, options: dict[str, Any], told
 
 
 def test_a_client_that_explores_is_refused(engine: Engine) -> None:
-    """As its outcome, at once."""
+    """Where it calls it, and at once."""
+    errors = set()
 
     def client(engine: Engine) -> None:
         deposit_rightly(engine)
-        explore(engine, clients=TWO)
+        with pytest.raises(ConfigurationError) as found:
+            explore(engine, clients=TWO)
+        errors.add(str(found.value))
 
-    clients = {"ada": client, "bob": deposit_rightly}
-    errors = []
-
-    def check(_connection: Connection) -> bool:
-        return True
-
-    def noting(engine: Engine) -> None:
-        try:
-            client(engine)
-        except ConfigurationError as error:
-            errors.append(str(error))
-
-    explore(engine, clients={**clients, "ada": noting}, check=check, inside_statements=False)
-    assert {"explore was called by a client of a run. Call it in the test itself."} == set(errors)
+    explore(engine, clients={"ada": client, "bob": deposit_rightly}, check=lambda _connection: True, schedules=6)
+    assert {"explore was called by a client of a run. Call it in the test itself."} == errors
 
 
 def test_nothing_of_the_kits_is_left_in_the_database_afterwards(engine: Engine) -> None:
@@ -471,3 +457,30 @@ def test_nothing_of_the_kits_is_left_in_the_database_afterwards(engine: Engine) 
         assert 0 == connection.scalar(text(query))
         assert 0 == connection.scalar(text("SELECT count(*) FROM pg_trigger"))
         assert 0 == connection.scalar(text("SELECT sum(balance) FROM accounts"))
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_all_runs_begin_with_the_database_as_it_was_lent(url: str, driver: str) -> None:
+    """Also those after a crash; a row that was inserted before is in none of them, and the engine was in use."""
+    found = set()
+
+    def check(connection: Connection) -> bool:
+        found.add(connection.scalar(text("SELECT count(*) FROM tags")))
+        return True
+
+    used = create_async_engine(url.replace("+psycopg", "+asyncpg")) if driver == "asyncpg" else create_engine(url)
+    if isinstance(used, Engine):
+        in_one(used, "INSERT INTO tags VALUES ('before')")
+        client: Callable[[Any], Any] = deposit
+    else:
+        asyncio.run(inserted(used))
+        client = deposit_async
+    explore(used, clients={"ada": client}, check=check, faults="each", kinds=[Fault.CRASH], inside_statements=False)
+    assert {0} == found
+
+
+async def inserted(engine: AsyncEngine) -> None:
+    """Insert a row, and leave the connection in no loop that has ended."""
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO tags VALUES ('before')"))
+    await engine.dispose()

@@ -6,23 +6,17 @@ from typing import Any
 import bug_patterns
 import pytest
 from bug_patterns import PATTERNS
-from conftest import leased_server
+from conftest import explored_databases
 from pgdst.database.databases import Databases
-from pgdst.server.embedded.engine import EmbeddedEngine
-from pgdst.simulation.explore.context import exploring
 from pgdst.simulation.explore.explore import FoundError, explore
-from pgdst.simulation.gate.server_processes import server_processes_of
 from sqlalchemy import Connection, Engine, create_engine
 
 
 @pytest.fixture(scope="module")
 def pattern_databases() -> Iterator[Databases]:
     """Clean databases with the tables of all patterns."""
-    with leased_server(EmbeddedEngine(), bug_patterns.SCHEMA) as server:
-        databases = Databases(server)
-        with server_processes_of(server) as processes, exploring(databases, lambda: processes):
-            yield databases
-        databases.close()
+    with explored_databases(bug_patterns.SCHEMA) as databases:
+        yield databases
 
 
 @pytest.fixture

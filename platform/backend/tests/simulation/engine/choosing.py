@@ -25,13 +25,12 @@ _NEEDED: Final[WeakKeyDictionary[SearchStrategy[Any], Needs]] = WeakKeyDictionar
 
 def chosen(choices: Choices[Choice]) -> SearchStrategy[Choice]:
     """Draw one of what the model offers."""
-    offered = st.runner().flatmap(lambda machine: st.sampled_from(sorted(choices(machine.model))))  # type: ignore[type-var]  # names
-    return _needing(choices, offered)
+    return _needing(choices, st.runner().flatmap(lambda machine: any_of(choices(machine.model))))
 
 
 def any_of(named: Collection[Choice]) -> SearchStrategy[Choice]:
     """Draw one of these, such as one of the things that may be wrong with a request."""
-    return st.sampled_from(sorted(named))  # type: ignore[type-var]  # names
+    return st.sampled_from(sorted(named))  # type: ignore[type-var]  # names, and tuples of them, are ordered
 
 
 def there_are(choices: Choices[Any]) -> Needs:
