@@ -298,10 +298,13 @@ class Simulation:
         for one in pools:
             one.sort(self._idle.places)
 
-    def locks(self, client: str) -> frozenset[tuple[str, bool]]:
-        """Return what a client of the run locks: relations and advisory locks, and whether to do more than read."""
+    def locks(self, client: str) -> tuple[int | None, frozenset[tuple[str, bool]]]:
+        """Return the pid of the session that a client of the run used last, and what it locks.
+
+        That is each relation and advisory lock, and whether it is locked to do more than read.
+        """
         pid = self._running.pid_of(client) if self._running is not None else None
-        return self._processes.locks(pid) if pid is not None else frozenset()
+        return pid, self._processes.locks(pid) if pid is not None else frozenset()
 
     def _report_writes(self) -> int:
         """Have the idle sessions report what they wrote to Postgres's statistics; return how many there are."""

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from pgdst.simulation.clients.yield_points import BEGINS
 from pgdst.simulation.strategies.strategy import ChoicePoint
@@ -9,56 +11,63 @@ from pgdst.simulation.strategies.strategy import ChoicePoint
 # What is locked, and whether it is more than read.
 Touched = frozenset[tuple[str, bool]]
 _NOTHING: Touched = frozenset()
-_OPEN = ("a transaction", False)  # among what a session locks while it is in one
+_ENDS: Final = ("COMMIT", "ROLLBACK")
+
+
+@dataclass
+class _Transaction:
+    """The session of a transaction, its first statement, and what it has locked."""
+
+    pid: int | None
+    first: str
+    touched: Touched
 
 
 class Footprints:
     """The relations and advisory locks that clients were seen to lock.
 
-    `locks(client)` returns what the client's session locks now. A statement is known by its client and its text. Its
-    locks are seen only within a transaction, and not apart from those of the statements before it. So its footprint is
-    all that the transaction has locked by then. A transaction's first statement may take the snapshot for all of them;
-    it has the footprint of the whole transaction. A statement whose locks were never seen may conflict with any other.
-    Nor are those seen of what a savepoint undoes: a client that uses one may conflict with all others.
+    `locks(client)` returns the pid of the session that the client used last, and what that locks now. A statement is
+    known by its client and its text. Its locks are seen only within a transaction, and not apart from those of the
+    statements before it. So its footprint is all that the transaction has locked by then. A transaction's first
+    statement may take the snapshot for all of them; it has the footprint of the whole transaction.
+
+    Where that is not certain, the client may conflict with all others: a statement that locks no relation or commits by
+    itself, a savepoint, and a second connection within a transaction.
 
     `version` counts what was learned: what a client does in one run only may conflict with what others did before.
     """
 
     version = 0
 
-    def __init__(self, locks: Callable[[str], Touched]) -> None:
+    def __init__(self, locks: Callable[[str], tuple[int | None, Touched]]) -> None:
         self._locks = locks
         self._seen: dict[tuple[str, str], Touched] = {}
         self._all: dict[str, Touched] = defaultdict(frozenset)
         self._unknown: set[str] = set()  # clients with a statement whose locks were never seen
-        self._statements: dict[str, list[str]] = defaultdict(list)  # of each client's transaction
-        self._held: dict[str, Touched] = {}
+        self._open: dict[str, _Transaction] = {}  # by client
 
     def see(self, client: str, statement: str) -> None:
         """Look at what a client locks, which has just executed a statement."""
         if statement == BEGINS:
             self._add(client, statement, _NOTHING)
             return
-        locked = self._locks(client)
-        touched = locked - {_OPEN}
-        statements = self._statements[client]
-        if statement.upper().startswith("SAVEPOINT"):
+        pid, touched = self._locks(client)
+        if statement in _ENDS:  # what is locked now may be the next transaction's
+            ended = self._open.pop(client, None)
+            self._add(client, statement, ended.touched) if ended else self._do_not_know(client)
+            return
+        begun = self._open.setdefault(client, _Transaction(pid, statement, touched))
+        is_seen = any(what.startswith("relation") for what, _ in touched)
+        if not is_seen or pid != begun.pid or statement.upper().startswith("SAVEPOINT"):
             self._do_not_know(client)
-        if _OPEN in locked:
-            statements.append(statement)
-            self._held[client] = touched
-            for one in (statement, statements[0]):
-                self._add(client, one, touched)
-        elif statements:  # its transaction has ended
-            self._add(client, statement, self._held.pop(client))
-            statements.clear()
-        else:
-            self._do_not_know(client)
+            return
+        begun.touched = touched
+        for one in (statement, begun.first):
+            self._add(client, one, touched)
 
     def begin_run(self) -> None:
         """Forget the transactions of the run before."""
-        self._statements.clear()
-        self._held.clear()
+        self._open.clear()
 
     def _do_not_know(self, client: str) -> None:
         self.version += client not in self._unknown

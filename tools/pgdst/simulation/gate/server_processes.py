@@ -30,10 +30,7 @@ _BLOCKERS = b"""
 """
 _LOCKS = """
     SELECT concat_ws(' ', locktype, database, relation, classid, objid), bool_or(mode <> 'AccessShareLock')
-    FROM pg_locks
-    WHERE pid = %(pid)s AND (locktype = 'advisory' OR locktype = 'relation' AND relation >= 16384) GROUP BY 1
-    UNION ALL SELECT 'a transaction', false FROM pg_stat_activity
-    WHERE pid = %(pid)s AND state <> 'idle'
+    FROM pg_locks WHERE pid = %s AND (locktype = 'advisory' OR locktype = 'relation' AND relation >= 16384) GROUP BY 1
 """
 _ACTIVITY = """
     SELECT state, wait_event_type, wait_event, query FROM pg_stat_activity WHERE pid = %s
@@ -99,7 +96,7 @@ class ServerProcesses:
     def locks(self, pid: int) -> frozenset[tuple[str, bool]]:
         """Return what a process locks: each relation and advisory lock, and whether to do more than read."""
         with self._lock:
-            return frozenset(self._observer.execute(_LOCKS, {"pid": pid}).fetchall())
+            return frozenset(self._observer.execute(_LOCKS, (pid,)).fetchall())
 
     def freeze(self, pid: int) -> None:
         """Stop a server process that waits for a lock, so that it does not go on when the lock is released."""

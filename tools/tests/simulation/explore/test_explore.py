@@ -10,6 +10,7 @@ from conftest import explored_databases
 from pgdst.database.databases import Databases
 from pgdst.errors import ConfigurationError, PgdstError
 from pgdst.simulation.clients.clock import SimulatedClock
+from pgdst.simulation.explore import search
 from pgdst.simulation.explore.explore import Explored, FoundError, explore
 from pgdst.simulation.faults.kinds import Fault
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
@@ -344,6 +345,13 @@ def in_one(engine: Engine, *statements: str) -> None:
             connection.execute(text(statement))
 
 
+@pytest.fixture
+def no_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No random runs: what is left out as independent is found by none."""
+    monkeypatch.setattr(search, "RANDOM_BESIDE", 0)
+
+
+@pytest.mark.usefixtures("no_chance")
 def test_a_statement_that_failed_in_a_savepoint_is_not_taken_for_independent(engine: Engine) -> None:
     """Its locks are gone before anybody can look."""
 
@@ -361,9 +369,11 @@ def test_a_statement_that_failed_in_a_savepoint_is_not_taken_for_independent(eng
         in_one(engine, "UPDATE wallets SET balance = balance + 10 WHERE id = 1")
         in_one(engine, "UPDATE wallets SET balance = balance - 10 WHERE id = 1")
 
-    assert "bob raised IntegrityError 23514" in failure_of(engine, clients={"ada": ada, "bob": bob}).wrong
+    found = failure_of(engine, clients={"ada": ada, "bob": bob}, inside_statements=False)
+    assert "bob raised IntegrityError 23514" in found.wrong
 
 
+@pytest.mark.usefixtures("no_chance")
 def test_what_only_an_interleaving_does_may_conflict_with_what_was_left_out_before(engine: Engine) -> None:
     """Bob writes to the other table only where ada has come between his two reads."""
     wrote = {}
@@ -484,3 +494,46 @@ async def inserted(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("INSERT INTO tags VALUES ('before')"))
     await engine.dispose()
+
+
+@pytest.mark.usefixtures("no_chance")
+def test_a_sessions_advisory_lock_hides_no_transactions_end(engine: Engine) -> None:
+    """Ada reads what bob made of her first transaction; her second one takes its snapshot in another table."""
+    read = []
+
+    def ada(engine: Engine) -> None:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(1)"))
+            connection.commit()
+            connection.execute(text("UPDATE accounts SET balance = 100 WHERE id = 2"))
+            connection.commit()
+            connection.execution_options(isolation_level="REPEATABLE READ")
+            connection.execute(text("SELECT FROM odd"))
+            read.append(connection.scalar(text("SELECT balance FROM accounts WHERE id = 1")))
+            connection.commit()
+            connection.execute(text("SELECT pg_advisory_unlock(1)"))
+            connection.commit()
+
+    def bob(engine: Engine) -> None:
+        with engine.begin() as connection:
+            other = connection.scalar(text("SELECT balance FROM accounts WHERE id = 2"))
+            connection.execute(text("UPDATE accounts SET balance = :new WHERE id = 1"), {"new": other + 1})
+        in_one(engine, "UPDATE accounts SET balance = 7 WHERE id = 1")
+
+    clients = {"ada": ada, "bob": bob}
+    failure_of(
+        engine, clients=clients, check=lambda _connection: read[-1] != 101, inside_statements=False, schedules=600
+    )
+
+
+@pytest.mark.usefixtures("no_chance")
+def test_a_statement_that_commits_by_itself_is_not_taken_for_independent(engine: Engine) -> None:
+    """Though the next transaction has begun before anybody can look at what it locked."""
+
+    def ada(engine: Engine) -> None:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            found = connection.scalar(text("SELECT balance FROM accounts WHERE id = 1"))
+            connection.execute(text("UPDATE accounts SET balance = :new WHERE id = 1"), {"new": found + 1})
+        in_one(engine, "SELECT FROM odd")
+
+    failure_of(engine, clients={"ada": ada, "bob": ada}, check=is_two, inside_statements=False)
