@@ -524,16 +524,3 @@ def test_a_sessions_advisory_lock_hides_no_transactions_end(engine: Engine) -> N
     failure_of(
         engine, clients=clients, check=lambda _connection: read[-1] != 101, inside_statements=False, schedules=600
     )
-
-
-@pytest.mark.usefixtures("no_chance")
-def test_a_statement_that_commits_by_itself_is_not_taken_for_independent(engine: Engine) -> None:
-    """Though the next transaction has begun before anybody can look at what it locked."""
-
-    def ada(engine: Engine) -> None:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            found = connection.scalar(text("SELECT balance FROM accounts WHERE id = 1"))
-            connection.execute(text("UPDATE accounts SET balance = :new WHERE id = 1"), {"new": found + 1})
-        in_one(engine, "SELECT FROM odd")
-
-    failure_of(engine, clients={"ada": ada, "bob": ada}, check=is_two, inside_statements=False)
