@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pgdst.errors import PgdstError
+from pgdst.simulation.clients import code
+from pgdst.simulation.clients.code import Code
 from pgdst.simulation.clients.ids import acting_as
 from pgdst.simulation.clients.yield_points import BEGINS, Ended, Pause, YieldPoint
 
@@ -86,6 +88,7 @@ class Client:
         self.later: list[Pause] = []  # pauses that it has come to meanwhile, after the present one
         self.pid: int | None = None  # the process of the connection that it used last
         self.session: Session | None = None  # the one on which a statement of the client is under way
+        self.code: Code | None = None  # where it has stopped in the user's code
         self.fault: Fault | None = None  # the fault that hits it when it goes on
         self.outcome = Outcome()
         self._function = function
@@ -93,6 +96,7 @@ class Client:
         self._turn = _Turn()
         self.is_abandoned = False
         self._last_thread: int | None = None
+        self._coroutine: Coroutine[Any, Any, Any] | None = None
         self.thread = threading.Thread(target=self._run, name=f"pgdst-{name}", daemon=True)
 
     def give_turn(self) -> None:
@@ -143,6 +147,12 @@ class Client:
         threads = dict.fromkeys([self._last_thread, self.thread.ident])
         return "\n".join("".join(traceback.format_stack(frames[one])) for one in threads if one in frames)
 
+    def place(self, thread: int | None) -> Code | None:
+        """Return the line of the user's code at which it has stopped; `thread` is one that works for it, if any."""
+        if self._coroutine is not None:
+            return code.of_coroutine(self._coroutine)
+        return code.of_thread(thread, self._last_thread, self.thread.ident)
+
     def _give_back(self, pause: Pause) -> None:
         if self.is_abandoned:
             raise AbandonedError
@@ -165,6 +175,7 @@ class Client:
                 self._require_going_on()
                 value = self._function()
                 if inspect.iscoroutine(value):
+                    self._coroutine = value
                     value = self._in_a_loop(value)
                 self.outcome.value = value
             except BaseException as error:  # any error is the client's outcome

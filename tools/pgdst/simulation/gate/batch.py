@@ -2,10 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from pgdst.simulation.gate import identity, protocol
 from pgdst.simulation.gate.protocol import Message
@@ -29,6 +29,7 @@ class Batch:
     """Messages that are sent together, and the statement in them.
 
     `text` is the statement that is prepared or executed. `what` is the same with its parameters, if it is executed.
+    Both are cut where they are long; `statement` is not, and `parameters` are those of the statement.
     """
 
     messages: tuple[Message, ...]
@@ -36,6 +37,8 @@ class Batch:
     what: str
     is_unseen: bool = False  # it begins a transaction or forgets a statement, and does nothing else
     says: str = ""  # the client that a comment names, or ""
+    statement: str = ""
+    parameters: tuple[str, ...] = ()
 
     @cached_property
     def kinds(self) -> bytes:
@@ -71,6 +74,16 @@ class Batch:
 CONNECTS: Final = Batch((), "connect", "connect")
 CANCELS: Final = Batch((), "cancel", "cancel")
 CLOSES: Final = Batch((), "close", "close")
+NOTHING: Final = Batch((), "nothing", "nothing")
+
+
+class Portal(NamedTuple):
+    """A statement with its parameters, and the formats that its answer is to have."""
+
+    text: str
+    parameters: Sequence[str] = ()
+    statement: bytes = b""
+    formats: tuple[int, ...] = ()
 
 
 @dataclass
@@ -79,7 +92,8 @@ class Statements:
 
     texts: dict[bytes, str] = field(default_factory=dict)
     types: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
-    portals: dict[bytes, tuple[str, str]] = field(default_factory=dict)  # with the parameters in words
+    portals: dict[bytes, Portal] = field(default_factory=dict)
+    columns: dict[bytes, bytes] = field(default_factory=dict)  # RowDescriptions of statements
     named: dict[bytes, str] = field(default_factory=dict)  # the clients that statements' comments name
     _says: str = ""  # the client that the present batch names
     described: bytes = b""  # the statement that the next ParameterDescription is about
@@ -92,44 +106,61 @@ class Statements:
         self._says = ""
         runs = any(message.kind in RUNS for message in messages)
         said = [found for message in messages if (found := self._text_of(message, runs=runs))]
-        seen = [found for found in said if not _UNSEEN.fullmatch(found[0])]
+        seen = [found for found in said if not _UNSEEN.fullmatch(found.text)]
         is_unseen = bool(said) and not seen
-        (first, values), *more = seen or said or [("sync", "")]
-        text = _in_one_word(" ".join(first.split()).rstrip("; "))
+        first, *more = seen or said or [Portal("sync")]
+        text = _in_one_word(" ".join(first.text.split()).rstrip("; "))
         text = _COUNTED.sub(lambda found: name(found[0]), text)
         and_more = f" and {len(more)} more" if more else ""
-        what = f"{text} {' '.join(values.split())}".strip()
-        return Batch(messages, _cut(f"{text}{and_more}"), _cut(f"{what}{and_more}"), is_unseen, self._says)
+        values = f"[{' '.join(', '.join(first.parameters).split())}]" if first.parameters else ""
+        what = f"{text} {values}".strip()
+        return Batch(
+            messages,
+            _cut(f"{text}{and_more}"),
+            _cut(f"{what}{and_more}"),
+            is_unseen,
+            self._says,
+            text,
+            tuple(first.parameters),
+        )
 
-    def _text_of(self, message: Message, *, runs: bool) -> tuple[str, str] | None:
+    def _text_of(self, message: Message, *, runs: bool) -> Portal | None:
         """Note a message. Return its statement and parameters if it executes one, or prepares one without `runs`."""
         kind, body = message.kind, message.body
         if kind == b"Q":
             text, says = identity.said(protocol.words(body, 1)[0][0].decode(errors="replace"))
             self._says = self._says or says
-            return text, ""
+            return Portal(text)
         if kind == b"P":
             found = protocol.parse(body)
             text, says = identity.said(found.text)
             self.texts[found.name], self.types[found.name], self.named[found.name] = text, found.types, says
             self._says = self._says or says
-            return None if runs else (text, "")
+            return None if runs else Portal(text)
         if kind == b"B":
             bound = protocol.bind(body)
             self._says = self._says or self.named.get(bound.statement, "")
             values = protocol.values_in_words(bound.values, self.types.get(bound.statement, ()))
-            self.portals[bound.portal] = self.texts.get(bound.statement, "?"), values
+            text = self.texts.get(bound.statement, "?")
+            self.portals[bound.portal] = Portal(text, values, bound.statement, bound.formats)
         elif kind == b"E":
-            return self.portals.get(protocol.words(body, 1)[0][0], ("?", ""))
+            return self.portal(body)
         elif kind == b"D" and body[:1] == b"S":
             self.described = protocol.words(body[1:], 1)[0][0]
         elif kind == b"F":
-            return "a function call", ""
+            return Portal("a function call")
         return None
+
+    def portal(self, body: bytes) -> Portal:
+        """Return the portal that an Execute is about. Raises: ProtocolError."""
+        return self.portals.get(protocol.words(body, 1)[0][0], _NO_PORTAL)
 
     def note_types(self, body: bytes) -> None:
         """Note the types in a ParameterDescription. Raises: ProtocolError."""
         self.types[self.described] = protocol.types(body)
+
+
+_NO_PORTAL: Final = Portal("?")
 
 
 def _in_one_word(text: str) -> str:

@@ -1,6 +1,5 @@
 """The state of one session's requests and answers. Pure: no socket and no run is touched here."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +8,7 @@ from pgdst.simulation.faults.kinds import RAISED, Fault
 from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.batch import Batch, Statements
 from pgdst.simulation.gate.protocol import Message
+from pgdst.simulation.gate.rows import Rows
 
 # The transaction states in ReadyForQuery.
 IDLE: Final = b"I"
@@ -28,13 +28,15 @@ class Answer:
     state: str = ""  # SQLSTATE
     said: str = ""  # with it
     waited_for: int | None = None  # the pid for which the victim of a deadlock waited
-    rows: "hashlib._Hash | None" = None
+    rows: Rows | None = None
+    described: bytes = b""  # the RowDescription of the rows that come next, or nothing
+    is_in_transaction: bool = False  # a transaction is open behind it
 
     def in_words(self) -> str:
         """Return the SQLSTATE, or the command tag with a hash of the rows, for the trace."""
         if self.state:
             return self.state
-        digest = f" #{self.rows.hexdigest()[:8]}" if self.rows is not None else ""
+        digest = f" #{self.rows.digest}" if self.rows is not None else ""
         return f"{self.tag or 'done'}{digest}"
 
     def note_error(self, body: bytes) -> None:
@@ -55,6 +57,7 @@ class Exchange:
         self.answer = Answer()
         self.ends_copy = b""  # the kinds of message that end the data of a COPY, while the driver sends it
         self._batch: Batch | None = None
+        self._describing: list[bytes] = []  # the statements (S) and portals (P) whose descriptions are still to come
         self._raises: Fault | None = None  # the fault whose error the server raises instead of the batch
         self._hears_the_end = True  # the driver expects a ReadyForQuery after that error, as it has sent a Sync
         self._owed = 0  # number of ReadyForQuery still to come
@@ -81,7 +84,9 @@ class Exchange:
 
     def ask(self, batch: Batch) -> bytes:
         """Note that a batch is sent, and return its bytes."""
-        self._batch, self.answer = batch, Answer()
+        self._batch, self.answer = batch, Answer(is_in_transaction=self.status != IDLE)
+        described = [message.body for message in batch.messages if message.kind == b"D"] if b"D" in batch.kinds else []
+        self._describing = [body.rstrip(b"\0") for body in described]
         # After an error, the server skips everything up to the next Sync.
         self._owed = batch.counted(b"S" if self._passes_over else b"QSF")
         self._replies = 0 if self._owed or self._passes_over else batch.counted(_WANT_REPLIES)
@@ -93,6 +98,7 @@ class Exchange:
         They end with Sync or Flush, as the batch does. Instead of a COMMIT the transaction is rolled back as well.
         """
         self._batch, self.answer, self._raises = batch, Answer(), fault
+        self._describing = []
         each = [statement] if statement.startswith("DO") else statement.split("; ")
         raw = b"".join(map(_executed, each))
         flushes, commits = batch.kinds.endswith(b"H"), batch.text == "COMMIT"
@@ -119,6 +125,7 @@ class Exchange:
         if kind == b"Z":
             self._owed -= 1
             self.status = message.body
+            self.answer.is_in_transaction = message.body != IDLE
             self._passes_over = False
         else:
             self._hear_part(kind, message.body)
@@ -128,12 +135,15 @@ class Exchange:
         if kind in _REPLIES:
             self._replies -= self._replies > 0
         if kind == b"C":
-            self.answer.tag = protocol.words(body, 1)[0][0].decode(errors="replace")
+            self._hear_tag(protocol.words(body, 1)[0][0].decode(errors="replace"))
         elif kind == b"s":
             self.answer.tag = "more to come"
         elif kind == b"D":
-            self.answer.rows = self.answer.rows or hashlib.sha256()
-            self.answer.rows.update(body)
+            if self.answer.rows is None:
+                self.answer.rows = self._rows()
+            self.answer.rows.add(body)
+        elif kind in (b"T", b"n"):
+            self._hear_description(body if kind == b"T" else b"")
         elif kind == b"t":
             self.statements.note_types(body)
         elif kind == b"E":
@@ -141,6 +151,27 @@ class Exchange:
             self._replies, self._passes_over = 0, not self._is_simple
         elif kind == b"G":
             self.ends_copy = _END_OF_COPY if self._is_simple else b"S"
+
+    def _hear_tag(self, tag: str) -> None:
+        self.answer.tag = tag
+        if self._batch is not None and self._batch.ends_transaction:  # no ReadyForQuery may follow
+            self.answer.is_in_transaction = False
+
+    def _hear_description(self, body: bytes) -> None:
+        """Note the columns of a statement, of a portal, or of a simple query's answer."""
+        about = self._describing.pop(0) if self._describing else b""
+        if about[:1] == b"S":
+            self.statements.columns[about[1:]] = body
+        else:
+            self.answer.described = body
+
+    def _rows(self) -> Rows:
+        """Return where the rows of the present answer go, with their columns as far as they are known."""
+        executed = [message for message in self._batch.messages if message.kind == b"E"] if self._batch else []
+        if self.answer.described or len(executed) != 1:
+            return Rows(self.answer.described)
+        portal = self.statements.portal(executed[0].body)
+        return Rows(self.statements.columns.get(portal.statement, b""), portal.formats or (0,))
 
     @property
     def _is_simple(self) -> bool:

@@ -159,11 +159,15 @@ def parse(body: bytes) -> Parse:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A Bind message: the names of portal and statement, and each parameter with whether it is binary."""
+    """A Bind message: the names of portal and statement, and each parameter with whether it is binary.
+
+    `formats` are those of the answer's columns: none for text, one for all, or one for each.
+    """
 
     portal: bytes
     statement: bytes
     values: tuple[tuple[bytes | None, bool], ...]
+    formats: tuple[int, ...] = ()
 
 
 def bind(body: bytes) -> Bind:
@@ -175,7 +179,8 @@ def bind(body: bytes) -> Bind:
     if len(formats) > 1 and len(formats) != len(values):
         raise ProtocolError(f"{len(values)} parameters have {len(formats)} formats")
     each = formats * len(values) if len(formats) == 1 else formats or [0] * len(values)
-    return Bind(portal, statement, tuple(zip(values, map(bool, each), strict=True)))
+    answers = tuple(fields.take("h") for _ in range(fields.count())) if fields.are_left else ()
+    return Bind(portal, statement, tuple(zip(values, map(bool, each), strict=True)), answers)
 
 
 class _Fields:
@@ -183,6 +188,11 @@ class _Fields:
 
     def __init__(self, body: bytes) -> None:
         self._body, self._at = body, 0
+
+    @property
+    def are_left(self) -> bool:
+        """Whether anything is left."""
+        return self._at < len(self._body)
 
     def take(self, kind: str) -> int:
         try:
@@ -223,6 +233,28 @@ def error_fields(body: bytes) -> dict[str, str]:
     }
 
 
+class Column(NamedTuple):
+    """A column of an answer: its name, the oid of its type, and whether its values are binary."""
+
+    name: str
+    type: int
+    is_binary: bool
+
+
+def columns(body: bytes, formats: Sequence[int] = ()) -> list[Column]:
+    """Return the columns of a RowDescription; `formats` are those of a Bind that came later. Raises: ProtocolError."""
+    found, rest = [], body[2:]
+    for number in range(_Fields(body).count()):
+        (name,), rest = words(rest, 1)
+        fields = _Fields(rest[6:])  # after the oid of the table and the number of the column
+        kind, _size, _modifier, asked = fields.take("I"), fields.take("h"), fields.take("i"), fields.take("h")
+        if formats:
+            asked = formats[number] if number < len(formats) else formats[0]
+        found.append(Column(name.decode(errors="replace"), kind, bool(asked)))
+        rest = rest[18:]
+    return found
+
+
 def row(body: bytes) -> list[bytes | None]:
     """Return the values of a row. Raises: ProtocolError."""
     fields = _Fields(body)
@@ -243,8 +275,8 @@ _UUID: Final = 2950
 _JSONB: Final = 3802
 
 
-def values_in_words(values: Iterable[tuple[bytes | None, bool]], kinds: Sequence[int]) -> str:
-    """Return parameters as a list in words: text as it is, binary values of built-in types, others in hexadecimal.
+def values_in_words(values: Iterable[tuple[bytes | None, bool]], kinds: Sequence[int]) -> list[str]:
+    """Return parameters in words: text as it is, binary values of built-in types, others in hexadecimal.
 
     `kinds` are the oids of their types, as far as they are known.
     """
@@ -252,7 +284,16 @@ def values_in_words(values: Iterable[tuple[bytes | None, bool]], kinds: Sequence
     for number, (value, is_binary) in enumerate(values):
         kind = kinds[number] if number < len(kinds) else 0
         said.append("NULL" if value is None else _value(value, kind) if is_binary else _text(value))
-    return f"[{', '.join(said)}]" if said else ""
+    return said
+
+
+def in_words(value: bytes | None, kind: int, is_binary: bool) -> str:
+    """Return a value of a row in words: text in quotes, all else as Postgres writes it, or in hexadecimal."""
+    if value is None:
+        return "NULL"
+    if is_binary:
+        return _value(value, kind)
+    return _text(value) if kind in _TEXTS else value.decode(errors="backslashreplace")
 
 
 def _text(value: bytes) -> str:

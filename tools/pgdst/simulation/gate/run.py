@@ -8,6 +8,8 @@ from pgdst.errors import PgdstError
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.yield_points import Pause
 from pgdst.simulation.faults.kinds import Fault
+from pgdst.simulation.gate.batch import Batch
+from pgdst.simulation.gate.exchange import Answer
 
 
 class Run(Protocol):
@@ -32,10 +34,10 @@ class Run(Protocol):
     def uses(self, client: Client, pid: int) -> None:
         """Note that a server process serves the client now."""
 
-    def note_answer(self, client: Client, what: str, answer: str) -> None:
-        """Put the result of a statement into the trace."""
+    def note_answer(self, client: Client, batch: Batch, words: str, answer: Answer) -> None:
+        """Put the result of a batch into the trace: `words`, and what else the server has answered."""
 
-    def note_wait(self, client: Client, what: str, blocker: int) -> None:
+    def note_wait(self, client: Client, batch: Batch, blocker: int) -> None:
         """Put into the trace for which client the victim of a deadlock has waited."""
 
     def opened(self, pid: int) -> None:

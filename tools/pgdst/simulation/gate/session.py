@@ -16,8 +16,8 @@ from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.yield_points import YieldPoint
 from pgdst.simulation.faults.kinds import RAISED, Fault
 from pgdst.simulation.gate import attribution, protocol
-from pgdst.simulation.gate.batch import CANCELS, CLOSES, CONNECTS, ENDS, TERMINATE, Batch
-from pgdst.simulation.gate.exchange import FAILED, IDLE, Exchange
+from pgdst.simulation.gate.batch import CANCELS, CLOSES, CONNECTS, ENDS, NOTHING, TERMINATE, Batch
+from pgdst.simulation.gate.exchange import FAILED, IDLE, Answer, Exchange
 from pgdst.simulation.gate.opening import Opening
 from pgdst.simulation.gate.protocol import Message, ProtocolError
 from pgdst.simulation.gate.run import Origin
@@ -60,6 +60,7 @@ class Session:
         self.is_closed = False
         self.is_a_clients = False  # a client of a run has used it
         self.lent_to: Client | None = None  # the client that has taken it out of an attached pool
+        self.thread: int | None = None  # in which it was taken out
         self.user: Client | None = None  # the client of the present or last statement
         self._proxy = proxy
         self._front = Stream(proxy, front, lambda: proxy.heard(self))
@@ -100,14 +101,19 @@ class Session:
         return self.owner.doubt if self.origin is not None else ""
 
     @property
+    def under_way(self) -> Batch:
+        """The batch under way."""
+        return self._doing or NOTHING
+
+    @property
     def doing(self) -> str:
         """The statement under way, in words."""
-        return self._doing.what if self._doing is not None else "nothing"
+        return self.under_way.what
 
     @property
     def statement(self) -> str:
         """The statement that is under way, without parameters."""
-        return self._doing.text if self._doing is not None else "nothing"
+        return self.under_way.text
 
     @property
     def database(self) -> str:
@@ -371,7 +377,7 @@ class Session:
             client.session = None
             self.is_a_clients = True
             run.uses(client, self.pid)
-            run.note_answer(client, CONNECTS.what, "done")
+            run.note_answer(client, CONNECTS, "done", Answer())
 
     def _answered(self) -> None:
         if self._loses_the_answer:
@@ -394,8 +400,8 @@ class Session:
             return
         client.session = None
         if (blocker := self._exchange.answer.waited_for) is not None:
-            run.note_wait(client, doing.what, blocker)
-        run.note_answer(client, doing.what, words)
+            run.note_wait(client, doing, blocker)
+        run.note_answer(client, doing, words, self._exchange.answer)
 
     def _pass_on(self) -> None:
         if not self.is_closed:
@@ -420,6 +426,7 @@ class Session:
         `loop` is the event loop in which the client uses it, if any.
         """
         self.lent_to, self._loop = client, loop
+        self.thread = threading.get_ident() if client is not None else None
 
     # The end.
 

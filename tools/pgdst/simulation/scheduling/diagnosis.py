@@ -17,7 +17,8 @@ def why_it_stalls(client: Client, seconds: float, *, in_another: bool) -> str:
 def state_of(client: Client, waits: WaitGraph, processes: ServerProcesses) -> str:
     """Return where a client is, in Python and in Postgres."""
     if isinstance(client.pause, Blocked):
-        state = waits.in_words(client.pause.pids)
+        names = waits.names(client.pause.pids)
+        state = f"waits for {', '.join(names)}" if names else "stops inside"
     elif client.pause is None:
         state = f"has the turn, in\n{client.stack()}"
     else:

@@ -14,17 +14,21 @@ from typing import Any
 
 from pgdst.errors import HangError, InconclusiveError, PgdstError
 from pgdst.server import full_disk
+from pgdst.simulation.clients import code
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.clock import SimulatedClock
 from pgdst.simulation.clients.yield_points import BEGINS, Blocked, Ended, Pause, Waiting, YieldPoint
 from pgdst.simulation.faults.kinds import JUMP, Fault, possible_at
 from pgdst.simulation.faults.plan import Faults
+from pgdst.simulation.gate.batch import Batch
+from pgdst.simulation.gate.exchange import Answer
 from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.gate.session import SessionYieldPoint
-from pgdst.simulation.result import Result, Step
+from pgdst.simulation.result import Result, StepKind
 from pgdst.simulation.scheduling import diagnosis, words
 from pgdst.simulation.scheduling.injection import Injection
+from pgdst.simulation.scheduling.recorder import Recorder
 from pgdst.simulation.scheduling.wait_graph import WaitGraph, WaitsFor, is_in_cycle
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.strategy import ChoicePoint, Strategy
@@ -77,11 +81,11 @@ class Scheduler:
         self._victim: Client | None = None
         self._last: Client | None = None
         self._schedule: list[str] = []
-        self._preempts = False
         self._refused: PgdstError | None = None
         self._thread = threading.get_ident()
         self._is_over = False
         self.result = Result({})
+        self._recorder = Recorder(self.result)
 
     def spawn(self, name: str, function: Callable[[], Any]) -> None:
         """Add a client."""
@@ -121,11 +125,15 @@ class Scheduler:
 
     def take_back(self, client: Client, pause: Pause) -> None:
         """Note that the client has stopped at this pause."""
+        if not isinstance(pause, Ended):
+            client.code = code.of_thread(threading.get_ident())
         client.pause = pause
         self._proxy.wake()
 
     def stop(self, client: Client, pause: Pause) -> None:
         """Note that the client has stopped at this pause."""
+        session = pause.session if isinstance(pause, SessionYieldPoint) else None
+        client.code = client.place(session.thread if session is not None else None)
         client.pause = pause
 
     def leaves(self, pause: Pause) -> None:
@@ -136,13 +144,13 @@ class Scheduler:
         """Note that this server process serves the client now."""
         self._waits.uses(client, pid)
 
-    def note_answer(self, client: Client, what: str, answer: str) -> None:
-        """Put the result of a statement into the trace."""
-        self._note(client, what, answer)
+    def note_answer(self, client: Client, batch: Batch, words: str, answer: Answer) -> None:
+        """Put the result of a batch into the trace: `words`, and what else the server has answered."""
+        self._recorder.note_answer(client, batch, words, answer)
 
-    def note_wait(self, client: Client, what: str, blocker: int) -> None:
+    def note_wait(self, client: Client, batch: Batch, blocker: int) -> None:
         """Put into the trace for which client the victim of a deadlock has waited."""
-        self._note(client, what, self._waits.in_words_of_a_victim(client, blocker))
+        self._recorder.note_wait(client, batch, self._waits.names_of_a_victim(client, blocker), as_victim=True)
 
     def opened(self, pid: int) -> None:
         """Make a new session stop inside statements too, as all others do."""
@@ -166,7 +174,7 @@ class Scheduler:
     def closed(self, client: Client, pid: int) -> None:
         """Return once the server process has ended."""
         self._processes.require_gone(pid, f"of a connection that {client.name} closed")
-        self._note(client, "close", "done")
+        self._recorder.note(client, "close", "done", StepKind.CLOSES)
 
     def refuse(self, why: str) -> PgdstError:
         """End the run before its next step, and return the error that it ends with."""
@@ -199,8 +207,7 @@ class Scheduler:
         can_stay = self._last in candidates
         chosen = self._choose(candidates, can_stay=can_stay)
         self._note_choice(candidates, chosen)
-        self._preempts = can_stay and chosen is not self._last
-        self.result.preemptions += self._preempts
+        self._recorder.begin_step(self.number + 1, preempts=can_stay and chosen is not self._last)
         self._schedule.append(chosen.name)
         self._last = chosen
         stood = words.stands_at(chosen) if self._observe is not None else ""
@@ -262,7 +269,7 @@ class Scheduler:
         client.fault = self._faults.inject(self.number, possible_at(pause)) if self._faults else None
         if client.fault is not None:
             self._injected[self.number] = client.fault
-            self._note(client, "fault", client.fault)
+            self._recorder.note(client, "fault", client.fault, StepKind.FAULT)
         if client.fault in (Fault.CLOCK, Fault.CLOCK_BACK):
             move = self._clock.advance if client.take_fault() is Fault.CLOCK else self._clock.set_back
             move(JUMP)
@@ -271,7 +278,7 @@ class Scheduler:
         elif isinstance(pause, Waiting):
             self._pass_time(client, pause)
         elif isinstance(pause, YieldPoint) and pause.what == BEGINS:
-            self._note(client, BEGINS, "")
+            self._recorder.note(client, BEGINS, "", StepKind.BEGINS)
         self._give_turn(client)
 
     def _give_turn(self, client: Client) -> None:
@@ -290,7 +297,7 @@ class Scheduler:
         if fault is None:
             for pid in pause.pids:
                 self._stops[pid].let_pass(client.pid)
-        self._note(client, words.doing(client), "goes on")
+        self._recorder.note_batch(client, words.under_way(client), "goes on", StepKind.GOES_ON)
         self._processes.thaw(client.pid)
         if fault is not None:
             self._injection.wait_has_ended(client, fault, lambda: bool(self._waits.ask(client)[client.pid or 0]))
@@ -298,7 +305,7 @@ class Scheduler:
     def _pass_time(self, client: Client, pause: Waiting) -> None:
         if pause.until is not None and not pause.is_over() and pause.until > pause.clock.elapsed():
             pause.clock.advance(pause.until - pause.clock.elapsed())
-        self._note(client, pause.what, f"over at {pause.clock.now().isoformat()}")
+        self._recorder.note(client, pause.what, f"over at {pause.clock.now().isoformat()}", StepKind.TIME)
 
     def _take_turn_back(self, client: Client) -> None:
         """Relay until the client has stopped. While there is no answer, ask Postgres whether it waits for a lock."""
@@ -330,7 +337,7 @@ class Scheduler:
             points.settle()
         waits_for = self._stop_waiting(client) if isinstance(client.pause, Blocked) else None
         if isinstance(client.pause, Ended):
-            self._note(client, "ends", str(client.outcome))
+            self._recorder.note(client, "ends", str(client.outcome), StepKind.ENDS)
         self._waits.see_who_is_free(waits_for)
 
     def _stop_waiting(self, client: Client) -> WaitsFor | None:
@@ -345,18 +352,13 @@ class Scheduler:
             self._processes.freeze(client.pid)
             waits_for = self._waits.ask(client)
             if (blockers := waits_for[client.pid]) and not is_in_cycle(client.pid, waits_for):
-                self._note(client, words.doing(client), self._waits.in_words(blockers))
+                self._recorder.note_wait(client, words.under_way(client), self._waits.names(blockers))
                 return waits_for
             self._victim = client
             self._processes.thaw(client.pid)
             self._give_turn(client)
             self._victim = None
         return None
-
-    def _note(self, client: Client, what: str, answer: str) -> None:
-        step = Step(self.number, client.name, what, answer, self._preempts)
-        self.result.steps.append(step)
-        self.result.trace.append(str(step))
 
     # The end of a run that has no result.
 

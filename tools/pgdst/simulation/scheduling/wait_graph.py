@@ -76,18 +76,19 @@ class WaitGraph:
             for client in blocked:
                 client.pause = Blocked(found[client.pid or 0])
 
-    def in_words(self, blockers: frozenset[int]) -> str:
-        """Return the clients that these server processes serve, in words."""
+    def names(self, blockers: frozenset[int]) -> list[str]:
+        """Return the clients that these server processes serve; none where all of them are the kit's own stops."""
         if all(one in self._stops for one in blockers):
-            return "stops inside"
-        return "waits for " + ", ".join(sorted({self._users.get(pid, "somebody else") for pid in blockers}))
+            return []
+        return self._names_of(blockers)
 
-    def in_words_of_a_victim(self, client: Client, blocker: int) -> str:
-        """Return for whom the victim of a deadlock has waited.
+    def names_of_a_victim(self, client: Client, blocker: int) -> list[str]:
+        """Return for whom the victim of a deadlock has waited, or the names of which one is it.
 
         Postgres's error names one process. Where several wait for the victim, each may be in the cycle, and the one
         named depends on the slots of their processes. So all of them are named.
         """
-        waiting = who_waits_for(client.pid, self._clients.values())
-        names = {self._users.get(pid, "somebody else") for pid in waiting or {blocker}}
-        return f"waits for {'one of ' if len(names) > 1 else ''}{', '.join(sorted(names))}"
+        return self._names_of(who_waits_for(client.pid, self._clients.values()) or {blocker})
+
+    def _names_of(self, pids: Iterable[int]) -> list[str]:
+        return sorted({self._users.get(pid, "somebody else") for pid in pids})

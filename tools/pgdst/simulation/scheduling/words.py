@@ -5,15 +5,16 @@ from typing import Final
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.yield_points import Blocked, Pause, Waiting, YieldPoint
 from pgdst.simulation.faults.kinds import Fault, possible_at
+from pgdst.simulation.gate.batch import Batch
 
 _WORDS: Final[dict[tuple[Fault, ...], str]] = {}
 _SHOWN: Final = 40  # characters of what another client would do
 
 
-def doing(client: Client) -> str:
-    """Return the statement in which a client waits for a lock."""
+def under_way(client: Client) -> Batch:
+    """Return the batch in which a client waits for a lock."""
     assert client.session is not None
-    return client.session.doing
+    return client.session.under_way
 
 
 def faults_at(pause: Pause | None) -> str:
