@@ -1,14 +1,18 @@
-"""Failed shards, which are kept in a folder of the checkout until they pass."""
+"""Failed shards and failed runs of several clients, which are kept in a folder of the checkout until they pass."""
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pgdst.errors import ConfigurationError
 
-FOLDER = Path(".pgdst") / "failures"
+FOLDER: Final = Path(".pgdst") / "failures"
+_SHARD: Final = re.compile(r"\d+-\d+\.json")
+_LONGEST: Final = 150  # characters of a file's name
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,62 @@ class Failure:
 
     def keep(self, root: Path) -> Path:
         """Write it to a file in the project's folder, and return the file's path."""
-        folder = root / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{self.seed}-{self.shard}.json"
+        file = _folder(root) / f"{self.seed}-{self.shard}.json"
         file.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8", errors="backslashreplace")
         return file
 
 
 def kept(root: Path) -> Iterator[tuple[Path, Failure]]:
     """Yield the kept failures of a project with their files, oldest first. Raises: ConfigurationError."""
-    files = sorted((root / FOLDER).glob("*.json"), key=lambda file: (file.stat().st_mtime, file.name))
-    for file in files:
+    files = [file for file in (root / FOLDER).glob("*.json") if _SHARD.fullmatch(file.name)]
+    for file in sorted(files, key=lambda file: (file.stat().st_mtime, file.name)):
         try:
             found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             yield file, Failure(**found)
         except (OSError, ValueError, TypeError) as error:
             raise ConfigurationError(f"{file} is not a failure that was kept ({error}). Remove it.") from error
+
+
+class FailedRun:
+    """The files of a test's failed run of several clients: its data as JSON, and a page that shows it."""
+
+    def __init__(self, root: Path, test: str) -> None:
+        self._root = root
+        name = re.sub(r"[^\w.-]+", "_", test).strip("_")
+        if len(name) > _LONGEST:
+            name = f"{name[:_LONGEST]}-{hashlib.sha256(test.encode(errors='backslashreplace')).hexdigest()[:8]}"
+        self.data = root / FOLDER / f"{name}.json"
+        self.page = self.data.with_suffix(".html")
+
+    def keep(self, told: dict[str, Any], page: str) -> None:
+        """Write the data and the page."""
+        _folder(self._root)
+        text = json.dumps(told, indent=2)
+        for file, content in ((self.data, text), (self.page, page)):
+            file.write_text(f"{content}\n", encoding="utf-8", errors="backslashreplace")
+
+    @property
+    def schedule(self) -> str | None:
+        """The schedule that failed, if `explore` found it and it is kept. A file that is none of ours has none."""
+        try:
+            found = json.loads(self.data.read_text(encoding="utf-8"))
+            return str(found["schedule"]) if found.get("is_explored") else None
+        except (OSError, ValueError, KeyError, AttributeError):
+            return None
+
+    def forget(self) -> bool:
+        """Remove the files, and return whether there were any."""
+        was_kept = self.data.exists()
+        for file in (self.data, self.page):
+            file.unlink(missing_ok=True)
+        return was_kept
+
+
+def _folder(root: Path) -> Path:
+    """Return the folder of the failures. Git ignores all that is in it."""
+    folder = root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    ignored = folder.parent / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n")
+    return folder

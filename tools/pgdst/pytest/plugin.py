@@ -6,23 +6,19 @@ If the kit is installed, pytest loads this for every project with a [tool.pgdst]
 
 import gc
 import os
-import re
 import secrets
-import shlex
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pgdst import timings
 from pgdst.errors import PgdstError
-from pgdst.pytest import fixtures
-from pgdst.pytest.fixtures import KEPT, SIMULATIONS, TRACED, keeps, load_project
+from pgdst.pytest import failed_runs, fixtures
+from pgdst.pytest.fixtures import KEPT, TRACED, keeps, load_project
 from pgdst.pytest.options import add_options
-from pgdst.pytest.replay import where
 from pgdst.pytest.shards import SHARDS, Hooks, Shards
 from pgdst.server import address
 from pgdst.server.guard import GUARD
@@ -62,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SHARDS] = Shards(config)
     config.pluginmanager.register(config.stash[SHARDS], "pgdst-shards")
     config.pluginmanager.register(fixtures, "pgdst-fixtures")
+    config.pluginmanager.register(failed_runs, "pgdst-failed-runs")
     if keeps():
         config.option.maxfail = 1  # else a later test's databases would be kept
 
@@ -164,36 +161,3 @@ def _never_reached(config: pytest.Config) -> list[str]:
     if run is None or not run.is_whole or config.option.pgdst_shard is not None:
         return []  # a part of the shards need not reach everything
     return run.coverage.unreached() if run.coverage.must_reach_everything else []
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add to the report of a failed test the last run of its simulation, and the command that repeats it."""
-    report = yield
-    if call.when == "call" and report.failed:
-        runs = [one.last for one in item.stash.get(SIMULATIONS, []) if one.last is not None]
-        if runs:
-            from pgdst.simulation.report.interleaving import interleaving
-
-            told = f"{interleaving(runs[-1])}\nreplay: {item.config.stash[SHARDS].replay.of_one(where(item))}"
-            report.sections.append(("interleaving", told))
-    if call.excinfo is not None and call.excinfo.type.__name__ == "FoundError":
-        again = item.config.stash[SHARDS].replay.of_one(where(item))
-        schedule = f"--pgdst-schedule={shlex.quote(str(getattr(call.excinfo.value, 'schedule', '')))}"
-        report.sections.append(("explore", f"replay: {again} {schedule}"))
-    if call.excinfo is not None and (error := call.excinfo.value).__class__.__name__ == "NotDeterministicError":
-        report.sections.append(("not deterministic", f"both traces: {_keep_traces(item, error)}"))
-    return report
-
-
-def _keep_traces(item: pytest.Item, error: Any) -> Path:
-    """Write both traces of an example that failed only once into a folder of the checkout; return the folder."""
-    folder = load_project(item.config).root / ".pgdst" / "not-deterministic"
-    folder.mkdir(parents=True, exist_ok=True)
-    test = re.sub(r"[^\w.-]", "_", item.name)
-    for name, lines in (("first", error.first), ("again", error.again)):
-        text = "".join(f"{line}\n" for line in lines)
-        (folder / f"{test}-{name}.trace").write_text(text, encoding="utf-8", errors="backslashreplace")
-    return folder

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pgdst.database.databases import Databases
@@ -16,12 +16,13 @@ if TYPE_CHECKING:  # it would be imported at the start of each run of pytest
 class Context:
     """The databases that tests are lent, and what returns their server's processes.
 
-    `schedule` is to be run instead of a search, if there is one.
+    `schedule` is to be run instead of a search, if there is one; `failed` is one that has failed before.
     """
 
     databases: Databases
     processes: "Callable[[], ServerProcesses]"
     schedule: str | None = None
+    failed: str | None = None
 
     def require_lent(self, name: str) -> None:
         """Raise ConfigurationError, unless the database of this name is lent to a test."""
@@ -33,6 +34,7 @@ class Context:
 
 
 _contexts: list[Context] = []
+_failed: list[str | None] = []
 
 
 @contextmanager
@@ -47,6 +49,16 @@ def exploring(
         _contexts.pop()
 
 
+@contextmanager
+def trying_first(schedule: str | None) -> Iterator[None]:
+    """Let `explore` try a schedule that has failed before its search, for this block."""
+    _failed.append(schedule)
+    try:
+        yield
+    finally:
+        _failed.pop()
+
+
 def current() -> Context:
     """Return the context of the present test. Raises: ConfigurationError, where there is none."""
     if not _contexts:
@@ -54,4 +66,4 @@ def current() -> Context:
             "explore needs a database that the kit has lent. Give the test the fixture `database`, or call it within "
             "`clean_databases.lend()`."
         )
-    return _contexts[-1]
+    return replace(_contexts[-1], failed=_failed[-1] if _failed else None)

@@ -170,7 +170,9 @@ class Exploration:
 
 
 def _hung(error: HangError, attempt: Attempt, clients: tuple[str, ...]) -> Failure:
-    return Failure(str(error), error.result.schedule, error.result, clients, attempt.inside)
+    who_waits = str(error).splitlines()[1:-1]  # between why the run has no result, and its schedule
+    wrong = "\n".join(["No client can ever go on.", *who_waits])
+    return Failure(wrong, error.result.schedule, error.result, clients, attempt.inside)
 
 
 class _InOrder(Walk):

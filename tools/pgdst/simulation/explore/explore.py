@@ -1,7 +1,7 @@
 """`explore`: find a schedule at which something goes wrong, make it small, replay it, and say so."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from pgdst.simulation.explore.rewound_database import RewoundDatabase, Setup
 from pgdst.simulation.explore.search import Attempt, FaultsOf, Search
 from pgdst.simulation.explore.shrinking import shrink
 from pgdst.simulation.faults.kinds import ALL, Fault
+from pgdst.simulation.report.explanation import explanation
 from pgdst.simulation.report.interleaving import interleaving
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.sqlalchemy import pool
@@ -86,6 +87,7 @@ def explore(
     Raises: FoundError (an AssertionError) with the smallest failure, replayed ten times; ConfigurationError where the
     database was not lent by the kit, or no client sends anything; InconclusiveError.
     """
+    __tracebackhide__ = True  # pytest then shows the line of the test
     words = {"expected_errors": expected_errors, "ignored_columns": ignored_columns}
     require_right(clients, setup, check, schedules, faults, words)
     present = context.current()
@@ -116,17 +118,30 @@ def explore(
             inside=inside_statements,
             leaves_out=leaves_out,
         )
-        failure = exploration.run_in_serial_orders(names)
+        is_known, failure = False, exploration.run_in_serial_orders(names)
         if present.schedule is not None:
             failure = _run_written(exploration, Schedule.parse(present.schedule), names)
-        for attempt in search.attempts(exploration) if failure is None and present.schedule is None else ():
-            if (failure := exploration.run(attempt, names)) is not None:
-                break
+        else:
+            if failure is None and present.failed is not None:
+                failure = _run_again(exploration, present.failed, names)
+                is_known = failure is not None
+            failure = failure or _searched(exploration, search, names)
         if failure is None:
             return Explored(exploration.runs, max(0, search.preemptions), search.is_exhausted)
-        runs = exploration.runs
+        found_after = "failed as before" if is_known else f"found after {exploration.runs} runs"
         smallest = failure if present.schedule else shrink(failure, exploration, keep_clients=check is None)
-        raise FoundError(smallest, _told(smallest, runs, _replays(exploration, smallest)))
+        raise FoundError(smallest, _told(smallest, found_after, _replays(exploration, smallest)))
+
+
+def _searched(exploration: Exploration, search: Search, clients: tuple[str, ...]) -> Failure | None:
+    return next(filter(None, (exploration.run(attempt, clients) for attempt in search.attempts(exploration))), None)
+
+
+def _run_again(exploration: Exploration, failed: str, clients: tuple[str, ...]) -> Failure | None:
+    """Run a schedule that has failed before, if it still fits: the code may have changed since."""
+    with suppress(ScheduleError):
+        return _run_written(exploration, Schedule.parse(failed), clients)
+    return None
 
 
 def _run_written(exploration: Exploration, schedule: Schedule, clients: tuple[str, ...]) -> Failure | None:
@@ -149,7 +164,14 @@ def _replays(exploration: Exploration, failure: Failure) -> int:
     return sum(again is not None and again.wrong == failure.wrong for again in found)
 
 
-def _told(failure: Failure, runs: int, replays: int) -> str:
+def _told(failure: Failure, found_after: str, replays: int) -> str:
+    what_happened = explanation(failure.result)
     return "\n".join(
-        [failure.wrong, "", interleaving(failure.result), f"found after {runs} runs, replayed {replays} of {REPLAYS}"]
+        [
+            failure.wrong,
+            *([what_happened] if what_happened else []),
+            "",
+            interleaving(failure.result),
+            f"{found_after}, replayed {replays} of {REPLAYS}",
+        ]
     )

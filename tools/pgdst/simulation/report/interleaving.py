@@ -2,26 +2,43 @@
 
 from collections.abc import Sequence
 
-from pgdst.simulation.result import Result
+from pgdst.simulation.report.statements import answer_of, statement_of
+from pgdst.simulation.result import Result, Step, StepKind
 
 WIDTH = 160
 _NARROWEST = 24
+_OVERHEAD = 7  # the number of a step, and what is between the columns
 
 
 def interleaving(result: Result, width: int = WIDTH) -> str:
-    """Return the run as text, about `width` characters wide; `!` marks the steps that preempted another client."""
+    """Return the run as text, at most about `width` characters wide.
+
+    `!` marks the steps that preempted another client. A line ends with the place in the user's code, if it is known.
+    """
     clients = list(result.outcomes)
-    column = max(_NARROWEST, (width - 7) // max(1, len(clients)) - 2)
-    lines = [_line("step", {name: name for name in clients}, clients, column)]
-    for step in result.steps:
-        mark = "!" if step.preempts else ""
-        lines.append(_line(f"{step.number}{mark}", {step.client: step.in_words}, clients, column))
+    cells = [(step.client, _cell(step)) for step in result.steps]
+    places = [str(step.code or "") for step in result.steps]
+    room = width - _OVERHEAD - max(map(len, places), default=0) - 2
+    most = max(_NARROWEST, room // max(1, len(clients)) - 2)
+    needed = [max(len(name), *(len(cell) for client, cell in cells if client == name), 0) for name in clients]
+    widths = [min(most, one) for one in needed]
+    lines = [_line("step", clients, widths, "")]
+    for step, (client, cell), place in zip(result.steps, cells, places, strict=True):
+        row = [_cut(cell, column) if name == client else "" for name, column in zip(clients, widths, strict=True)]
+        lines.append(_line(f"{step.number}{'!' if step.preempts else ''}", row, widths, place))
     return "\n".join([*lines, f"schedule: {result.schedule}"])
 
 
-def _line(number: str, cells: dict[str, str], clients: Sequence[str], column: int) -> str:
-    shown = (_cut(cells.get(client, ""), column).ljust(column) for client in clients)
-    return f"{number:>5}  {'  '.join(shown)}".rstrip()
+def _cell(step: Step) -> str:
+    if step.kind is StepKind.GOES_ON:
+        return step.answer if not step.statement else f"{step.answer}: {statement_of(step)}"
+    answer = answer_of(step)
+    return f"{statement_of(step)} -> {answer}" if answer else statement_of(step)
+
+
+def _line(number: str, cells: Sequence[str], widths: Sequence[int], place: str) -> str:
+    shown = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return f"{number:>5}  {shown}  {place}".rstrip()
 
 
 def _cut(text: str, column: int) -> str:

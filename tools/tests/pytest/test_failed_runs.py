@@ -1,0 +1,126 @@
+"""A failed run of several clients is kept, told to CI, tried first the next time, and forgotten when it passes."""
+
+import json
+import os
+from pathlib import Path
+from xml.etree import ElementTree as Xml  # of our own making
+
+import pytest
+from conftest import KIT, PYTHON, Sandbox
+
+EXPLORES = """
+import os
+from pgdst import explore
+from sqlalchemy import create_engine, text
+
+
+def test_it(database):
+    lock = " FOR UPDATE" if os.environ.get("MENDED") else ""
+
+    def add(engine):
+        with engine.begin() as connection:
+            found = connection.scalar(text("SELECT id FROM things WHERE id < 10" + lock))
+            connection.execute(text("UPDATE things SET id = :new WHERE id < 10"), {"new": found + 1})
+
+    print("runs:", explore(
+        create_engine(database),
+        setup=lambda connection: connection.execute(text("INSERT INTO things VALUES (0)")),
+        clients={"ada": add, "bob": add},
+        check=lambda connection: connection.scalar(text("SELECT id FROM things")) == 2,
+        schedules=int(os.environ.get("SCHEDULES", "200")),
+    ))
+"""
+SIMULATES = """
+from pgdst import Schedule
+from sqlalchemy import create_engine, text
+
+
+def test_it(simulation, database):
+    engine = create_engine(database)
+    simulation.attach(engine)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO things VALUES (0)"))
+
+    def add():
+        with engine.begin() as connection:
+            found = connection.scalar(text("SELECT id FROM things"))
+            connection.execute(text("UPDATE things SET id = :new"), {"new": found + 1})
+
+    simulation.spawn("ada", add)
+    simulation.spawn("bob", add)
+    simulation.run(Schedule.parse("ada*2 bob*4 ada*2"))
+    with engine.connect() as connection:
+        assert 2 == connection.scalar(text("SELECT id FROM things"))
+"""
+HAPPENED = "ada read things at step 2 (id=0), bob changed it and committed at step 6, and ada wrote it at step 7."
+
+
+@pytest.fixture
+def folder(sandbox: Sandbox) -> Path:
+    return sandbox.root / ".pgdst" / "failures"
+
+
+def run(sandbox: Sandbox, test: str, **environment: str) -> tuple[int, str]:
+    """Run a test; return the exit status and the output."""
+    (sandbox.root / "tests" / "test_it.py").write_text(test)
+    arguments = ("-q", "-s", "-p", "pgdst.pytest.plugin", "--pgdst-engine=embedded", "--junitxml=junit.xml")
+    command: list[str | Path] = [PYTHON, "-m", "pytest", *arguments, "tests/test_it.py"]
+    done = sandbox.run(*command, PYTHONPATH=f"{KIT / 'tools'}{os.pathsep}{sandbox.root}", **environment)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_what_explore_finds_is_kept_and_tried_first_until_it_passes(sandbox: Sandbox, folder: Path) -> None:
+    """Also with a search that would find nothing: it may try one schedule."""
+    status, told = run(sandbox, EXPLORES)
+    assert 1 == status, told
+    assert HAPPENED in told
+    kept = json.loads((folder / "tests_test_it.py_test_it.json").read_text())
+    assert ("tests/test_it.py::test_it", "ada*2 bob*4 ada*2", HAPPENED) == (
+        kept["test"],
+        kept["schedule"],
+        kept["happened"],
+    )
+    page = folder / "tests_test_it.py_test_it.html"
+    assert f"page: {page}" in told
+    assert HAPPENED in page.read_text()
+    assert "*\n" == (folder.parent / ".gitignore").read_text()
+
+    status, told = run(sandbox, EXPLORES, SCHEDULES="1")
+    assert 1 == status, told
+    assert "failed as before" in told
+
+    status, told = run(sandbox, EXPLORES, MENDED="1")
+    assert 0 == status, told
+    assert "tests/test_it.py::test_it passes again" in told
+    assert [] == list(folder.iterdir())
+    status, told = run(sandbox, EXPLORES, SCHEDULES="1")
+    assert 0 == status, told  # so it was the kept schedule that failed above
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"schedule": "nobody*3", "is_explored": true}', '{"schedule": 5}'])
+def test_a_kept_file_that_does_not_fit_changes_nothing(sandbox: Sandbox, folder: Path, content: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "tests_test_it.py_test_it.json").write_text(content)
+    status, told = run(sandbox, EXPLORES)
+    assert 1 == status, told
+    assert "failed as before" not in told
+    assert HAPPENED in told
+
+
+@pytest.mark.parametrize("test", [EXPLORES, SIMULATES], ids=["explore", "simulation"])
+def test_ci_is_told(sandbox: Sandbox, folder: Path, test: str) -> None:
+    """JUnit's XML has the schedule and the lanes, and GitHub's summary shows them."""
+    summary = sandbox.scratch / "summary.md"
+    status, told = run(sandbox, test, GITHUB_STEP_SUMMARY=str(summary))
+    assert 1 == status, told
+    found = {
+        one.attrib["name"]: one.attrib["value"]
+        for one in Xml.parse(sandbox.root / "junit.xml").iter("property")  # noqa: S314  of our own making
+    }
+    assert (HAPPENED, "ada*2 bob*4 ada*2") == (found["pgdst_happened"], found["pgdst_schedule"])
+    assert "UPDATE things SET id = 1" in found["pgdst_lanes"]
+    assert f"replay: {found['pgdst_replay']}" in told
+    assert (folder / "tests_test_it.py_test_it.html").exists()
+    text = summary.read_text()
+    assert text.startswith(f"### tests/test_it.py::test_it\n\n{HAPPENED}\n\n```text\n step  ada")
+    assert found["pgdst_replay"] in text
