@@ -128,6 +128,7 @@ test: $(STAMP) ##* Run the tests of the kit and of the backend, but for long one
 
 .PHONY: test-all
 test-all: test test-planted-bugs ## Run all tests: also kills at any moment and planted faults of determinism
+	@tools/tests/chromium.sh
 	@$(RUN) -m pytest tools/tests -m long --durations=10 $(ARGS)
 
 .PHONY: test-planted-bugs
