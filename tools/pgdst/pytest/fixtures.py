@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     NewSimulation = Callable[..., Simulation]
 
 TRACED = pytest.StashKey[list[Shard]]()  # the shards that this process has run
+SIMULATED = pytest.StashKey[dict[str, Trace]]()  # by test, the runs of simulations that are part of no shard
 KEPT = pytest.StashKey[list[str]]()  # the URLs of kept databases
 SIMULATIONS = pytest.StashKey[list["Simulation"]]()  # the simulations of a test
 
@@ -160,11 +161,17 @@ def new_simulation(
 
     made: list[Simulation] = request.node.stash.setdefault(SIMULATIONS, [])
 
+    is_traced = request.config.option.pgdst_trace is not None and "run_shard" not in request.fixturenames
+    trace = Trace() if is_traced else None
+
     def new(**options: Any) -> Simulation:
         made.append(Simulation(pgdst_server_processes, **options))
+        made[-1].trace = trace
         return made[-1]
 
     yield new
+    if trace is not None:
+        request.config.stash[SIMULATED][request.node.nodeid] = trace
     for simulation in made:
         simulation.close()
 

@@ -6,6 +6,7 @@ If the kit is installed, pytest loads this for every project with a [tool.pgdst]
 
 import gc
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import pytest
 from pgdst import timings
 from pgdst.errors import PgdstError
 from pgdst.pytest import failed_runs, fixtures
-from pgdst.pytest.fixtures import KEPT, TRACED, keeps, load_project
+from pgdst.pytest.fixtures import KEPT, SIMULATED, TRACED, keeps, load_project
 from pgdst.pytest.options import add_options
 from pgdst.pytest.shards import SHARDS, Hooks, Shards
 from pgdst.server import address
@@ -47,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.pgdst_trace is not None and not hasattr(config, "workerinput"):
         config.option.pgdst_trace.unlink(missing_ok=True)
     config.stash[TRACED] = []
+    config.stash[SIMULATED] = {}
     config.stash[KEPT] = []
     config.stash[GUARDED] = ExitStack()
     try:
@@ -89,15 +91,21 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def _write_traces(config: pytest.Config) -> None:
-    """Write the traces of this process's shards, in order, to one file; a worker of xdist writes a file for each."""
-    file, traced = config.option.pgdst_trace, config.stash[TRACED]
-    if file is None:
+    """Write the traces of this process to one file: its shards, in order, then simulations that are part of none.
+
+    A worker of xdist writes a file for each.
+    """
+    if (file := config.option.pgdst_trace) is None:
         return
+    traced = config.stash[TRACED]
+    shards = sorted(traced, key=lambda one: one.index)
+    traces = {str(shard.index): shard.trace for shard in shards} | config.stash[SIMULATED]
     is_worker = hasattr(config, "workerinput")
-    for shard in sorted(traced, key=lambda one: one.index):
-        path = file.with_name(f"{file.name}.{shard.index}") if is_worker else file
+    for name, trace in traces.items():
+        own = re.sub(r"[^\w.-]+", "_", name)
+        path = file.with_name(f"{file.name}.{own}") if is_worker else file
         with path.open("w" if is_worker else "a", encoding="utf-8", errors="backslashreplace") as opened:
-            opened.writelines(f"{line}\n" for line in shard.trace.lines)
+            opened.writelines(f"{line}\n" for line in trace.lines)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -32,6 +32,7 @@ from pgdst.simulation.sqlalchemy.attached_engine import AttachedEngine, synchron
 from pgdst.simulation.sqlalchemy.mappers import load_properties_in_order
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.strategy import Strategy
+from pgdst.simulation.trace import Trace
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine  # needs greenlet, which only its users have
@@ -62,6 +63,7 @@ class Simulation:
         load_properties_in_order()
         self.clock = clock or SimulatedClock()
         self.last: Result | None = None  # the last run; one without a result as far as it came
+        self.trace: Trace | None = None  # where it is set, all runs are added to it
         self._processes = processes
         self._inside_statements = inside_statements
         self._connections = connections
@@ -266,17 +268,22 @@ class Simulation:
                         raise InconclusiveError(f"{ended}\nThis run says nothing.")
             # This drops the result of the run before, and with it connections that only its clients' values still held.
             # Closing those needs a relay.
-            self.last = result
-            if self.last.schedule.faults:
+            self._note(result)
+            if result.schedule.faults:
                 self._dispose()  # connections may be dead: the next run begins with new ones
-            return self.last
+            return result
         except BaseException as error:
-            self.last = scheduler.result
+            self._note(scheduler.result)
             if isinstance(error, InconclusiveError | ScheduleError):
-                error.result = self.last
+                error.result = scheduler.result
             self._was_abandoned = True
             self._dispose()  # connections may be in the middle of a statement or transaction
             raise
+
+    def _note(self, result: Result) -> None:
+        self.last = result
+        if self.trace is not None:
+            self.trace.extend(result.trace)
 
     def _begin(self, connections: int) -> None:
         """Fill each pool with so many connections in the state of new ones, and close those that clients left open."""

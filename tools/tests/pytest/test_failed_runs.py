@@ -124,3 +124,18 @@ def test_ci_is_told(sandbox: Sandbox, folder: Path, test: str) -> None:
     text = summary.read_text()
     assert text.startswith(f"### tests/test_it.py::test_it\n\n{HAPPENED}\n\n```text\n step  ada")
     assert found["pgdst_replay"] in text
+
+
+def test_the_trace_of_a_simulation_is_written(sandbox: Sandbox) -> None:
+    """All runs of it; that of a test with shards is the shard's own."""
+    again = SIMULATES.replace(
+        "    with engine.connect()",
+        "    simulation.spawn('cyd', add)\n    simulation.run(Schedule.parse('cyd*4'))\n    with engine.connect()",
+    )
+    status, told = run(sandbox, again, PYTEST_ADDOPTS="--pgdst-trace=run.trace")
+    assert 0 == status, told
+    lines = (sandbox.root / "run.trace").read_text().splitlines()
+    assert "4 bob: SELECT id FROM things" in "\n".join(lines)
+    assert ["8 ada: ends -> returned", "4 cyd: ends -> returned"] == [
+        line for line in lines if line.split(": ")[-1] == "ends -> returned"
+    ][-2:]

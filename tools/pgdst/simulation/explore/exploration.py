@@ -1,6 +1,7 @@
 """One run after another of the same clients, each on the database as it was, and what is wrong with it."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, permutations
@@ -21,6 +22,7 @@ from pgdst.simulation.strategies.strategy import ChoicePoint
 Check = Callable[[Connection], object]
 
 _MOST_ORDERS: Final = 24  # serial orders that are run where there is a check
+_LOCKS_ROWS: Final = re.compile(r"\bFOR\s+(NO\s+KEY\s+)?(UPDATE|(KEY\s+)?SHARE)\b", re.IGNORECASE)
 _DOES_NOT_HOLD: Final = "The check does not hold"
 
 
@@ -64,6 +66,7 @@ class Exploration:
     footprints: Footprints
     runs: int = 0
     steps: int = 0  # of the longest run
+    locks_rows: bool = False  # by a SELECT
     _serial: dict[tuple[str, ...], Serial] = field(default_factory=dict)
 
     def run(self, attempt: Attempt, clients: tuple[str, ...]) -> Failure | None:
@@ -128,6 +131,7 @@ class Exploration:
             observe=self.footprints.see if attempt.faults is None else None,
         )
         self.steps = max(self.steps, len(result.schedule.clients))
+        self.locks_rows = self.locks_rows or any(_LOCKS_ROWS.search(step.statement) for step in result.steps)
         if Fault.CRASH in result.schedule.faults.values():
             self.database.has_crashed()
         return result

@@ -39,18 +39,24 @@ class FoundError(AssertionError):
 
 @dataclass(frozen=True)
 class Explored:
-    """What was tried without finding anything: how many runs, and all schedules up to how many preemptions."""
+    """What was tried without finding anything: how many runs, and all schedules up to how many preemptions.
+
+    `locks_rows` says that some SELECT locked rows: between two rows of one, no other client was run.
+    """
 
     runs: int
     preemptions: int
     is_exhausted: bool
+    locks_rows: bool = False
 
     def __str__(self) -> str:
         """Return it in a sentence."""
         tried = f"all with at most {self.preemptions} preemptions"
         if self.is_exhausted:
             tried = "all there are"
-        return f"Nothing found in {self.runs} runs. Schedules, of independent steps in one order: {tried}."
+        told = f"Nothing found in {self.runs} runs. Schedules, of independent steps in one order: {tried}."
+        not_tried = " Not tried: other clients between two rows that one SELECT … FOR UPDATE locks."
+        return told + not_tried * self.locks_rows
 
 
 def explore(
@@ -127,7 +133,7 @@ def explore(
                 is_known = failure is not None
             failure = failure or _searched(exploration, search, names)
         if failure is None:
-            return Explored(exploration.runs, max(0, search.preemptions), search.is_exhausted)
+            return Explored(exploration.runs, max(0, search.preemptions), search.is_exhausted, exploration.locks_rows)
         found_after = "failed as before" if is_known else f"found after {exploration.runs} runs"
         smallest = failure if present.schedule else shrink(failure, exploration, keep_clients=check is None)
         raise FoundError(smallest, _told(smallest, found_after, _replays(exploration, smallest)))

@@ -15,7 +15,7 @@ from pgdst.server import full_disk
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.yield_points import YieldPoint
 from pgdst.simulation.faults.kinds import RAISED, Fault
-from pgdst.simulation.gate import attribution, protocol
+from pgdst.simulation.gate import attribution, protocol, time_outs
 from pgdst.simulation.gate.batch import CANCELS, CLOSES, CONNECTS, ENDS, NOTHING, TERMINATE, Batch
 from pgdst.simulation.gate.exchange import FAILED, IDLE, Answer, Exchange
 from pgdst.simulation.gate.opening import Opening
@@ -348,7 +348,13 @@ class Session:
     def _hear(self, message: Message) -> None:
         if not self.is_open:
             self._hear_at_start(message)
-        elif self._exchange.hear(message):
+            return
+        is_complete = self._exchange.hear(message)
+        if message.kind == b"E" and self._proxy.run is not None:
+            answer = self._exchange.answer
+            if why := time_outs.refusal(answer.state, answer.said, self.doing if self._doing else "a session"):
+                self._proxy.run.refuse(why)
+        if is_complete:
             self._answered()
 
     def _hear_at_start(self, message: Message) -> None:

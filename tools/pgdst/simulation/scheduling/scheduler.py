@@ -147,6 +147,8 @@ class Scheduler:
     def note_answer(self, client: Client, batch: Batch, words: str, answer: Answer) -> None:
         """Put the result of a batch into the trace: `words`, and what else the server has answered."""
         self._recorder.note_answer(client, batch, words, answer)
+        if why := diagnosis.why_no_signal_arrives(client, batch.statement, self._clients.values()):
+            self.refuse(why)
 
     def note_wait(self, client: Client, batch: Batch, blocker: int) -> None:
         """Put into the trace for which client the victim of a deadlock has waited."""

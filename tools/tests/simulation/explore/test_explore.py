@@ -230,6 +230,18 @@ def test_a_run_in_which_nobody_can_go_on_is_a_failure(engine: Engine) -> None:
     assert "replayed 10 of 10" in str(found)
 
 
+def test_what_is_not_looked_for_is_said(engine: Engine) -> None:
+    """A SELECT that locks rows is not stopped between them."""
+
+    def lock(engine: Engine) -> None:
+        in_one(engine, "SELECT FROM accounts ORDER BY id FOR NO KEY UPDATE")
+
+    clients = {"ada": lock, "bob": lock}
+    found = explore(engine, clients=clients, check=lambda _connection: True)
+    assert str(found).endswith("Not tried: other clients between two rows that one SELECT … FOR UPDATE locks.")
+    assert "Not tried" not in str(explore(engine, clients={"ada": deposit}, check=lambda _connection: True))
+
+
 def test_clients_that_send_nothing_are_an_error(engine: Engine) -> None:
     """Nothing would be explored."""
     with pytest.raises(ConfigurationError, match="No client sent anything through the engine"):
