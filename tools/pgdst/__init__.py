@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pgdst import isolation_spec as isolation_spec
     from pgdst.database.databases import Databases as Databases
     from pgdst.errors import (
         ConfigurationError as ConfigurationError,
@@ -50,9 +51,10 @@ if TYPE_CHECKING:
     from pgdst.simulation.hypothesis.provider import SEED_ONLY as SEED_ONLY
     from pgdst.simulation.hypothesis.provider import only_examples as only_examples
     from pgdst.simulation.result import Result as Result
-    from pgdst.simulation.result import Step as Step
     from pgdst.simulation.simulation import Simulation as Simulation
     from pgdst.simulation.sql_clock import sql_clock as sql_clock
+    from pgdst.simulation.step import Step as Step
+    from pgdst.simulation.step import StepKind as StepKind
     from pgdst.simulation.strategies.bounded import Exhaustive as Exhaustive
     from pgdst.simulation.strategies.drawn import Drawn as Drawn
     from pgdst.simulation.strategies.pct import PCT as PCT
@@ -83,8 +85,9 @@ _PLACES = {
     "simulation.hypothesis.concurrently": ("Concurrently",),
     "simulation.hypothesis.examples": ("Examples",),
     "simulation.hypothesis.provider": ("SEED_ONLY", "only_examples"),
-    "simulation.result": ("Result", "Step"),
+    "simulation.result": ("Result",),
     "simulation.simulation": ("Simulation",),
+    "simulation.step": ("Step", "StepKind"),
     "simulation.sql_clock": ("sql_clock",),
     "simulation.strategies.bounded": ("Exhaustive",),
     "simulation.strategies.drawn": ("Drawn",),
@@ -95,11 +98,14 @@ _PLACES = {
     "simulation.trace": ("Trace",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}
-__all__ = sorted(_MODULES)  # from the same list
+_WHOLE = ("isolation_spec",)  # modules that are public themselves
+__all__ = sorted([*_MODULES, *_WHOLE])  # from the same lists
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name. Raises: AttributeError, if there is no such name."""
+    if name in _WHOLE:
+        return import_module(f"{__name__}.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

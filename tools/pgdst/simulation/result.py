@@ -1,67 +1,13 @@
 """The result of a run."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pgdst.simulation import isolation_text
 from pgdst.simulation.clients.client import Outcome
-from pgdst.simulation.clients.code import Code
+from pgdst.simulation.step import Step
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.trace import Trace
-
-if TYPE_CHECKING:
-    from pgdst.simulation.gate.rows import Rows
-
-
-class StepKind(StrEnum):
-    """What happened in a step."""
-
-    BEGINS = "begins"
-    STATEMENT = "statement"
-    CONNECTS = "connects"
-    CANCELS = "cancels"
-    CLOSES = "closes"
-    WAITS = "waits"  # for a lock
-    STOPS_INSIDE = "stops inside"  # a statement, at a trigger
-    GOES_ON = "goes on"  # from either
-    TIME = "time"  # a sleep or another wait of the application is over
-    FAULT = "fault"
-    ENDS = "ends"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of a run: a client's action and its result. A step of the schedule has one line or more.
-
-    `what` and `answer` are the words of the trace, which cuts long statements. `statement` is whole, `parameters` are
-    in words; `is_in_transaction` says whether a transaction is open behind it. `sqlstate` and `error` are those of an
-    error, `waits_for` are names of clients. `code` is the line of the user's code at which the client was, where it is
-    known. Like `rows` and `error` it is not part of the trace, which has a hash of the rows.
-    """
-
-    number: int
-    client: str
-    what: str
-    answer: str
-    preempts: bool = False  # the client of the last step was another one, and could have gone on
-    kind: StepKind = StepKind.STATEMENT
-    statement: str = ""
-    parameters: tuple[str, ...] = ()
-    rows: "Rows | None" = None
-    sqlstate: str = ""
-    error: str = ""
-    waits_for: tuple[str, ...] = ()
-    is_in_transaction: bool = False
-    code: Code | None = None
-
-    def __str__(self) -> str:
-        """Return the line of the trace."""
-        return f"{self.number} {self.client}: {self.in_words}"
-
-    @property
-    def in_words(self) -> str:
-        """The action of the client and its result."""
-        return f"{self.what} -> {self.answer}" if self.answer else self.what
 
 
 @dataclass
@@ -81,6 +27,16 @@ class Result:
     def errors(self) -> dict[str, BaseException]:
         """The errors that clients raised, by the clients' names."""
         return {name: one.error for name, one in self.outcomes.items() if one.error is not None}
+
+    def as_isolation_spec(self, setup: str = "", teardown: str = "") -> str:
+        """Return the run as a specification for PostgreSQL's own isolation tester: sessions, steps, a permutation.
+
+        `setup` and `teardown` are the SQL that makes and removes what the statements use.
+
+        Raises: ConfigurationError, where the run has something that a specification cannot say: a fault, a stop inside
+        a statement, several statements that were sent together, or a parameter of an unknown binary type.
+        """
+        return isolation_text.written(self.steps, setup, teardown)
 
     def value(self, client: str) -> Any:
         """Return the value that a client returned. Raises: the error that it raised."""

@@ -5,8 +5,9 @@ ends within a string.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 TOKENS = re.compile(
     r"""
@@ -22,6 +23,7 @@ TOKENS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_PARAMETER = re.compile(r"\$(\d+)")
 COMMENT_ENDS = re.compile(r"/\*|\*/")
 
 
@@ -72,3 +74,14 @@ def _after_comment(sql: str, place: int) -> int:
 def _find(sql: str, what: str, place: int) -> int:
     found = sql.find(what, place)
     return len(sql) if found < 0 else found
+
+
+def with_parameters(sql: str, parameters: Sequence[str]) -> str:
+    """Return a text with `$1`, `$2` … replaced by these, but not in strings and comments."""
+    parts, end = [], 0
+    for first, second in pairwise(tokens(sql)) if parameters else ():
+        found = _PARAMETER.match(sql, first.start) if first.text == "$" and second.kind == "number" else None
+        if found is not None and 0 < int(found[1]) <= len(parameters):
+            parts += [sql[end : first.start], parameters[int(found[1]) - 1]]
+            end = found.end()
+    return "".join([*parts, sql[end:]])

@@ -39,6 +39,8 @@ class Batch:
     says: str = ""  # the client that a comment names, or ""
     statement: str = ""
     parameters: tuple[str, ...] = ()
+    bound: protocol.Bound = ()
+    types: tuple[int, ...] = ()  # of the parameters, as far as they are known
 
     @cached_property
     def kinds(self) -> bytes:
@@ -84,6 +86,8 @@ class Portal(NamedTuple):
     parameters: Sequence[str] = ()
     statement: bytes = b""
     formats: tuple[int, ...] = ()
+    bound: protocol.Bound = ()
+    types: tuple[int, ...] = ()
 
 
 @dataclass
@@ -122,6 +126,8 @@ class Statements:
             self._says,
             text,
             tuple(first.parameters),
+            first.bound,
+            first.types,
         )
 
     def _text_of(self, message: Message, *, runs: bool) -> Portal | None:
@@ -140,9 +146,10 @@ class Statements:
         if kind == b"B":
             bound = protocol.bind(body)
             self._says = self._says or self.named.get(bound.statement, "")
-            values = protocol.values_in_words(bound.values, self.types.get(bound.statement, ()))
-            text = self.texts.get(bound.statement, "?")
-            self.portals[bound.portal] = Portal(text, values, bound.statement, bound.formats)
+            text, types = self.texts.get(bound.statement, "?"), self.types.get(bound.statement, ())
+            values = protocol.values_in_words(bound.values, types)
+            portal = Portal(text, values, bound.statement, bound.formats, bound.values, types)
+            self.portals[bound.portal] = portal
         elif kind == b"E":
             return self.portal(body)
         elif kind == b"D" and body[:1] == b"S":

@@ -31,6 +31,7 @@ class Answer:
     rows: Rows | None = None
     described: bytes = b""  # the RowDescription of the rows that come next, or nothing
     is_in_transaction: bool = False  # a transaction is open behind it
+    begins: str = ""  # the statement by which the driver had begun the transaction just before, or ""
 
     def in_words(self) -> str:
         """Return the SQLSTATE, or the command tag with a hash of the rows, for the trace."""
@@ -57,6 +58,7 @@ class Exchange:
         self.answer = Answer()
         self.ends_copy = b""  # the kinds of message that end the data of a COPY, while the driver sends it
         self._batch: Batch | None = None
+        self._begins = ""
         self._describing: list[bytes] = []  # the statements (S) and portals (P) whose descriptions are still to come
         self._raises: Fault | None = None  # the fault whose error the server raises instead of the batch
         self._hears_the_end = True  # the driver expects a ReadyForQuery after that error, as it has sent a Sync
@@ -84,7 +86,11 @@ class Exchange:
 
     def ask(self, batch: Batch) -> bytes:
         """Note that a batch is sent, and return its bytes."""
-        self._batch, self.answer = batch, Answer(is_in_transaction=self.status != IDLE)
+        self._batch, self.answer = batch, Answer(is_in_transaction=self.status != IDLE, begins=self._begins)
+        if batch.is_unseen and not batch.statement.upper().startswith("DEALLOCATE"):
+            self._begins = batch.statement
+        elif batch.runs:
+            self._begins = ""
         described = [message.body for message in batch.messages if message.kind == b"D"] if b"D" in batch.kinds else []
         self._describing = [body.rstrip(b"\0") for body in described]
         # After an error, the server skips everything up to the next Sync.

@@ -157,6 +157,9 @@ def parse(body: bytes) -> Parse:
     return Parse(name, text.decode(errors="replace"), tuple(fields.take("I") for _ in range(fields.count())))
 
 
+Bound = tuple[tuple[bytes | None, bool], ...]  # values, each with whether it is binary
+
+
 @dataclass(frozen=True, slots=True)
 class Bind:
     """A Bind message: the names of portal and statement, and each parameter with whether it is binary.
@@ -166,7 +169,7 @@ class Bind:
 
     portal: bytes
     statement: bytes
-    values: tuple[tuple[bytes | None, bool], ...]
+    values: Bound
     formats: tuple[int, ...] = ()
 
 
@@ -271,6 +274,10 @@ def error(state: str, text: str) -> bytes:
 
 _NUMBERS: Final = {16: "?", 20: "q", 21: "h", 23: "i", 26: "I", 700: "f", 701: "d"}
 _TEXTS: Final = {18, 19, 25, 114, 1042, 1043, 705, 0}
+# Types whose names a literal is cast to; text needs no cast.
+_TYPES: Final = {16: "boolean", 20: "bigint", 21: "smallint", 23: "integer", 26: "oid", 700: "real"}
+_TYPES.update({701: "double precision", 114: "json", 1700: "numeric", 2950: "uuid", 3802: "jsonb"})
+_TYPES.update({1082: "date", 1083: "time", 1114: "timestamp", 1184: "timestamptz", 1186: "interval"})
 _UUID: Final = 2950
 _JSONB: Final = 3802
 
@@ -285,6 +292,31 @@ def values_in_words(values: Iterable[tuple[bytes | None, bool]], kinds: Sequence
         kind = kinds[number] if number < len(kinds) else 0
         said.append("NULL" if value is None else _value(value, kind) if is_binary else _text(value))
     return said
+
+
+def values_in_sql(values: Iterable[tuple[bytes | None, bool]], kinds: Sequence[int]) -> list[str]:
+    """Return parameters as literals of SQL, cast to the types that the driver has given. Raises: ValueError."""
+    said = []
+    for number, (value, is_binary) in enumerate(values):
+        kind = kinds[number] if number < len(kinds) else 0
+        text = "NULL" if value is None else _quoted(_decoded(value, kind) if is_binary else value.decode())
+        said.append(f"{text}::{_TYPES[kind]}" if kind in _TYPES else text)
+    return said
+
+
+def _decoded(value: bytes, kind: int) -> str:
+    """Return a binary value as Postgres writes it. Raises: ValueError, if its type is unknown."""
+    if kind in _TEXTS:
+        return value.decode()
+    found = _value(value, kind)
+    if found.startswith("0x"):
+        raise ValueError(f"a binary parameter has a type (oid {kind}) that the kit cannot decode")
+    return value[1:].decode() if kind == _JSONB else found
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a literal, for standard_conforming_strings = on."""
+    return "'{}'".format(text.replace("'", "''"))
 
 
 def in_words(value: bytes | None, kind: int, is_binary: bool) -> str:

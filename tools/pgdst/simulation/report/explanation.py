@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pgdst.simulation.faults.kinds import Fault
-from pgdst.simulation.report.statements import answer_of, shorten, statement_of, tables_of
+from pgdst.simulation.report.statements import answer_of, shorten, tables_of
 from pgdst.simulation.report.transactions import Transaction, transactions_of
-from pgdst.simulation.result import Result, Step, StepKind
+from pgdst.simulation.result import Result
+from pgdst.simulation.step import Step, StepKind
 
 _DEADLOCK: Final = "40P01"
 _STATEMENT_SHOWN: Final = 40  # characters
@@ -29,10 +30,8 @@ def _faults(result: Result, steps: Sequence[Step]) -> Iterator[str]:
             continue
         name = hit[0].client
         text = f"{name}'s {_short(hit[0])}" if hit[0].statement else name
-        before = {
-            statement_of(step) for step in steps if step.client == name and step.number < number and step.statement
-        }
-        again = [s for s in steps if s.client == name and s.number > number and statement_of(s) in before]
+        before = {step.text for step in steps if step.client == name and step.number < number and step.statement}
+        again = [s for s in steps if s.client == name and s.number > number and s.text in before]
         did = f", and {name} did it again from step {again[0].number}" if again else ""
         yield f"{_EFFECTS.get(fault, f'The fault {fault} hit')} {text} at step {number}{did}."
 

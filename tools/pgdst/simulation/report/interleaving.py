@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from pgdst.simulation.report.statements import answer_of, statement_of
-from pgdst.simulation.result import Result, Step, StepKind
+from pgdst.simulation.report.statements import answer_of
+from pgdst.simulation.result import Result
+from pgdst.simulation.step import Step, StepKind
 
 WIDTH = 160
 _NARROWEST = 24
@@ -31,9 +32,9 @@ def interleaving(result: Result, width: int = WIDTH) -> str:
 
 def _cell(step: Step) -> str:
     if step.kind is StepKind.GOES_ON:
-        return step.answer if not step.statement else f"{step.answer}: {statement_of(step)}"
+        return step.answer if not step.statement else f"{step.answer}: {step.text}"
     answer = answer_of(step)
-    return f"{statement_of(step)} -> {answer}" if answer else statement_of(step)
+    return f"{step.text} -> {answer}" if answer else step.text
 
 
 def _line(number: str, cells: Sequence[str], widths: Sequence[int], place: str) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from pgdst.simulation.report.explanation import explanation
-from pgdst.simulation.report.statements import answer_of, statement_of
+from pgdst.simulation.report.statements import answer_of
 from pgdst.simulation.report.transactions import transactions_of
-from pgdst.simulation.result import Result, Step
+from pgdst.simulation.result import Result
+from pgdst.simulation.step import Step
 
 VERSION: Final = 1  # of the format
 _AROUND: Final = 5  # lines of code before and behind a line
@@ -39,7 +40,7 @@ def _step(step: Step) -> dict[str, Any]:
         "number": step.number,
         "client": step.client,
         "kind": step.kind,
-        "text": statement_of(step),
+        "text": step.text,
         "answer": answer_of(step),
         "preempts": step.preempts,
     }

@@ -1,13 +1,11 @@
 """Statements and answers as a person reads them: parameters in their places, rows as names and values."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from pgdst.database.sql_time.sql_tokens import Token, tokens
-from pgdst.simulation.result import Step, StepKind
+from pgdst.simulation.step import Step, StepKind
 
 if TYPE_CHECKING:
     from pgdst.simulation.gate.rows import Rows
@@ -15,24 +13,6 @@ if TYPE_CHECKING:
 _ROWS_SHOWN: Final = 3
 _VALUE_SHOWN: Final = 24  # characters
 _NO_NAME: Final = "?column?"  # as Postgres names a column without a name
-_PARAMETER: Final = re.compile(r"\$(\d+)")
-
-
-def statement_of(step: Step) -> str:
-    """Return the statement with its parameters in their places, or what else the step did."""
-    if not step.statement:
-        return step.what
-    return _with_parameters(step.statement, step.parameters)
-
-
-def _with_parameters(statement: str, parameters: tuple[str, ...]) -> str:
-    parts, end = [], 0
-    for first, second in pairwise([*tokens(statement), Token("end", "", len(statement))] if parameters else ()):
-        found = _PARAMETER.match(statement, first.start) if first.text == "$" and second.kind == "number" else None
-        if found is not None and 0 < int(found[1]) <= len(parameters):
-            parts += [statement[end : first.start], parameters[int(found[1]) - 1]]
-            end = found.end()
-    return "".join([*parts, statement[end:]])
 
 
 def answer_of(step: Step) -> str:

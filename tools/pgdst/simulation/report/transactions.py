@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pgdst.simulation.report.statements import Tables, tables_of
-from pgdst.simulation.result import Step, StepKind
+from pgdst.simulation.step import Step, StepKind
 
 _ENDS = ("COMMIT", "ROLLBACK")
 

@@ -1,12 +1,15 @@
 """Writes a run down: a step and a line of the trace for each thing that happens."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from pgdst.simulation.clients.client import Client
+from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.batch import CANCELS, CLOSES, CONNECTS, Batch
 from pgdst.simulation.gate.exchange import Answer
-from pgdst.simulation.result import Result, Step, StepKind
+from pgdst.simulation.result import Result
+from pgdst.simulation.step import Step, StepKind
 
 _KINDS: Final = {CONNECTS.text: StepKind.CONNECTS, CANCELS.text: StepKind.CANCELS, CLOSES.text: StepKind.CLOSES}
 _NO_ANSWER: Final = Answer()
@@ -64,6 +67,8 @@ class Recorder:
                 answer.said,
                 tuple(waits_for),
                 answer.is_in_transaction,
+                answer.begins,
+                partial(protocol.values_in_sql, batch.bound, batch.types),
                 client.code,
             )
         )

@@ -25,11 +25,12 @@ from pgdst.simulation.gate.exchange import Answer
 from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.gate.session import SessionYieldPoint
-from pgdst.simulation.result import Result, StepKind
+from pgdst.simulation.result import Result
 from pgdst.simulation.scheduling import diagnosis, words
 from pgdst.simulation.scheduling.injection import Injection
 from pgdst.simulation.scheduling.recorder import Recorder
 from pgdst.simulation.scheduling.wait_graph import WaitGraph, WaitsFor, is_in_cycle
+from pgdst.simulation.step import StepKind
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.strategy import ChoicePoint, Strategy
 

@@ -9,7 +9,7 @@ from conftest import explored_databases
 from pgdst.database.databases import Databases
 from pgdst.simulation.explore.explore import FoundError, explore
 from pgdst.simulation.report.record import in_a_page, record
-from pgdst.simulation.result import StepKind
+from pgdst.simulation.step import StepKind
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 from pgdst.simulation.gate.rows import Rows
-from pgdst.simulation.report.statements import answer_of, rows_in_words, statement_of, tables_of
-from pgdst.simulation.result import Step, StepKind
+from pgdst.simulation.report.statements import answer_of, rows_in_words, tables_of
+from pgdst.simulation.step import Step, StepKind
 
 
 def described(*columns: tuple[str, int]) -> bytes:
@@ -28,7 +28,7 @@ def rows(body: bytes, *found: bytes, formats: tuple[int, ...] = ()) -> Rows:
 
 def test_parameters_stand_in_their_places_but_not_in_strings() -> None:
     step = Step(1, "ada", "", "", statement="SELECT '$1', $2, $10, $1", parameters=("'a'", "5"))
-    assert "SELECT '$1', 5, $10, 'a'" == statement_of(step)
+    assert "SELECT '$1', 5, $10, 'a'" == step.text
 
 
 def test_rows_are_names_and_values() -> None:
