@@ -16,7 +16,17 @@ _STATEMENT_SHOWN: Final = 40  # characters
 def explanation(result: Result) -> str:
     """Return what happened, in a sentence; nothing where no rule fits."""
     steps = result.steps
-    for rule in (_faults, _deadlock, _hang, _unseen_commit, _late_snapshot, _two_moments, _errors, _preemption):
+    for rule in (
+        _faults,
+        _deadlock,
+        _hang,
+        _unseen_commit,
+        _late_snapshot,
+        _old_snapshot,
+        _two_moments,
+        _errors,
+        _preemption,
+    ):
         if found := next(rule(result, steps), ""):
             return found
     return ""
@@ -111,6 +121,25 @@ def _late_snapshot(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
                     f"{step.client}'s {_short(step)} began at step {step.number}, {other.client} changed "
                     f"{' and '.join(sorted(changed))} and committed at step {steps[end].number}, and the "
                     "statement went on with what it had read."
+                )
+
+
+def _old_snapshot(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
+    """A transaction takes its snapshot, another client commits, and the transaction reads what it was before."""
+    found = transactions_of(steps)
+    for one in found:
+        if not one.has_one_snapshot:
+            continue
+        began = one.steps[0]
+        for other, end in _committed(found):
+            changed = {name for _, name in other.writes()}
+            read = [(at, name) for at, name in one.reads() if at > end and name in changed]
+            if other.client != one.client and began < end and read:
+                at, name = read[0]
+                yield (
+                    f"{one.client}'s transaction sees the database as it was at step {steps[began].number}, "
+                    f"{other.client} changed {name} and committed at step {steps[end].number}, and {one.client} read "
+                    f"{name} at step {steps[at].number}{_seen(steps[at])} without that."
                 )
 
 

@@ -18,6 +18,12 @@ class Transaction:
     tables: dict[int, Tables] = field(default_factory=dict)  # by step, those of statements that were executed
     ends_at: int | None = None
     is_committed: bool = False
+    begins: str = ""  # the BEGIN of its driver, which may name a level of isolation
+
+    @property
+    def has_one_snapshot(self) -> bool:
+        """Whether its level of isolation is one at which all statements see the database as of the first."""
+        return any(level in self.begins.upper() for level in ("REPEATABLE READ", "SERIALIZABLE"))
 
     def reads(self) -> Iterator[tuple[int, str]]:
         """Yield the places of its steps that read, with the table."""
@@ -43,6 +49,7 @@ def transactions_of(steps: Sequence[Step]) -> list[Transaction]:
             now = open_now[step.client] = Transaction(step.client)
             found.append(now)
         now.steps.append(at)
+        now.begins = now.begins or step.begins
         if step.kind is StepKind.STATEMENT:
             _note(now, at, step)
             if not step.is_in_transaction:
