@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -36,6 +36,19 @@ class Contestant:
             raise click.ClickException(f"{self.name} failed with status {ran.returncode}:\n{ran.stderr[-4000:]}")
         answer: list[Any] = json.loads(ran.stdout.splitlines()[-1])
         return answer
+
+
+class Measurable(Protocol):
+    """What `make bench` measures: `hold` returns the figures, and the others say them."""
+
+    def hold(self, rounds: int) -> Any:
+        """Return what was measured in so many rounds."""
+
+    def table(self, found: Any, /) -> Iterable[str]:
+        """Yield the lines of a table."""
+
+    def facts(self, found: Any, /) -> dict[str, object]:
+        """Return it as JSON has it."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Final
 
 import docker
-from contest import Contest, Contestant, Growth, Together
+from contest import Contest, Contestant, Growth, Measurable, Together
 from pgdst.server.docker.engine import DockerEngine
 from pgdst.server.docker.image import ensure
+from rivals.table import Rivals
 
 HERE: Final = Path(__file__).parent
 KIT: Final = HERE.parents[1]
 PYTHON: Final = str(KIT / ".venv" / "bin" / "python")
 THEIRS: Final = str(KIT / ".venv-bench" / "bin" / "python")
+NO_PLUGINS: Final = ("-p", "no:cacheprovider", "-p", "no:frontrun")
 EXAMPLES: Final = (100, 1000)
 WITH_POSTGRES: Final = str(KIT / "tools" / "with_postgres.sh")
 
@@ -75,7 +77,7 @@ def whole(used: str) -> Contest:
             Contestant("make test-dst SNAPSHOT=off", (*timed, *make, "SNAPSHOT=off"), {"PGDST_SIMULATION": trivial}),
             Contestant(
                 "pytest, testcontainers, alembic",
-                (*timed, THEIRS, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "with_testcontainers")),
+                (*timed, THEIRS, "-m", "pytest", "-q", *NO_PLUGINS, str(HERE / "with_testcontainers")),
                 {"BENCH_IMAGE": used},
             ),
         ),
@@ -159,6 +161,14 @@ def faults(_used: str) -> Contest:
     )
 
 
+def rivals(_used: str) -> Rivals:
+    """Compare tools that look for races: what they find, after how long, and by how much of a test."""
+    return Rivals(
+        "Bugs and their right twins, each tested by explore, frontrun's DPOR, and 200 runs of plain threads",
+        Contestant("rivals", _on_a_server(PYTHON, str(HERE / "rivals" / "run_all.py"))),
+    )
+
+
 def probability(depth: int) -> Callable[[str], Contest]:
     """Return the contest that measures how often a bug of this depth is found in 200 runs."""
 
@@ -179,7 +189,7 @@ def _on_a_server(*command: str) -> tuple[str, ...]:
     return (WITH_POSTGRES, "--", *command)
 
 
-CONTESTS: Final[dict[str, Callable[[str], Contest | Growth]]] = {
+CONTESTS: Final[dict[str, Callable[[str], Measurable]]] = {
     "start": start,
     "clean": clean,
     "whole": whole,
@@ -190,5 +200,6 @@ CONTESTS: Final[dict[str, Callable[[str], Contest | Growth]]] = {
     "schedules": schedules,
     "parts": parts,
     "faults": faults,
+    "rivals": rivals,
     **{f"depth-{depth}": probability(depth) for depth in (1, 2, 3)},
 }
