@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ _LEFT: Final = b"""
     SELECT pg_my_temp_schema(), sum(used_bytes) FROM pg_backend_memory_contexts
     WHERE name IN ('GUCMemoryContext', 'GUC hash table')
 """
+# The first code in PL/pgSQL, such as a trigger's, makes settings `plpgsql.…`, which stay. So it is run before.
+_LOAD: Final = b"DO 'BEGIN END'"
 _SETTINGS: Final = b"SELECT md5(string_agg(name || '=' || setting, ',' ORDER BY name)) FROM pg_settings"
 # The locks on virtual transaction ids are listed in the order in which Postgres goes through its processes.
 _PLACES: Final = b"""
@@ -58,6 +61,8 @@ class Sessions:
     """
 
     def __init__(self, idle: Sequence[Idle]) -> None:
+        with suppress(_NotAnsweredError):  # a role may not use the language
+            _in_all([one.session for one in idle], _LOAD)
         self._new = _state(idle)
         self.places = _places_of([one.session for one in idle])
 
@@ -133,9 +138,10 @@ def _in_all(sessions: Sequence[Session], query: bytes) -> list[Rows]:
     try:
         for session in sessions:
             session.server.ask(protocol.query(query.decode()))
-        return [_rows(list(_answer(session))) for session in sessions]
+        answers = [list(_answer(session)) for session in sessions]  # all, before any is refused
     except OSError as error:
         raise _NotAnsweredError from error
+    return [_rows(answer) for answer in answers]
 
 
 def _answer(session: Session) -> Iterator[Message]:

@@ -128,6 +128,18 @@ def test_a_session_that_somebody_has_ended_meanwhile_is_replaced(made: ScheduleS
     assert before.trace.lines == made.run({"ada": look, "bob": look}, Uniform(1)).trace.lines
 
 
+def test_a_session_that_has_run_code_in_plpgsql_is_used_again(made: ScheduleSearch) -> None:
+    """Triggers are in it, those of stops inside statements too. To open it anew takes longer than the rest of a run."""
+
+    def run_code() -> object:
+        with made.engine.begin() as connection:
+            sql(connection, "DO 'BEGIN PERFORM 1; END'")
+            return sql(connection, "SELECT pg_backend_pid()").scalar()
+
+    results = [made.run({"ada": run_code, "bob": run_code}, Uniform(1)) for _ in range(3)]
+    assert 1 == len({(result.value("ada"), result.value("bob")) for result in results})
+
+
 def test_the_rows_that_a_client_reads_are_in_the_trace(made: ScheduleSearch) -> None:
     """Runs that read different rows have different traces, even with equal statements and row counts."""
 
