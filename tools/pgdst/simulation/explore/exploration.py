@@ -67,6 +67,7 @@ class Exploration:
     runs: int = 0
     steps: int = 0  # of the longest run
     locks_rows: bool = False  # by a SELECT
+    serial_walks: list[Walk] = field(default_factory=list)  # those of the first clients whose serial orders were run
     _serial: dict[tuple[str, ...], Serial] = field(default_factory=dict)
 
     def run(self, attempt: Attempt, clients: tuple[str, ...]) -> Failure | None:
@@ -83,19 +84,23 @@ class Exploration:
 
         Raises: ConfigurationError, where none of them sends anything; InconclusiveError.
         """
+        is_first = not self._serial
         serial = self._serial[clients] = Serial()
         for order in islice(permutations(clients), None if self.expected.check is None else _MOST_ORDERS):
-            attempt = Attempt(_InOrder(order))
+            walk = _InOrder(order)
+            attempt = Attempt(walk)
             try:
                 result = self._run(attempt, clients)
             except HangError as error:
                 return _hung(error, attempt, clients)
             _require_statements(result)
+            if is_first:
+                self.serial_walks.append(walk)
             serial.errors |= {str(outcome) for outcome in result.outcomes.values() if outcome.error is not None}
             if self.expected.check is None:
                 outcome = self._outcome(result, clients)
                 if not serial.outcomes:
-                    self._require_the_same_again(outcome, attempt, clients)
+                    self._require_the_same_again(outcome, Attempt(_InOrder(order)), clients)
                 serial.outcomes.add(outcome)
             elif wrong := self._wrong(result, clients):
                 return Failure(wrong, result.schedule, result, clients, inside=False)

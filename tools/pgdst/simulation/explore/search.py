@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from pgdst.errors import ScheduleError
+from pgdst.simulation.clients.yield_points import BEGINS
 from pgdst.simulation.explore.footprints import Footprints
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.faults.plan import Faults
@@ -23,6 +24,10 @@ BOUNDED: Final = 0.5
 BOUNDED_INSIDE: Final = 0.75
 MOST_INSIDE: Final = 1
 RANDOM_BESIDE: Final = 4  # random runs where orders were left out
+
+# What bugs most often come of is tried first, and what takes longest last.
+_FIRST: Final = (Fault.COMMIT_DONE, Fault.COMMIT_UNDONE)
+_ORDER: Final = (*_FIRST, *(kind for kind in Fault if kind not in (*_FIRST, Fault.CRASH)), Fault.CRASH)
 
 FaultsOf = Callable[[int], Faults]
 
@@ -84,9 +89,16 @@ class Bounded:
     """
 
     def __init__(
-        self, clients: Sequence[str], footprints: Footprints, *, leaves_out: bool, most_preemptions: int | None = None
+        self,
+        clients: Sequence[str],
+        footprints: Footprints,
+        *,
+        leaves_out: bool,
+        most_preemptions: int | None = None,
+        known: Sequence[Walk] = (),
     ) -> None:
         self._clients = clients
+        self._walks = known  # of runs that were made before
         self._leaves_out = leaves_out
         self._most = most_preemptions
         self._footprints = footprints
@@ -112,13 +124,22 @@ class Bounded:
         while self._ahead and (self._most is None or self._ahead[0].preemptions <= self._most):
             now = heapq.heappop(self._ahead)
             self._bound = now.preemptions
-            walk = Walk(now.choices)
             version = self._footprints.version
-            yield walk
+            if (walk := self._known_walk(now.choices)) is None:
+                walk = Walk(now.choices)
+                yield walk
             self._made.append((now, walk))
             # What was learned in this run may conflict with what was left out before.
             for made in self._made if self._footprints.version != version else [(now, walk)]:
                 self._branch(*made)
+
+    def _known_walk(self, choices: tuple[int, ...]) -> Walk | None:
+        """Return a walk that was made before, if these choices and the default after them make the same run."""
+        for walk in self._walks:
+            rest = zip(walk.points[len(choices) :], walk.choices[len(choices) :], strict=True)
+            if tuple(walk.choices[: len(choices)]) == choices and all(taken == default(point) for point, taken in rest):
+                return walk
+        return None
 
     def _branch(self, now: _Ahead, walk: Walk) -> None:
         for index in range(len(now.choices), len(walk.points)):
@@ -128,6 +149,8 @@ class Bounded:
                 ahead = (*walk.choices[:index], choice)
                 if choice == taken or name in point.sleeping or ahead in self._known:
                     continue
+                if self._leaves_out and is_preemption and _has_only_begun(walk, index):
+                    continue  # it gives what comes of letting the other client begin
                 if not self._matters(point, is_preemption):
                     self.has_left_out = True
                     continue
@@ -141,6 +164,14 @@ class Bounded:
         if is_preemption:
             return self._footprints.may_conflict(point.candidates[0], point.at[0], self._clients)
         return self._footprints.any_conflict(point)
+
+
+def _has_only_begun(walk: Walk, index: int) -> bool:
+    """Return whether the client that a choice would preempt has done nothing but begin, in the step before."""
+    if index == 0:
+        return False
+    before, taken = walk.points[index - 1], walk.choices[index - 1]
+    return before.at[taken] == BEGINS and before.step + 1 == walk.points[index].step
 
 
 @dataclass(frozen=True)
@@ -157,6 +188,7 @@ class Progress(Protocol):
 
     runs: int
     steps: int
+    serial_walks: list[Walk]
 
 
 @dataclass
@@ -185,7 +217,7 @@ class Search:
 
     def attempts(self, progress: Progress) -> Iterator[Attempt]:
         """Yield attempts. Each must be made before the next one is asked for."""
-        self._bounded = Bounded(self.clients, self.footprints, leaves_out=self.leaves_out)
+        self._bounded = Bounded(self.clients, self.footprints, leaves_out=self.leaves_out, known=progress.serial_walks)
         yield from self._within(self._bounded, progress, BOUNDED, inside=False)
         if self.faults == EACH:
             yield from self._each_fault()
@@ -208,12 +240,12 @@ class Search:
                 return
 
     def _each_fault(self) -> Iterator[Attempt]:
-        """Yield every single fault at every step of one serial run."""
+        """Yield every single fault at every step of one serial run: the faults of a COMMIT first, crashes last."""
         possible = _Possible()
         yield Attempt(Walk(), possible)
-        for step, able in possible.at.items():
-            for kind in able:
-                if kind in self.kinds:
+        for kind in sorted(self.kinds, key=_ORDER.index):
+            for step, able in possible.at.items():
+                if kind in able:
                     yield Attempt(Walk(), SingleFault(step, kind))
 
 

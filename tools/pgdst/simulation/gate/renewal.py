@@ -35,10 +35,16 @@ _PASSING: Final = {"pgconn", "lock", "_prepared", "_pipeline", "_begin_statement
 # The attributes of a psycopg2 connection that show the state of its session.
 _PSYCOPG2: Final = (
     *("autocommit", "isolation_level", "readonly", "deferrable", "encoding", "cursor_factory"),
-    *("string_types", "binary_types", "notices", "notifies"),
+    *("string_types", "binary_types", "notices", "notifies", "_isolation_setting"),
 )
 
+# The attributes of drivers for the level of the next transaction: psycopg's, those of other drivers and of SQLAlchemy's
+# adapter for asyncpg. Where a client has used another level, SQLAlchemy leaves the server's default as an explicit one.
+_LEVEL: Final = ("_isolation_level", "_read_only", "_deferrable")
+_LEVEL_OF_OTHERS: Final = ("isolation_level", "_isolation_setting")
+
 Rows = list[list[bytes | None]]
+_State = tuple[Rows, Mapping[str, object], Mapping[Any, Any]]  # in the server, in the driver, in `info`
 
 
 class _NotAnsweredError(Exception):
@@ -61,13 +67,14 @@ class Sessions:
     """
 
     def __init__(self, idle: Sequence[Idle]) -> None:
+        self._new: dict[int, _State] | None
         with suppress(_NotAnsweredError):  # a role may not use the language
             _in_all([one.session for one in idle], _LOAD)
         self._new = _state(idle)
         self.places = _places_of([one.session for one in idle])
 
     def are_renewed(self, idle: Sequence[Idle]) -> bool:
-        """Reset connections, and return whether all are in the state that they had when they were new.
+        """Reset connections and their levels of isolation, and return whether all are in the state of new ones.
 
         State that neither a query nor psycopg shows is not reset: the seed of random(), memory of loaded libraries.
         """
@@ -75,7 +82,12 @@ class Sessions:
             _in_all([one.session for one in idle], _RENEW)
         except _NotAnsweredError:  # a session has ended
             return False
-        return self._new is not None and self._new == _state(idle)
+        if self._new is None:
+            return False
+        for one in idle:
+            if (new := self._new.get(one.session.pid)) is not None:
+                _restore_level(one.drivers, new[1])
+        return self._new == _state(idle)
 
 
 def report_writes(sessions: Sequence[Session]) -> None:
@@ -94,7 +106,7 @@ def is_prepared(session: Session) -> bool:
     return before != after
 
 
-def _state(idle: Sequence[Idle]) -> dict[int, tuple[object, ...]] | None:
+def _state(idle: Sequence[Idle]) -> dict[int, _State] | None:
     """Return the state of each connection by its pid: in the server, in the driver, and in `info`.
 
     Return None if the server refuses, as a role may lack the privilege.
@@ -115,6 +127,16 @@ def _python_state(connection: Any) -> dict[str, object]:
     else:
         found = {name: getattr(connection, name) for name in _PSYCOPG2 if hasattr(connection, name)}
     return {name: _copy(value) for name, value in found.items()}
+
+
+def _restore_level(connection: Any, new: Mapping[str, object]) -> None:
+    """Give a driver's connection the level of isolation that it had when it was new. Nothing is sent."""
+    is_psycopg = isinstance(connection, BaseConnection)
+    for name in _LEVEL if is_psycopg else _LEVEL_OF_OTHERS:
+        if name in new and getattr(connection, name) != new[name]:
+            setattr(connection, name, new[name])
+            if is_psycopg:
+                connection._begin_statement = b""  # it is made of these
 
 
 def _copy(value: object) -> object:

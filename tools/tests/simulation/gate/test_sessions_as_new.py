@@ -8,12 +8,14 @@ import psycopg
 import pytest
 from pgdst.errors import InconclusiveError
 from pgdst.simulation.gate.server_processes import ServerProcesses
+from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.schedule import Schedule
 from pgdst.simulation.strategies.uniform import Uniform
 from psycopg.rows import dict_row
 from schedule_search import ScheduleSearch, schedule_search, sql
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 SCHEMA = "CREATE TABLE entries (id int GENERATED ALWAYS AS IDENTITY, n int); CREATE SCHEMA other"
 PREPARE = "TRUNCATE entries RESTART IDENTITY; DROP INDEX IF EXISTS by_n"
@@ -138,6 +140,38 @@ def test_a_session_that_has_run_code_in_plpgsql_is_used_again(made: ScheduleSear
 
     results = [made.run({"ada": run_code, "bob": run_code}, Uniform(1)) for _ in range(3)]
     assert 1 == len({(result.value("ada"), result.value("bob")) for result in results})
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "pg8000", "psycopg async", "asyncpg"])
+def test_a_session_whose_level_of_isolation_was_changed_is_used_again(processes: ServerProcesses, driver: str) -> None:
+    """It begins with the server's default: the next transaction names none."""
+    name, _, is_async = driver.partition(" ")
+    url = processes.server.url.replace("+psycopg", f"+{name}")
+    is_coroutine = bool(is_async) or name == "asyncpg"
+    engine: Any = create_async_engine(url) if is_coroutine else create_engine(url)
+    simulation = Simulation(processes)
+    simulation.attach(engine)
+    level = text("SELECT pg_backend_pid(), current_setting('transaction_isolation')")
+
+    def look(name: str) -> Any:
+        with engine.connect().execution_options(**({"isolation_level": name} if name else {})) as connection:
+            return connection.execute(level).one()
+
+    async def look_async(name: str) -> Any:
+        async with engine.connect() as connection:
+            if name:
+                await connection.execution_options(isolation_level=name)
+            return (await connection.execute(level)).one()
+
+    found = []
+    for asked in ("", "REPEATABLE READ", "SERIALIZABLE", ""):
+        simulation.spawn("ada", look_async if is_coroutine else look, asked)
+        result = simulation.run(Uniform(1))
+        found.append((*result.value("ada"), [step.begins.upper().strip("; ") for step in result.steps if step.begins]))
+    simulation.close()
+    assert driver == "asyncpg" or 1 == len({pid for pid, _, _ in found})  # asyncpg's are new for each run
+    assert ["read committed", "repeatable read", "serializable", "read committed"] == [level for _, level, _ in found]
+    assert found[0][1:] == found[3][1:]
 
 
 def test_the_rows_that_a_client_reads_are_in_the_trace(made: ScheduleSearch) -> None:
