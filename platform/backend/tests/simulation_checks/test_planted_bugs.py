@@ -13,9 +13,10 @@ from pgdst import Coverage, ServerProcesses, Trace, only_examples
 from simulation.base import DeepSciFiBaseRules
 from simulation.domains import composed, import_planted_bugs
 from simulation.engine.checks import FORBIDDEN_MOVE, INVARIANT, LIVENESS, RACE, RULES, checks_in, checks_of
+from simulation.engine.extent import PROFILES
 from simulation.engine.harness import CleanDatabases, Run, assembled
 from simulation.engine.planting import BUGS_UNDER_FAULTS, PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
-from simulation.engine.profiles import PROFILES, declare, run_machine, settings_of
+from simulation.engine.profiles import declare, run_machine, settings_of
 from simulation.machine import KINDS, DeepSciFi, DeepSciFiUnderFaults, machine_of
 
 import_planted_bugs()
