@@ -134,7 +134,7 @@ class Harness(RuleBasedStateMachine):
         self.reads_ahead = False
         self.ended_at: tuple[str | None, datetime] | None = None  # the snapshot and the clock after the step before
         with ExitStack() as opened:
-            self.engine = make_engine(opened.enter_context(run.databases.lend()))
+            self.engine = engine_on(opened.enter_context(run.databases.lend()))
             opened.callback(self.engine.dispose)
             self.client = InProcessClient(create_app(self.engine, self.watched_clock, SeededIds(run.seed)))
             opened.callback(self.client.close)
@@ -341,6 +341,15 @@ class Harness(RuleBasedStateMachine):
 def assembled() -> FastAPI:
     """Return the application of all examples: to assemble its routes takes as long as ten requests."""
     return assemble()
+
+
+@cache
+def engine_on(url: str) -> Engine:
+    """Return the engine of all examples on a database, without connections.
+
+    It keeps what SQLAlchemy has compiled: a new one would compile the platform's statements anew in each example.
+    """
+    return make_engine(url)
 
 
 def create_app(engine: Engine, clock: WatchedClock, ids: SeededIds) -> FastAPI:
