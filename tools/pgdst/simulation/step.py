@@ -55,6 +55,7 @@ class Step:
     begins: str = ""
     literals: Callable[[], Sequence[str]] = field(default=list, compare=False, repr=False)  # the parameters, as SQL
     code: Code | None = None
+    pid: int | None = field(default=None, compare=False)  # of the server process that the client used last
 
     def __str__(self) -> str:
         """Return the line of the trace."""
@@ -67,5 +68,7 @@ class Step:
 
     @property
     def text(self) -> str:
-        """The statement with its parameters in their places, or what else the step did."""
-        return with_parameters(self.statement, self.parameters) if self.statement else self.what
+        """The statement in one line, with its parameters in their places, or what else the step did."""
+        if not self.statement:
+            return self.what
+        return " ".join(with_parameters(self.statement, self.parameters).split())

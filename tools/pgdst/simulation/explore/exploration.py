@@ -1,7 +1,6 @@
 """One run after another of the same clients, each on the database as it was, and what is wrong with it."""
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, permutations
@@ -14,6 +13,7 @@ from pgdst.simulation.explore.footprints import Footprints
 from pgdst.simulation.explore.rewound_database import RewoundDatabase
 from pgdst.simulation.explore.search import Attempt, Walk
 from pgdst.simulation.faults.kinds import Fault
+from pgdst.simulation.report.statements import locks_rows
 from pgdst.simulation.result import Result
 from pgdst.simulation.simulation import Simulation
 from pgdst.simulation.strategies.schedule import Schedule
@@ -22,7 +22,6 @@ from pgdst.simulation.strategies.strategy import ChoicePoint
 Check = Callable[[Connection], object]
 
 _MOST_ORDERS: Final = 24  # serial orders that are run where there is a check
-_LOCKS_ROWS: Final = re.compile(r"\bFOR\s+(NO\s+KEY\s+)?(UPDATE|(KEY\s+)?SHARE)\b", re.IGNORECASE)
 _DOES_NOT_HOLD: Final = "The check does not hold"
 
 
@@ -136,7 +135,7 @@ class Exploration:
             observe=self.footprints.see if attempt.faults is None else None,
         )
         self.steps = max(self.steps, len(result.schedule.clients))
-        self.locks_rows = self.locks_rows or any(_LOCKS_ROWS.search(step.statement) for step in result.steps)
+        self.locks_rows = self.locks_rows or any(locks_rows(step.statement) for step in result.steps)
         if Fault.CRASH in result.schedule.faults.values():
             self.database.has_crashed()
         return result

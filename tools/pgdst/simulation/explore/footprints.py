@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from pgdst.simulation.clients.yield_points import BEGINS
+from pgdst.simulation.clients.yield_points import BEGINS, CHECKOUT
 from pgdst.simulation.strategies.strategy import ChoicePoint
 
 # What is locked, and whether it is more than read.
@@ -35,9 +35,11 @@ class Footprints:
     itself, a savepoint, and a second connection within a transaction.
 
     `version` counts what was learned: what a client does in one run only may conflict with what others did before.
+    `share_a_pool` says that a pool was seen to have no connection left: then whoever begins may take the last one.
     """
 
     version = 0
+    share_a_pool = False
 
     def __init__(self, locks: Callable[[str], tuple[int | None, Touched]]) -> None:
         self._locks = locks
@@ -51,6 +53,9 @@ class Footprints:
         if statement == BEGINS:
             self._add(client, statement, _NOTHING)
             return
+        if statement == CHECKOUT and not self.share_a_pool:
+            self.share_a_pool = True
+            self.version += 1
         pid, touched = self._locks(client)
         if statement in _ENDS:  # what is locked now may be the next transaction's
             ended = self._open.pop(client, None)

@@ -149,7 +149,8 @@ class Bounded:
                 ahead = (*walk.choices[:index], choice)
                 if choice == taken or name in point.sleeping or ahead in self._known:
                     continue
-                if self._leaves_out and is_preemption and _has_only_begun(walk, index):
+                may_only_begin = not self._leaves_out or self._footprints.share_a_pool
+                if is_preemption and not may_only_begin and _has_only_begun(walk, index):
                     continue  # it gives what comes of letting the other client begin
                 if not self._matters(point, is_preemption):
                     self.has_left_out = True

@@ -29,7 +29,7 @@ class Batch:
     """Messages that are sent together, and the statement in them.
 
     `text` is the statement that is prepared or executed. `what` is the same with its parameters, if it is executed.
-    Both are cut where they are long; `statement` is not, and `parameters` are those of the statement.
+    Both are in one line, and cut where they are long; `statement` is as it was sent, and `parameters` are its.
     """
 
     messages: tuple[Message, ...]
@@ -114,7 +114,7 @@ class Statements:
         is_unseen = bool(said) and not seen
         first, *more = seen or said or [Portal("sync")]
         text = _in_one_word(" ".join(first.text.split()).rstrip("; "))
-        text = _COUNTED.sub(lambda found: name(found[0]), text)
+        text, whole = (_COUNTED.sub(lambda found: name(found[0]), one) for one in (text, first.text.strip("; \n\r\t")))
         and_more = f" and {len(more)} more" if more else ""
         values = f"[{' '.join(', '.join(first.parameters).split())}]" if first.parameters else ""
         what = f"{text} {values}".strip()
@@ -124,7 +124,7 @@ class Statements:
             _cut(f"{what}{and_more}"),
             is_unseen,
             self._says,
-            text,
+            text if text in ("COMMIT", "ROLLBACK") else whole,
             tuple(first.parameters),
             first.bound,
             first.types,

@@ -145,9 +145,7 @@ class Exchange:
         elif kind == b"s":
             self.answer.tag = "more to come"
         elif kind == b"D":
-            if self.answer.rows is None:
-                self.answer.rows = self._rows()
-            self.answer.rows.add(body)
+            self._hear_row(body)
         elif kind in (b"T", b"n"):
             self._hear_description(body if kind == b"T" else b"")
         elif kind == b"t":
@@ -157,6 +155,13 @@ class Exchange:
             self._replies, self._passes_over = 0, not self._is_simple
         elif kind == b"G":
             self.ends_copy = _END_OF_COPY if self._is_simple else b"S"
+
+    def _hear_row(self, body: bytes) -> None:
+        if self.answer.rows is None:
+            self.answer.rows = self._rows()
+        elif self.answer.tag:  # another statement of the batch had rows before
+            self.answer.rows.forget_columns()
+        self.answer.rows.add(body)
 
     def _hear_tag(self, tag: str) -> None:
         self.answer.tag = tag

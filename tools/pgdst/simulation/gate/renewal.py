@@ -132,6 +132,8 @@ def _python_state(connection: Any) -> dict[str, object]:
 def _restore_level(connection: Any, new: Mapping[str, object]) -> None:
     """Give a driver's connection the level of isolation that it had when it was new. Nothing is sent."""
     is_psycopg = isinstance(connection, BaseConnection)
+    if not is_psycopg and getattr(connection, "autocommit", False):
+        return  # psycopg2 would send the level at once, and nobody relays now
     for name in _LEVEL if is_psycopg else _LEVEL_OF_OTHERS:
         if name in new and getattr(connection, name) != new[name]:
             setattr(connection, name, new[name])

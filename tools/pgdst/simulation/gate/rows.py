@@ -29,6 +29,10 @@ class Rows:
         if len(self._first) < _KEPT and len(body) <= _LONGEST:
             self._first.append(body)
 
+    def forget_columns(self) -> None:
+        """Show no names and types from now on, as the rows are of several statements."""
+        self._described = b""
+
     @property
     def digest(self) -> str:
         """The first eight hexadecimal digits of the SHA-256 of all rows."""

@@ -1,15 +1,21 @@
 """One sentence that says what happened in a run that went wrong. It states facts of the run, in order."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pgdst.simulation.faults.kinds import Fault
-from pgdst.simulation.report.statements import answer_of, shorten, tables_of
+from pgdst.simulation.report.statements import answer_of, locks_rows, shorten, tables_of
 from pgdst.simulation.report.transactions import Transaction, transactions_of
 from pgdst.simulation.result import Result
 from pgdst.simulation.step import Step, StepKind
 
 _DEADLOCK: Final = "40P01"
+_ENDS: Final = ("COMMIT", "ROLLBACK")
+# A wait for a lock of a whole table may come before the snapshot.
+_LOCKS_TABLES: Final = re.compile(
+    r"\s*(LOCK|ALTER|TRUNCATE|DROP|CREATE|REINDEX|CLUSTER|VACUUM|REFRESH|DO|CALL)\b", re.IGNORECASE
+)
 _STATEMENT_SHOWN: Final = 40  # characters
 
 
@@ -40,9 +46,10 @@ def _faults(result: Result, steps: Sequence[Step]) -> Iterator[str]:
             continue
         name = hit[0].client
         text = f"{name}'s {_short(hit[0])}" if hit[0].statement else name
-        before = {step.text for step in steps if step.client == name and step.number < number and step.statement}
-        again = [s for s in steps if s.client == name and s.number > number and s.text in before]
-        did = f", and {name} did it again from step {again[0].number}" if again else ""
+        mine = [step for step in steps if step.client == name and step.statement and step.what not in _ENDS]
+        before = {step.text for step in mine if step.number < number}
+        again = [s for s in mine if s.number > number and s.text in before]
+        did = f", and {name} sent {_short(again[0])} again at step {again[0].number}" if again else ""
         yield f"{_EFFECTS.get(fault, f'The fault {fault} hit')} {text} at step {number}{did}."
 
 
@@ -60,12 +67,28 @@ def _deadlock(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
     """A cycle of waits."""
     for at, step in enumerate(steps):
         if step.sqlstate == _DEADLOCK:
-            waits = {one.client: one for one in steps[:at] if one.kind is StepKind.WAITS}
             said = [
-                f"{name} waited for {' or '.join(one.waits_for)} ({_short(one)}, step {one.number})"
-                for name, one in waits.items()
+                f"{one.client} waited for {' or '.join(one.waits_for)} ({_short(one)}, step {one.number})"
+                for one in _waits_of_a_cycle(steps[:at], step.client)
             ]
-            yield f"{' while '.join(said)}: a deadlock, and Postgres ended {step.client}'s transaction."
+            if said:
+                yield f"{' while '.join(said)}: a deadlock, and Postgres ended {step.client}'s statement."
+
+
+def _waits_of_a_cycle(steps: Sequence[Step], victim: str) -> list[Step]:
+    """Return the waits that have not ended by now, of the victim and of those for whom it waits, in order."""
+    waits: dict[str, Step] = {}
+    for step in steps:
+        if step.kind is StepKind.WAITS:
+            waits[step.client] = step
+        elif step.kind is not StepKind.FAULT:
+            waits.pop(step.client, None)
+    names, found = [victim], set[str]()
+    while names:
+        if (name := names.pop()) in waits and name not in found:
+            found.add(name)
+            names += waits[name].waits_for
+    return [step for name, step in waits.items() if name in found]
 
 
 def _hang(result: Result, steps: Sequence[Step]) -> Iterator[str]:
@@ -90,7 +113,8 @@ def _unseen_commit(result: Result, steps: Sequence[Step]) -> Iterator[str]:
     found = transactions_of(steps)
     for name in result.outcomes:
         mine = [one for one in found if one.client == name]
-        reads, writes = sorted(r for one in mine for r in one.reads()), sorted(w for one in mine for w in one.writes())
+        reads = sorted(r for one in mine for r in one.reads())
+        writes = sorted(w for one in mine if one.is_committed for w in one.writes())
         for other, end in _committed(found):
             changed = {table for _, table in other.writes()}
             read = [(at, table) for at, table in reads if at < end and table in changed]
@@ -101,8 +125,8 @@ def _unseen_commit(result: Result, steps: Sequence[Step]) -> Iterator[str]:
             if any(end < at < written_at and again == table for at, again in reads):
                 continue  # it has seen the change
             yield (
-                f"{name} read {table} at step {steps[read_at].number}{_seen(steps[read_at])}, {other.client} changed "
-                f"it and committed at step {steps[end].number}, and {name} wrote "
+                f"{name} read {table} at step {steps[read_at].number}{_seen(steps[read_at])}, "
+                f"{_changed(other, {table}, read_at)} it and committed at step {steps[end].number}, and {name} wrote "
                 f"{'it' if written == table else written} at step {steps[written_at].number}."
             )
 
@@ -113,15 +137,32 @@ def _late_snapshot(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
     for at, step in enumerate(steps):
         if step.kind not in (StepKind.STOPS_INSIDE, StepKind.WAITS):
             continue
-        done = next((i for i, s in enumerate(steps) if i > at and _is_end(s, step)), len(steps))
+        done = next((i for i, s in enumerate(steps) if i > at and _is_end(s, step)), None)
+        if done is None or steps[done].sqlstate:
+            continue
         for other, end in _committed(found):
             changed = {name for _, name in other.writes()} & tables_of(step.statement).reads
             if other.client != step.client and at < end < done and changed:
-                yield (
-                    f"{step.client}'s {_short(step)} began at step {step.number}, {other.client} changed "
-                    f"{' and '.join(sorted(changed))} and committed at step {steps[end].number}, and the "
-                    "statement went on with what it had read."
+                went_on = (
+                    "with what it had read" if _keeps_its_snapshot(step, steps) else f"at step {steps[done].number}"
                 )
+                yield (
+                    f"{step.client}'s {_short(step)} began at step {step.number}, {_changed(other, changed, at)} "
+                    f"{' and '.join(sorted(changed))} and committed at step {steps[end].number}, and the "
+                    f"statement went on {went_on}."
+                )
+
+
+def _keeps_its_snapshot(step: Step, steps: Sequence[Step]) -> bool:
+    """Return whether a statement that stopped or waited reads nothing anew after it.
+
+    What locks rows reads them anew, and what waits for the lock of a whole table has not begun to read.
+    """
+    if locks_rows(step.statement):
+        return False
+    if step.kind is StepKind.STOPS_INSIDE:
+        return True
+    return bool(tables_of(step.statement).writes) and not any(_LOCKS_TABLES.match(one.statement) for one in steps)
 
 
 def _old_snapshot(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
@@ -130,7 +171,9 @@ def _old_snapshot(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
     for one in found:
         if not one.has_one_snapshot:
             continue
-        began = one.steps[0]
+        began = one.snapshot_at
+        if began is None:
+            continue
         for other, end in _committed(found):
             changed = {name for _, name in other.writes()}
             read = [(at, name) for at, name in one.reads() if at > end and name in changed]
@@ -138,7 +181,8 @@ def _old_snapshot(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
                 at, name = read[0]
                 yield (
                     f"{one.client}'s transaction sees the database as it was at step {steps[began].number}, "
-                    f"{other.client} changed {name} and committed at step {steps[end].number}, and {one.client} read "
+                    f"{_changed(other, {name}, began)} {name} and committed at step {steps[end].number}, and "
+                    f"{one.client} read "
                     f"{name} at step {steps[at].number}{_seen(steps[at])} without that."
                 )
 
@@ -164,7 +208,8 @@ def _two_moments(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
 def _errors(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
     for step in steps:
         if step.sqlstate:
-            yield f"{step.client}'s {_short(step)} failed at step {step.number}: {step.sqlstate} {step.error}."
+            error = " ".join(step.error.split()).rstrip(".")
+            yield f"{step.client}'s {_short(step)} failed at step {step.number}: {step.sqlstate} {error}."
 
 
 def _preemption(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
@@ -173,12 +218,19 @@ def _preemption(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
             stopped = steps[at - 1]
             following = next((one for one in steps[at:] if one.client == stopped.client), None)
             if following is not None:
-                yield f"{step.client} went on at step {step.number}, before {stopped.client}'s {_short(following)}."
+                what = f"{stopped.client}'s {_short(following)}" if following.statement else f"{stopped.client} did"
+                yield f"{step.client} went on at step {step.number}, before {what}."
 
 
 def _committed(found: Sequence[Transaction]) -> Iterator[tuple[Transaction, int]]:
     """Yield the transactions that committed, each with the place of the step in which it did."""
     return ((one, one.ends_at) for one in found if one.ends_at is not None and one.is_committed)
+
+
+def _changed(other: Transaction, tables: set[str], since: int) -> str:
+    """Return who changed something, and that it was before a step if it was."""
+    is_later = any(at > since for at, name in other.writes() if name in tables)
+    return f"{other.client} {'changed' if is_later else 'had changed'}"
 
 
 def _is_end(step: Step, of: Step) -> bool:
@@ -190,4 +242,4 @@ def _seen(step: Step) -> str:
 
 
 def _short(step: Step) -> str:
-    return shorten(step.statement, _STATEMENT_SHOWN) if step.statement else step.what
+    return shorten(" ".join(step.statement.split()), _STATEMENT_SHOWN) if step.statement else step.what

@@ -1,5 +1,6 @@
 """Statements and answers as a person reads them: parameters in their places, rows as names and values."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -10,8 +11,10 @@ from pgdst.simulation.step import Step, StepKind
 if TYPE_CHECKING:
     from pgdst.simulation.gate.rows import Rows
 
+_LOCKS_ROWS: Final = re.compile(r"\bFOR\s+(NO\s+KEY\s+)?(UPDATE|(KEY\s+)?SHARE)\b", re.IGNORECASE)
 _ROWS_SHOWN: Final = 3
-_VALUE_SHOWN: Final = 24  # characters
+_ROW_SHOWN: Final = 160  # characters
+_VALUE_SHOWN: Final = 24
 _NO_NAME: Final = "?column?"  # as Postgres names a column without a name
 
 
@@ -31,9 +34,9 @@ def rows_in_words(rows: "Rows") -> str:
     columns = rows.columns
     if not columns or not rows.values:
         return _counted(rows.count)
-    shown = [" ".join(map(_named, columns, row)) for row in rows.values]
-    more = f"; … {_counted(rows.count)}" if rows.count > _ROWS_SHOWN else ""
-    return "; ".join(shown[:_ROWS_SHOWN]) + more
+    shown = [shorten(" ".join(map(_named, columns, row)), _ROW_SHOWN) for row in rows.values[:_ROWS_SHOWN]]
+    more = [f"… {_counted(rows.count)}"] if rows.count > len(shown) else []
+    return "; ".join([*shown, *more])
 
 
 def _named(column: str, value: str) -> str:
@@ -47,6 +50,11 @@ def _counted(rows: int) -> str:
 def shorten(text: str, most: int = _VALUE_SHOWN) -> str:
     """Return a text without its end if it is longer than so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def locks_rows(statement: str) -> bool:
+    """Return whether a SELECT in a statement locks the rows that it reads."""
+    return _LOCKS_ROWS.search(statement) is not None
 
 
 @dataclass
@@ -96,9 +104,11 @@ def _names(words: list[Token], at: int) -> Iterator[str]:
             at += 1
         if at >= len(words) or words[at].kind not in ("word", "quoted") or words[at].text in _NO_NAMES:
             return
+        name = words[at].text
         while at + 2 < len(words) and words[at + 1].text == "." and words[at + 2].kind in ("word", "quoted"):
             at += 2
-        yield words[at].text
+            name = f"{name}.{words[at].text}"
+        yield name.removeprefix("public.")
         at += 1
         while at < len(words) and words[at].kind in ("word", "quoted") and words[at].text not in _INTRODUCE:
             at += 1  # an alias; a clause's word ends the list, as no comma follows it

@@ -1,12 +1,17 @@
 """The transactions of a run: which steps belong to one, what it read and wrote, and how it ended."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from pgdst.database.sql_time.sql_tokens import tokens
 from pgdst.simulation.report.statements import Tables, tables_of
 from pgdst.simulation.step import Step, StepKind
 
-_ENDS = ("COMMIT", "ROLLBACK")
+_ENDS: Final = ("COMMIT", "ROLLBACK")
+_NO_ROW: Final = re.compile(r"(INSERT 0|UPDATE|DELETE|MERGE) 0( #|\Z)")
+_TAKE_NO_SNAPSHOT: Final = frozenset({"set", "show", "reset", "lock", "savepoint", "release", "rollback", "begin"})
 
 
 @dataclass
@@ -19,6 +24,8 @@ class Transaction:
     ends_at: int | None = None
     is_committed: bool = False
     begins: str = ""  # the BEGIN of its driver, which may name a level of isolation
+    snapshot_at: int | None = None  # the first step of a statement that takes one
+    _savepoints: list[tuple[str, int]] = field(default_factory=list)  # their names, and the steps that made them
 
     @property
     def has_one_snapshot(self) -> bool:
@@ -30,37 +37,55 @@ class Transaction:
         return ((at, name) for at, found in self.tables.items() for name in sorted(found.reads - found.writes))
 
     def writes(self) -> Iterator[tuple[int, str]]:
-        """Yield the places of its steps that write, with the table."""
+        """Yield the places of its steps that write, with the table; not of what it has rolled back to a savepoint."""
         return ((at, name) for at, found in self.tables.items() for name in sorted(found.writes))
+
+    def note(self, at: int, step: Step) -> None:
+        """Note a statement that was executed without an error."""
+        words = [token.text for token in tokens(step.statement)]
+        self.tables[at] = found = tables_of(step.statement)
+        if _NO_ROW.match(step.answer) and words[:1] != ["with"] and ";" not in words:
+            found.writes.clear()
+        if words[:1] == ["savepoint"]:
+            self._savepoints.append((words[-1], at))
+        elif words[:1] == ["rollback"] and "to" in words:
+            made = max((made for name, made in self._savepoints if name == words[-1]), default=-1)
+            for place, tables in self.tables.items():
+                if place > made:
+                    tables.writes.clear()
 
 
 def transactions_of(steps: Sequence[Step]) -> list[Transaction]:
     """Return the transactions of a run, in the order in which they begin. A statement alone is one as well."""
     found: list[Transaction] = []
-    open_now: dict[str, Transaction] = {}
+    open_now: dict[tuple[str, int | None], Transaction] = {}  # a client may have several, on several connections
     for at, step in enumerate(steps):
-        if step.kind in (StepKind.BEGINS, StepKind.FAULT, StepKind.TIME, StepKind.CONNECTS):
+        if step.kind not in _OF_A_TRANSACTION:
             continue
-        if step.kind in (StepKind.ENDS, StepKind.CLOSES, StepKind.CANCELS):
-            open_now.pop(step.client, None)
-            continue
-        now = open_now.get(step.client)
+        where = step.client, step.pid
+        now = open_now.get(where)
         if now is None:
-            now = open_now[step.client] = Transaction(step.client)
+            now = open_now[where] = Transaction(step.client)
             found.append(now)
         now.steps.append(at)
         now.begins = now.begins or step.begins
+        if now.snapshot_at is None and _takes_a_snapshot(step):
+            now.snapshot_at = at
         if step.kind is StepKind.STATEMENT:
-            _note(now, at, step)
+            if not step.sqlstate and step.what not in _ENDS:
+                now.note(at, step)
             if not step.is_in_transaction:
                 now.ends_at, now.is_committed = at, _commits(step)
-                del open_now[step.client]
+                del open_now[where]
     return found
 
 
-def _note(transaction: Transaction, at: int, step: Step) -> None:
-    if not step.sqlstate and step.what not in _ENDS:
-        transaction.tables[at] = tables_of(step.statement)
+_OF_A_TRANSACTION: Final = (StepKind.STATEMENT, StepKind.WAITS, StepKind.STOPS_INSIDE, StepKind.GOES_ON)
+
+
+def _takes_a_snapshot(step: Step) -> bool:
+    first = next(tokens(step.statement), None)
+    return first is not None and first.text not in _TAKE_NO_SNAPSHOT
 
 
 def _commits(step: Step) -> bool:

@@ -135,6 +135,20 @@ def test_coroutine_functions_are_clients(url: str) -> None:
     assert "ada*2 bob*4 ada*2" == str(found.schedule)
 
 
+def test_a_client_that_has_only_begun_may_hold_the_last_connection_of_a_pool(url: str) -> None:
+    """Each has one of two connections, and waits for another one: no client holds one connection for a longer time."""
+
+    def write_too(engine: Engine) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT 1 FROM accounts"))
+            with engine.begin() as other:
+                other.execute(text("UPDATE accounts SET balance = balance + 1 WHERE id = 1"))
+
+    engine = create_engine(url, pool_size=1, max_overflow=1, pool_timeout=5)
+    found = failure_of(engine, clients={"ada": write_too, "bob": write_too}, check=lambda _: True)
+    assert "raised TimeoutError, as in no serial order" in found.wrong
+
+
 def test_a_third_client_that_is_not_needed_is_left_out(engine: Engine) -> None:
     """Where the check holds without it in every serial order."""
 

@@ -40,20 +40,20 @@ HAPPENED = {
     "wrote guests at step 7.",
     "insert_where_not_exists": "ada's INSERT INTO tags SELECT 'new' WHERE NOT… began at step 2, bob changed tags and "
     "committed at step 6, and the statement went on with what it had read.",
-    "counter_computed_from_rows": "bob's UPDATE rooms SET guests = (SELECT count… began at step 6, ada changed guests "
-    "and committed at step 7, and the statement went on with what it had read.",
+    "counter_computed_from_rows": "bob's UPDATE rooms SET guests = (SELECT count… began at step 6, ada had changed "
+    "guests and committed at step 7, and the statement went on with what it had read.",
     "limit_counted_in_an_older_snapshot": "ada's transaction sees the database as it was at step 2, bob changed guests "
     "and committed at step 8, and ada read guests at step 10 (f) without that.",
     "read_skew_in_a_report": "bob read accounts at step 2 (balance=50), before ada's commit at step 6, and accounts at "
     "step 7 (balance=60), after it.",
     "locks_in_two_orders": "bob waited for ada (UPDATE accounts SET balance = balance +…, step 5) while ada waited for "
-    "bob (UPDATE accounts SET balance = balance +…, step 6): a deadlock, and Postgres ended ada's transaction.",
+    "bob (UPDATE accounts SET balance = balance +…, step 6): a deadlock, and Postgres ended ada's statement.",
     "session_lock_kept_by_the_pool": "bob's SELECT pg_advisory_lock(7) waits since step 5 for ada, which ended at step "
     "3 and left the lock to its connection.",
     "nowait_where_one_should_wait": "bob's SELECT FROM accounts WHERE id = 1 FOR U… failed at step 4: 55P03 could not "
     'obtain lock on row in relation "accounts".',
     "charged_twice_after_an_ambiguous_commit": "The connection was lost after the server had executed ada's COMMIT at "
-    "step 3, and ada did it again from step 5.",
+    "step 3, and ada sent INSERT INTO charges VALUES ('k') again at step 5.",
     "task_sent_before_the_commit": "bob went on at step 3, before ada's INSERT INTO tags VALUES ('order').",
 }
 NAMES = [name if name in AT_ONCE else pytest.param(name, marks=pytest.mark.long) for name in PATTERNS]

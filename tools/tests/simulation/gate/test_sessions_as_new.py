@@ -174,6 +174,27 @@ def test_a_session_whose_level_of_isolation_was_changed_is_used_again(processes:
     assert found[0][1:] == found[3][1:]
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "pg8000"])
+def test_an_engine_that_commits_by_itself_may_be_given_a_level(processes: ServerProcesses, driver: str) -> None:
+    """psycopg2 sends a level at once then, also between runs."""
+    engine = create_engine(processes.server.url.replace("+psycopg", f"+{driver}"), isolation_level="AUTOCOMMIT")
+    simulation = Simulation(processes)
+    simulation.attach(engine)
+
+    def look(name: str) -> Any:
+        with engine.connect().execution_options(isolation_level=name) as connection:
+            return connection.scalar(text("SELECT current_setting('transaction_isolation')"))
+
+    hashes = []
+    for asked in ("AUTOCOMMIT", "SERIALIZABLE", "AUTOCOMMIT"):
+        simulation.spawn("ada", look, asked)
+        result = simulation.run(Uniform(1))
+        assert asked.replace("AUTOCOMMIT", "READ COMMITTED").lower() == result.value("ada")
+        hashes.append(result.trace.hexdigest())
+    simulation.close()
+    assert hashes[0] == hashes[2]
+
+
 def test_the_rows_that_a_client_reads_are_in_the_trace(made: ScheduleSearch) -> None:
     """Runs that read different rows have different traces, even with equal statements and row counts."""
 

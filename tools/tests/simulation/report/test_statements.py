@@ -64,7 +64,8 @@ def test_an_answer_has_its_rows_or_its_error() -> None:
 @pytest.mark.parametrize(
     ("statement", "reads", "writes"),
     [
-        ("SELECT a FROM t, s.u AS x JOIN v ON true WHERE a IN (SELECT b FROM w)", "t u v w", ""),
+        ("SELECT a FROM t, s.u AS x JOIN v ON true WHERE a IN (SELECT b FROM w)", "t s.u v w", ""),
+        ("SELECT FROM public.t", "t", ""),
         ("SELECT FROM ONLY t FOR UPDATE", "t", ""),
         ("INSERT INTO t SELECT 1 FROM u ON CONFLICT DO UPDATE SET a = 1", "u", "t"),
         ("UPDATE t SET a = (SELECT max(b) FROM u) FROM v", "u v", "t"),
