@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from deepsci.agents.authentication import CurrentAgent
 from deepsci.clock import Clock
-from deepsci.dependencies import RequestClock, RequestIds, RequestSession
+from deepsci.dependencies import clock_of, ids_of, session_of
 from deepsci.errors import ApiError, ErrorCode, answer, refusal_of
 from deepsci.ids import IdSource
 from deepsci.models import Agent, IdempotentRequest
@@ -50,9 +50,6 @@ async def fingerprint(request: Request) -> str:
         canonical = body
     target = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     return hashlib.sha256(target + canonical).hexdigest()
-
-
-Fingerprint = Annotated[str, Depends(fingerprint)]
 
 
 @dataclass(frozen=True)
@@ -141,27 +138,21 @@ def _as_json(status: int, body: bytes) -> Response:
     return Response(body, status_code=status, media_type="application/json")
 
 
-def once(
-    agent: CurrentAgent,
-    session: RequestSession,
-    clock: RequestClock,
-    ids: RequestIds,
-    request_sha256: Fingerprint,
-    key: IdempotencyKey = None,
-) -> Once:
+# They take from the request what endpoints ask FastAPI for: it goes through each dependency wherever one is named, with
+# all that it depends on, and that was a tenth of a request.
+async def once(request: Request, agent: CurrentAgent, key: IdempotencyKey = None) -> Once:
     """Return the promise to the agent that is asking."""
-    return Once(session, clock, ids, agent, key, request_sha256)
+    return await _once(request, agent, key)
 
 
-def once_for_anyone(
-    session: RequestSession,
-    clock: RequestClock,
-    ids: RequestIds,
-    request_sha256: Fingerprint,
-    key: IdempotencyKey = None,
-) -> Once:
+async def once_for_anyone(request: Request, key: IdempotencyKey = None) -> Once:
     """Return the promise to who is no agent yet."""
-    return Once(session, clock, ids, None, key, request_sha256)
+    return await _once(request, None, key)
+
+
+async def _once(request: Request, agent: Agent | None, key: str | None) -> Once:
+    session, clock, ids = await session_of(request), await clock_of(request), await ids_of(request)
+    return Once(session, clock, ids, agent, key, await fingerprint(request))
 
 
 RequestOnce = Annotated[Once, Depends(once)]

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from pgdst.errors import PgdstError
 from pgdst.pytest.failures import FailedRun
-from pgdst.pytest.fixtures import SIMULATIONS, load_project
+from pgdst.pytest.fixtures import load_project
 from pgdst.pytest.replay import where
 from pgdst.pytest.shards import SHARDS
 
@@ -26,13 +27,16 @@ LANES: Final = "pgdst_lanes"
 REPLAY: Final = "pgdst_replay"
 PAGE: Final = "pgdst_page"
 PASSES_AGAIN: Final = "pgdst_passes_again"
+_LAST_RUN: Final = "pgdst.simulation.last_run"  # imported only where there is a simulation
 _ROOT: Final = pytest.StashKey[Path | None]()  # the project's folder
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"  # the file to which GitHub's runner reads a summary from
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Let `explore` try the schedule first at which it failed the last time."""
+    """Forget the runs of other tests, and let `explore` try the schedule first at which it failed the last time."""
+    if (module := sys.modules.get(_LAST_RUN)) is not None:
+        module.note(None)
     with ExitStack() as opened:
         kept = _files_of(item)
         if kept is not None and (schedule := kept.schedule) is not None:
@@ -61,9 +65,8 @@ def _tell(item: pytest.Item, error: BaseException, report: pytest.TestReport) ->
     kind = type(error).__name__  # modules of a simulation are imported only where there was one
     if kind == "NotDeterministicError":
         report.sections.append(("not deterministic", f"both traces: {_keep_traces(item, error)}"))
-    runs = [one.last for one in item.stash.get(SIMULATIONS, []) if one.last is not None]
     is_explored = kind == "FoundError"
-    result: Result | None = getattr(error, "result", None) if is_explored else runs[-1] if runs else None
+    result = _last_run() if not is_explored else getattr(error, "result", None)
     if result is None:
         return
     from pgdst.simulation.report.explanation import explanation
@@ -87,6 +90,12 @@ def _tell(item: pytest.Item, error: BaseException, report: pytest.TestReport) ->
     told = [] if is_explored else [properties[HAPPENED], lanes]  # the error itself says it
     told += [f"replay: {again}", f"page: {properties[PAGE]}" if properties[PAGE] else ""]
     report.sections.append(("explore" if is_explored else "interleaving", "\n".join(filter(None, told))))
+
+
+def _last_run() -> "Result | None":
+    module = sys.modules.get(_LAST_RUN)
+    found: Result | None = module.last() if module is not None else None
+    return found
 
 
 def _keep(item: pytest.Item, result: "Result", *, is_explored: bool, wrong: str, replay: str) -> str:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 TRACED = pytest.StashKey[list[Shard]]()  # the shards that this process has run
 SIMULATED = pytest.StashKey[dict[str, Trace]]()  # by test, the runs of simulations that are part of no shard
 KEPT = pytest.StashKey[list[str]]()  # the URLs of kept databases
-SIMULATIONS = pytest.StashKey[list["Simulation"]]()  # the simulations of a test
 
 
 def keeps() -> bool:
@@ -159,7 +158,7 @@ def new_simulation(
     """A function that makes a simulation with the given options. If the test fails, its last run is shown."""
     from pgdst.simulation.simulation import Simulation
 
-    made: list[Simulation] = request.node.stash.setdefault(SIMULATIONS, [])
+    made: list[Simulation] = []
 
     is_traced = request.config.option.pgdst_trace is not None and "run_shard" not in request.fixturenames
     trace = Trace() if is_traced else None

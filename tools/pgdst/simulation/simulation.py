@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from pgdst.errors import ConfigurationError, InconclusiveError, ScheduleError
 from pgdst.server.guard import GUARD, Place
+from pgdst.simulation import last_run
 from pgdst.simulation.clients.client import current_client
 from pgdst.simulation.clients.clock import SimulatedClock
 from pgdst.simulation.clients.loop import Loop
@@ -282,6 +283,7 @@ class Simulation:
 
     def _note(self, result: Result) -> None:
         self.last = result
+        last_run.note(result)
         if self.trace is not None:
             self.trace.extend(result.trace)
 

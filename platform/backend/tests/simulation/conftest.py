@@ -2,8 +2,7 @@
 
 import pytest
 
-from simulation.engine.profiles import PROFILES, chosen_profile, chosen_rounds
-from simulation.machine import MACHINES
+from simulation.engine.extent import PROFILES, chosen_profile
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -14,5 +13,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_pgdst_shards(config: pytest.Config, test: str) -> list[int] | None:
     """Return how many shards a test of a machine is, and how many each extension of it."""
+    # Not where nothing is collected, as in the main process of several: all that they import takes most of a second.
+    from simulation.engine.profiles import chosen_rounds
+    from simulation.machine import MACHINES
+
     machine = MACHINES.get(test)
     return [len(shards) for shards in chosen_rounds(config, machine)] if machine is not None else None

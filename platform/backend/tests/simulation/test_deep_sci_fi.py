@@ -3,8 +3,9 @@
 import pytest
 from pgdst import ServerProcesses, Shard
 
+from simulation.engine.extent import chosen_profile
 from simulation.engine.harness import FAULTS, CleanDatabases, Harness, Run
-from simulation.engine.profiles import chosen_profile, chosen_rounds, run_another_before, run_machine, settings_of
+from simulation.engine.profiles import chosen_rounds, run_another_before, run_machine, settings_of
 from simulation.machine import DeepSciFi, DeepSciFiUnderFaults
 
 

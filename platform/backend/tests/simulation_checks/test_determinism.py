@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from pgdst import ServerProcesses, Trace
+from simulation.engine.extent import PROFILES
 from simulation.engine.harness import CleanDatabases, Run
-from simulation.engine.profiles import PROFILES, run_machine, settings_of
+from simulation.engine.profiles import run_machine, settings_of
 from simulation.machine import DeepSciFi
 
 BACKEND = Path(__file__).parents[2]
@@ -17,7 +18,8 @@ FEW_EXAMPLES = 3
 OF_THIS_RUN = ("CI", "PGDST_DATABASE_URL", "PGDST_RUN_ID")
 DEADLINE_SECONDS = 120
 SETTINGS_THAT_IGNORE_A_SEED = """
-from simulation.engine.profiles import PROFILES, settings_of
+from simulation.engine.extent import PROFILES
+from simulation.engine.profiles import settings_of
 
 for profile in PROFILES:
     chosen = settings_of(profile, examples=3)

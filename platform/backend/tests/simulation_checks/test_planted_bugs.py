@@ -13,9 +13,10 @@ from pgdst import Coverage, ServerProcesses, Trace, only_examples
 from simulation.base import DeepSciFiBaseRules
 from simulation.domains import composed, import_planted_bugs
 from simulation.engine.checks import FORBIDDEN_MOVE, INVARIANT, LIVENESS, RACE, RULES, checks_in, checks_of
-from simulation.engine.harness import CleanDatabases, Run, assembled
+from simulation.engine.extent import PROFILES
+from simulation.engine.harness import CleanDatabases, Run, assembled, engine_on
 from simulation.engine.planting import BUGS_UNDER_FAULTS, PLANTED_BUGS, PLANTED_RACES, PlantedBug, PlantedRace
-from simulation.engine.profiles import PROFILES, declare, run_machine, settings_of
+from simulation.engine.profiles import declare, run_machine, settings_of
 from simulation.machine import KINDS, DeepSciFi, DeepSciFiUnderFaults, machine_of
 
 import_planted_bugs()
@@ -98,10 +99,15 @@ def likeliest_first(check: str, coverages: list[Coverage]) -> list[int]:
 
 @pytest.fixture(autouse=True)
 def assembled_with_the_bug() -> Iterator[None]:
-    """Assemble the application anew in each test: a route or a handler that a bug replaces is taken over then."""
+    """Assemble the application anew in each test: a route or a handler that a bug replaces is taken over then.
+
+    Its engine, too, as a bug may change what SQLAlchemy makes of a statement that it knows.
+    """
     assembled.cache_clear()
+    engine_on.cache_clear()
     yield
     assembled.cache_clear()
+    engine_on.cache_clear()
 
 
 @pytest.mark.planted_bug

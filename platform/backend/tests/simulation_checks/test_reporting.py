@@ -8,7 +8,7 @@ from hypothesis.stateful import precondition
 from pgdst import ServerProcesses, Trace
 from pgdst.simulation.hypothesis.examples import limit_shrinking
 from simulation.domains import import_planted_bugs
-from simulation.engine import profiles
+from simulation.engine import extent
 from simulation.engine.checks import RACE, eventually, move
 from simulation.engine.harness import Answer, CleanDatabases, Harness, Run
 from simulation.engine.planting import planted_bug
@@ -52,13 +52,13 @@ def test_what_was_never_reached_is_named(
 
 def test_a_run_may_go_on_for_what_chance_left_out_but_not_without_end() -> None:
     """The profile's budget in shards, and three extensions; as many examples as were asked for have none."""
-    default = profiles.PROFILES["default"]
-    whole, *extensions = profiles.examples_of_shards(default, None, under_faults=False)
-    assert [profiles.EXAMPLES_A_SHARD] * 20 == whole
-    assert [profiles.EXAMPLES_AN_EXTENSION] * profiles.MOST_EXTENSIONS == [sum(counts) for counts in extensions]
-    assert [[4, 4, 2]] == profiles.examples_of_shards(default, 10, under_faults=False)
-    assert [[4, 1]] == profiles.examples_of_shards(default, 10, under_faults=True)
-    assert [[4, 4, 4]] == profiles.examples_of_shards(profiles.PROFILES["quick"], None, under_faults=False)
+    default = extent.PROFILES["default"]
+    whole, *extensions = extent.examples_of_shards(default, None, under_faults=False)
+    assert [extent.EXAMPLES_A_SHARD] * 20 == whole
+    assert [extent.EXAMPLES_AN_EXTENSION] * extent.MOST_EXTENSIONS == [sum(counts) for counts in extensions]
+    assert [[4, 4, 2]] == extent.examples_of_shards(default, 10, under_faults=False)
+    assert [[4, 1]] == extent.examples_of_shards(default, 10, under_faults=True)
+    assert [[4, 4, 4]] == extent.examples_of_shards(extent.PROFILES["quick"], None, under_faults=False)
 
 
 def test_a_whole_run_must_reach_every_move_state_and_demand_of_liveness(

@@ -104,6 +104,7 @@ class AttachedEngine:
             raise
 
     def _listen(self, clock: SimulatedClock) -> None:
+        has_events = self._synchronous._has_events
         listeners: dict[str, Callable[..., Any]] = {
             "do_connect": self._connects,
             "connect": self._connected,
@@ -116,6 +117,8 @@ class AttachedEngine:
         for name, function in listeners.items():
             event.listen(self._synchronous, name, function)
             self._resources.callback(event.remove, self._synchronous, name, function)
+        # None of these is an event of statements. If this is set, SQLAlchemy looks for listeners at each of them.
+        self._synchronous._has_events = has_events
 
     def _require_gates(self) -> None:
         """Check that a new connection goes through the gate. Raises: ConfigurationError, if it does not."""

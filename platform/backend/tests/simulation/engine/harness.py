@@ -1,8 +1,9 @@
 """What each domain stands on: the platform of one example, requests, expectations, reading the database."""
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from pgdst import Coverage, Examples, Fault, SeededIds, ServerProcesses, SimulatedClock, Trace, acting_as
 from pgdst.simulation.clients.ids import NOBODY
 from pgdst.simulation.faults.kinds import DEFAULT_MIX, MIXES
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 from sqlalchemy import URL, Engine
 
 from simulation.engine.checks import INVARIANT, LIVENESS, checks_of
@@ -131,10 +132,11 @@ class Harness(RuleBasedStateMachine):
         self.model = self.MODEL(self.clock)
         self.rows_read: dict[LiteralString, list[tuple[Any, ...]]] = {}  # by the invariants' queries
         self.rows_read_at: str | None = None  # the snapshot in which they were
+        self.row_versions: dict[str, str] = {}  # then, by table
         self.reads_ahead = False
         self.ended_at: tuple[str | None, datetime] | None = None  # the snapshot and the clock after the step before
         with ExitStack() as opened:
-            self.engine = make_engine(opened.enter_context(run.databases.lend()))
+            self.engine = engine_on(opened.enter_context(run.databases.lend()))
             opened.callback(self.engine.dispose)
             self.client = InProcessClient(create_app(self.engine, self.watched_clock, SeededIds(run.seed)))
             opened.callback(self.client.close)
@@ -308,13 +310,15 @@ class Harness(RuleBasedStateMachine):
         """Ask in one go what the invariants asked after the step before: waiting for each took most of their time.
 
         Half of the steps write nothing, and after them nothing is asked: every transaction that wrote changes what
-        Postgres's snapshots say, as soon as others see what it wrote.
+        Postgres's snapshots say, as soon as others see what it wrote. Nor is what reads only tables that are the same.
         """
         [(snapshot,)] = self.observer.execute("SELECT pg_current_snapshot()::text").fetchall()
         if snapshot != self.rows_read_at:
+            written = self._tables_written()
+            asked = [query for query in self.rows_read if reads_any(query, written, among=self.row_versions)]
             with self.observer.pipeline():
-                cursors = {query: self.observer.execute(query) for query in self.rows_read}
-            self.rows_read = {query: cursor.fetchall() for query, cursor in cursors.items()}
+                cursors = {query: self.observer.execute(query) for query in asked}
+            self.rows_read |= {query: cursor.fetchall() for query, cursor in cursors.items()}
             self.rows_read_at = snapshot
         self.reads_ahead = True
         try:
@@ -322,25 +326,63 @@ class Harness(RuleBasedStateMachine):
         finally:
             self.reads_ahead = False
 
+    def _tables_written(self) -> set[str]:
+        """Return the tables that have other rows than when this was asked before: each write makes another version."""
+        before = self.row_versions
+        self.row_versions = dict(self.observer.execute(self._query_of_versions).fetchall())
+        return {table for table, versions in self.row_versions.items() if versions != before.get(table)}
+
+    @cached_property
+    def _query_of_versions(self) -> Composed:
+        """A version of a row is known by its place and by the transaction that wrote it."""
+        one = SQL("SELECT {}, coalesce(string_agg(concat(ctid, xmin), ' '), '') FROM {}")
+        return SQL(" UNION ALL ").join(one.format(table, Identifier(table)) for table in self._tables())
+
+    def _tables(self) -> list[str]:
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+        return [table for (table,) in self.observer.execute(query)]
+
     # The end of an example.
 
     def _check_the_end(self) -> None:
         for _id, demand in sorted(checks_of(type(self), LIVENESS).items()):
             getattr(self, demand.method)()
+        self.rows_read_at, self.row_versions = None, {}  # everything is asked once more, whatever was written
         self.check_tables()
 
     def _trace_tables(self) -> None:
         # to_jsonb writes every type, times in the session's zone; locale C sorts the same everywhere.
-        for (table,) in self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"):
+        for table in self._tables():
             query = SQL("SELECT to_jsonb(t)::text FROM {} t ORDER BY 1").format(Identifier(table))
             for (row,) in self.observer.execute(query):
                 self.run.trace.append(f"{table} {row}")
+
+
+def reads_any(query: str, tables: Collection[str], *, among: Collection[str]) -> bool:
+    """Return whether a query may read one of these tables, `among` all that there are, or reads none that is known."""
+    named = words_of(query).intersection(among)
+    return not named or not named.isdisjoint(tables)
+
+
+@cache
+def words_of(query: str) -> frozenset[str]:
+    """Return the words of a query. The name of a table that it reads is one: there are no views, and no functions."""
+    return frozenset(re.findall(r"\w+", query))
 
 
 @cache
 def assembled() -> FastAPI:
     """Return the application of all examples: to assemble its routes takes as long as ten requests."""
     return assemble()
+
+
+@cache
+def engine_on(url: str) -> Engine:
+    """Return the engine of all examples on a database, without connections.
+
+    It keeps what SQLAlchemy has compiled: a new one would compile the platform's statements anew in each example.
+    """
+    return make_engine(url)
 
 
 def create_app(engine: Engine, clock: WatchedClock, ids: SeededIds) -> FastAPI:

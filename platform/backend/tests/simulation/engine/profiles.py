@@ -1,7 +1,8 @@
-"""How long and how a machine is run."""
+"""How a machine is run."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pytest
@@ -10,33 +11,12 @@ from hypothesis.stateful import run_state_machine_as_test
 from pgdst import SEED_ONLY, Coverage, Trace
 
 from simulation.engine.checks import FAULT_RUN, LIVENESS, RULES, checks_of
+from simulation.engine.deep_stack import with_room_below
+from simulation.engine.extent import DEFAULT, PROFILES, chosen_profile, examples_of_shards
 from simulation.engine.harness import Harness, Run
 from simulation.engine.model import collected
 
-
-@dataclass(frozen=True)
-class Profile:
-    """How many runs of the machine, of how many steps, and whether they must reach everything that is declared."""
-
-    examples: int
-    steps: int
-    must_reach_everything: bool
-
-
-PROFILES: Final[dict[str, Profile]] = {
-    # A look between two edits.
-    "quick": Profile(examples=12, steps=40, must_reach_everything=False),
-    # Enough that everything is reached and every planted bug is found.
-    "default": Profile(examples=80, steps=60, must_reach_everything=True),
-    # For a night, or before a release.
-    "thorough": Profile(examples=600, steps=60, must_reach_everything=True),
-}
-DEFAULT: Final = "default"
 STEPS_UNDER_FAULTS: Final = 12
-EXAMPLES_A_FAULT_RUN: Final = 2  # of the first machine, for each of the second, which takes as long
-EXAMPLES_A_SHARD: Final = 4
-EXAMPLES_AN_EXTENSION: Final = 20
-MOST_EXTENSIONS: Final = 3
 
 # Everything is said, because what is not said is inherited, and under CI=true Hypothesis inherits from its own "ci"
 # profile, in which the seed is ignored (derandomize). For the same reason no profile here is called "ci".
@@ -59,11 +39,6 @@ for name, profile in PROFILES.items():
     )
 
 
-def chosen_profile(config: pytest.Config) -> str:
-    """Return the name that was given, which may be one that nobody knows, else the default's."""
-    return config.getoption("--pgdst-profile") or DEFAULT
-
-
 def settings_of(profile: str = DEFAULT, examples: int | None = None) -> settings:
     """Return the settings of a profile, with another number of examples if one is given."""
     registered = settings.get_profile(f"deepsci-{profile}")
@@ -76,23 +51,6 @@ def chosen_rounds(config: pytest.Config, machine: type[Harness]) -> list[list[in
     return examples_of_shards(
         PROFILES[chosen_profile(config)], examples, under_faults=bool(checks_of(machine, FAULT_RUN))
     )
-
-
-def examples_of_shards(profile: Profile, examples: int | None, *, under_faults: bool) -> list[list[int]]:
-    """Return how many examples each shard of a run has, and those of each extension of it.
-
-    Chance leaves something out of a run now and then. That must not fail it, but going on without end must not hide a
-    move that cannot succeed: after the extensions the coverage is what it is.
-    """
-    rounds = [examples or profile.examples]
-    if examples is None and profile.must_reach_everything:
-        rounds += [EXAMPLES_AN_EXTENSION] * MOST_EXTENSIONS
-    return [_split(-(-count // EXAMPLES_A_FAULT_RUN) if under_faults else count) for count in rounds]
-
-
-def _split(examples: int) -> list[int]:
-    whole, rest = divmod(examples, EXAMPLES_A_SHARD)
-    return [EXAMPLES_A_SHARD] * whole + [rest] * (rest > 0)
 
 
 def run_another_before(machine: type[Harness], run: Run, other_seed: int) -> None:
@@ -112,8 +70,9 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
     if checks_of(machine, FAULT_RUN):
         chosen = settings(chosen, stateful_step_count=STEPS_UNDER_FAULTS)
     # Its signature asks for a class; its docstring takes "anything which returns an instance".
+    examples = partial(run_state_machine_as_test, seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
     with run.examples.required_to_fail_again():
-        run_state_machine_as_test(seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
+        with_room_below(examples)
 
 
 def declare(machine: type[Harness], run: Run) -> None:
