@@ -12,6 +12,8 @@ from pgdst.errors import ConfigurationError
 from pgdst.simulation.step import Step, StepKind
 
 _AT_A_STATEMENT: Final = (StepKind.STATEMENT, StepKind.WAITS)
+_KEYWORDS: Final = ("setup", "teardown", "session", "step", "permutation", "notices")
+_COPY: Final = re.compile(r"\s*COPY\b.*\b(STDIN|STDOUT)\b", re.IGNORECASE | re.DOTALL)
 _MANY: Final = re.compile(r" and \d+ more\Z")
 
 
@@ -46,6 +48,8 @@ def _require_sayable(step: Step) -> None:
         why = "a stop inside a statement"
     elif step.kind is StepKind.CANCELS:
         why = "a cancel request"
+    elif step.kind in _AT_A_STATEMENT and _COPY.match(step.statement):
+        why = "COPY from or to a client"
     elif step.kind in _AT_A_STATEMENT and _MANY.search(step.what):
         why = "several statements that were sent together"
     if why:
@@ -69,4 +73,4 @@ def _block(what: str, sql: str) -> str:
 
 
 def _name(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f'"{name}"'
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) and name not in _KEYWORDS else f'"{name}"'
