@@ -131,8 +131,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if name == PASSES_AGAIN:
                 terminalreporter.write_line(f"{report.nodeid} passes again; {text} is removed")
     if (file := os.environ.get(SUMMARY)) and (failed := list(_failures(terminalreporter))):
-        with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as opened:
-            opened.write("\n".join(_in_markdown(test, told) for test, told in failed))
+        try:
+            with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as opened:
+                opened.write("\n".join(_in_markdown(test, told) for test, told in failed))
+        except OSError as error:
+            terminalreporter.write_line(f"The summary for GitHub cannot be written: {error}")
 
 
 def _failures(reporter: pytest.TerminalReporter) -> Iterator[tuple[str, dict[str, str]]]:

@@ -13,6 +13,7 @@ from pgdst.errors import ConfigurationError
 FOLDER: Final = Path(".pgdst") / "failures"
 _SHARD: Final = re.compile(r"\d+-\d+\.json")
 _LONGEST: Final = 150  # characters of a file's name
+_ODD: Final = re.compile(r"[^\w./:\[\]-]", re.ASCII)  # characters of a test's name that its file's name loses
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class FailedRun:
 
     def __init__(self, root: Path, test: str) -> None:
         self._root = root
-        name = re.sub(r"[^\w.-]+", "_", test).strip("_")
-        if len(name) > _LONGEST:
+        self._test = test
+        name = re.sub(r"[^\w.-]+", "_", test, flags=re.ASCII).strip("_")
+        if len(name) > _LONGEST or _ODD.search(test):
             name = f"{name[:_LONGEST]}-{hashlib.sha256(test.encode(errors='backslashreplace')).hexdigest()[:8]}"
         self.data = root / FOLDER / f"{name}.json"
         self.page = self.data.with_suffix(".html")
@@ -65,18 +67,27 @@ class FailedRun:
     @property
     def schedule(self) -> str | None:
         """The schedule that failed, if `explore` found it and it is kept. A file that is none of ours has none."""
-        try:
-            found = json.loads(self.data.read_text(encoding="utf-8"))
-            return str(found["schedule"]) if found.get("is_explored") else None
-        except (OSError, ValueError, KeyError, AttributeError):
-            return None
+        found = self._told()
+        return str(found["schedule"]) if found.get("is_explored") and "schedule" in found else None
 
     def forget(self) -> bool:
-        """Remove the files, and return whether there were any."""
-        was_kept = self.data.exists()
-        for file in (self.data, self.page):
-            file.unlink(missing_ok=True)
-        return was_kept
+        """Remove the files, and return whether there were any that could be removed."""
+        if not self._told():
+            return False
+        try:
+            for file in (self.page, self.data):
+                file.unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
+
+    def _told(self) -> dict[str, Any]:
+        """Return what is kept; nothing if it is of another test, whose name gives the same file, or none of ours."""
+        try:
+            found = json.loads(self.data.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) and found.get("test") == self._test else {}
 
 
 def _folder(root: Path) -> Path:

@@ -12,7 +12,8 @@ from pgdst.errors import ConfigurationError
 from pgdst.simulation.step import Step, StepKind
 
 _AT_A_STATEMENT: Final = (StepKind.STATEMENT, StepKind.WAITS)
-_MANY: Final = re.compile(r" and \d+ more\Z")
+_KEYWORDS: Final = ("setup", "teardown", "session", "step", "permutation", "notices")
+_COPY: Final = re.compile(r"\s*COPY\b.*\b(STDIN|STDOUT)\b", re.IGNORECASE | re.DOTALL)
 
 
 def written(steps: Sequence[Step], setup: str, teardown: str) -> str:
@@ -46,7 +47,9 @@ def _require_sayable(step: Step) -> None:
         why = "a stop inside a statement"
     elif step.kind is StepKind.CANCELS:
         why = "a cancel request"
-    elif step.kind in _AT_A_STATEMENT and _MANY.search(step.what):
+    elif step.kind in _AT_A_STATEMENT and _COPY.match(step.statement):
+        why = "COPY from or to a client"
+    elif step.kind in _AT_A_STATEMENT and step.more:
         why = "several statements that were sent together"
     if why:
         raise ConfigurationError(f"The isolation tester has no words for {why} (step {step.number}, {step.client}).")
@@ -69,4 +72,4 @@ def _block(what: str, sql: str) -> str:
 
 
 def _name(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f'"{name}"'
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) and name not in _KEYWORDS else f'"{name}"'

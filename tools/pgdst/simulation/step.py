@@ -55,6 +55,7 @@ class Step:
     begins: str = ""
     literals: Callable[[], Sequence[str]] = field(default=list, compare=False, repr=False)  # the parameters, as SQL
     code: Code | None = None
+    more: int = 0  # the number of statements that were sent together with it, behind it
     pid: int | None = field(default=None, compare=False)  # of the server process that the client used last
 
     def __str__(self) -> str:
@@ -71,4 +72,5 @@ class Step:
         """The statement in one line, with its parameters in their places, or what else the step did."""
         if not self.statement:
             return self.what
-        return " ".join(with_parameters(self.statement, self.parameters).split())
+        text = " ".join(with_parameters(self.statement, self.parameters).split())
+        return f"{text} and {self.more} more" if self.more else text

@@ -96,7 +96,21 @@ def test_what_explore_finds_is_kept_and_tried_first_until_it_passes(sandbox: San
     assert "failed as before" not in told
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"schedule": "nobody*3", "is_explored": true}', '{"schedule": 5}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[" * 100_000,
+        "[]",
+        '{"schedule": 5}',
+        *(
+            f'{{"test": "tests/test_it.py::test_it", "is_explored": true{rest}}}'
+            for rest in ("", ', "schedule": "no*3"')
+        ),
+        '{"test": "tests/test_it.py::test_another", "is_explored": true, "schedule": "ada*2 bob*4 ada*2"}',
+    ],
+    ids=range(7),
+)
 def test_a_kept_file_that_does_not_fit_changes_nothing(sandbox: Sandbox, folder: Path, content: str) -> None:
     folder.mkdir(parents=True)
     (folder / "tests_test_it.py_test_it.json").write_text(content)
@@ -104,6 +118,39 @@ def test_a_kept_file_that_does_not_fit_changes_nothing(sandbox: Sandbox, folder:
     assert 1 == status, told
     assert "failed as before" not in told
     assert HAPPENED in told
+
+
+def test_tests_whose_names_differ_by_odd_characters_have_files_of_their_own(sandbox: Sandbox, folder: Path) -> None:
+    """In two processes, with a summary that cannot be written, and with what XML and HTML do not allow in the SQL."""
+    test = EXPLORES.replace(
+        "def test_it(database):",
+        "import pytest\n\n@pytest.mark.parametrize('name', ['a b', 'a/b', 'é\\n' * 300], ids=str)\n"
+        "def test_it(database, name):\n    if name == os.environ.get('SKIPPED'):\n        return",
+    ).replace("WHERE id < 10", "WHERE id < 10 AND '\\x01\\x1b]</script>' <> ''")
+    away = str(sandbox.scratch / "none" / "summary.md")
+    status, told = run(sandbox, test, GITHUB_STEP_SUMMARY=away, PYTEST_ADDOPTS="-n 2")
+    assert 1 == status, told
+    assert "INTERNALERROR" not in told
+    assert "The summary for GitHub cannot be written" in told
+    properties = list(Xml.parse(sandbox.root / "junit.xml").iter("property"))  # noqa: S314  of our own making
+    assert 3 == sum(one.attrib["name"] == "pgdst_schedule" for one in properties)
+    assert 6 == len(list(folder.iterdir()))
+    for page in folder.glob("*.html"):
+        assert "</script>' <> ''" not in page.read_text()
+    status, told = run(sandbox, test, SKIPPED="a b")
+    assert "test_it[a b] passes again" in told
+    assert 4 == len(list(folder.iterdir()))
+    assert 2 == told.count("failed as before\n") or 2 == told.count("failed as before,"), told
+
+
+def test_a_page_that_cannot_be_removed_breaks_nothing(sandbox: Sandbox, folder: Path) -> None:
+    status, told = run(sandbox, EXPLORES)
+    page = folder / "tests_test_it.py_test_it.html"
+    page.unlink()
+    page.mkdir()
+    status, told = run(sandbox, EXPLORES, MENDED="1")
+    assert 0 == status, told
+    assert "passes again" not in told
 
 
 @pytest.mark.parametrize("test", [EXPLORES, SIMULATES], ids=["explore", "simulation"])

@@ -177,6 +177,32 @@ def test_what_other_drivers_sent_can_be_written(processes: ServerProcesses, driv
     plain.dispose()
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_statements_are_written_and_run_as_they_were_sent(processes: ServerProcesses, driver: str) -> None:
+    """With their lines, comments and spaces; per cent is no parameter, and a session may have a keyword's name."""
+    engine, simulation = create_engine(processes.server.url.replace("+psycopg", f"+{driver}")), Simulation(processes)
+    simulation.attach(engine)
+    sent = "SELECT 'a  b', -- $1 and 'c\n  1, 'O''Neill \\ $$' LIKE 'O%', E'\\'', $q$'$q$ /* ; */"
+
+    def client() -> Any:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sent, execution_options={"no_parameters": True})]
+
+    simulation.spawn("step", client)
+    before = simulation.run(Schedule.parse("step*3"))
+    setup = "SELECT 1 WHERE 'a' LIKE '%a'; SELECT 2;"
+    spec = isolation_spec.load(before.as_isolation_spec(setup=setup))
+    assert 'session "step"' in before.as_isolation_spec()
+    one = spec.run(spec.permutations[0])
+    with engine.connect() as connection:
+        spec.set_up(connection)
+    for name, run_it in one.clients.items():
+        simulation.spawn(name, run_it, engine)
+    assert [before.value("step"), None] == simulation.run(one.strategy).value("step")
+    simulation.close()
+    engine.dispose()
+
+
 def test_what_a_specification_cannot_say_is_an_error(simulation: Simulation, engine: Engine) -> None:
     with engine.connect() as connection:
         isolation_spec.load(SPEC).set_up(connection)

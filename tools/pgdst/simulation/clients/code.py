@@ -49,9 +49,11 @@ def of_coroutine(coroutine: Any) -> Code | None:
 
 
 def _innermost(frames: Iterator[FrameType]) -> Code | None:
-    for frame in frames:
-        if _is_users(frame.f_code.co_filename):
-            return Code(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    # All at once: to ask for a file's path lets other threads run, and then a generator's frame has no caller any more.
+    found = [(frame.f_code, frame.f_lineno) for frame in frames]
+    for code, line in found:
+        if _is_users(code.co_filename):
+            return Code(code.co_filename, line, code.co_name)
     return None
 
 

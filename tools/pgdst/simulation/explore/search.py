@@ -235,10 +235,9 @@ class Search:
             yield Attempt(strategy, drawn and drawn(self.seed + number), inside=self.inside and number % 4 > 1)
 
     def _within(self, bounded: Bounded, progress: Progress, share: float, *, inside: bool) -> Iterator[Attempt]:
-        for walk in bounded:
+        walks = iter(bounded)
+        while progress.runs < self.schedules * share and (walk := next(walks, None)) is not None:
             yield Attempt(walk, inside=inside)
-            if progress.runs >= self.schedules * share:
-                return
 
     def _each_fault(self) -> Iterator[Attempt]:
         """Yield every single fault at every step of one serial run: the faults of a COMMIT first, crashes last."""

@@ -41,6 +41,7 @@ class Batch:
     parameters: tuple[str, ...] = ()
     bound: protocol.Bound = ()
     types: tuple[int, ...] = ()  # of the parameters, as far as they are known
+    more: int = 0  # the number of other statements, behind that one
 
     @cached_property
     def kinds(self) -> bytes:
@@ -128,6 +129,7 @@ class Statements:
             tuple(first.parameters),
             first.bound,
             first.types,
+            len(more),
         )
 
     def _text_of(self, message: Message, *, runs: bool) -> Portal | None:

@@ -16,6 +16,8 @@ def refusal(sqlstate: str, message: str, what: str) -> str:
     """Return why a run is refused whose server has sent this error to `what`, or "" if it is none of a time-out."""
     if (setting := _SETTINGS.get((sqlstate, message))) is None:
         return ""
+    if setting.startswith("idle"):
+        what = "a session"  # not the statement that comes after
     return (
         f"The server's {setting} ended {what}. It passes in real time, so no schedule decides when. Leave {setting} "
         "out in simulations, or make it long. For an error at this place inject the fault `cancelled` or `terminated`."

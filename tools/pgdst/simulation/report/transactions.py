@@ -44,7 +44,7 @@ class Transaction:
         """Note a statement that was executed without an error."""
         words = [token.text for token in tokens(step.statement)]
         self.tables[at] = found = tables_of(step.statement)
-        if _NO_ROW.match(step.answer) and words[:1] != ["with"] and ";" not in words:
+        if _NO_ROW.match(step.answer) and not step.more and words[:1] != ["with"] and ";" not in words:
             found.writes.clear()
         if words[:1] == ["savepoint"]:
             self._savepoints.append((words[-1], at))

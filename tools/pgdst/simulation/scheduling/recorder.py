@@ -70,6 +70,7 @@ class Recorder:
                 answer.begins,
                 partial(protocol.values_in_sql, batch.bound, batch.types),
                 client.code,
+                batch.more,
                 client.pid,
             )
         )

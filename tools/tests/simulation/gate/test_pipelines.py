@@ -5,10 +5,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from pgdst.errors import ConfigurationError
 from pgdst.simulation.gate.server_processes import ServerProcesses
+from pgdst.simulation.report.statements import answer_of
 from pgdst.simulation.result import Result
 from pgdst.simulation.strategies.bounded import Exhaustive
 from pgdst.simulation.strategies.schedule import Schedule
+from pgdst.simulation.strategies.uniform import Uniform
 from schedule_search import ScheduleSearch, schedule_search
 
 SCHEMA = "CREATE TABLE names (name text PRIMARY KEY)"
@@ -83,3 +86,21 @@ def test_a_pipeline_that_no_buffer_holds_is_one_step_each_time(made: ScheduleSea
     assert {} == runs[0].errors
     assert 1 == len({run.trace.hexdigest() for run in runs})
     assert any(step.answer == "waits for ada" for step in runs[0].steps)
+
+
+def test_a_report_says_how_many_statements_were_sent_together(made: ScheduleSearch) -> None:
+    """And takes the answer of the last one for no other's; a specification is refused, however long the first is."""
+    long = f"SELECT 'new' AS name, '{'x' * 500}'"
+
+    def client() -> None:
+        with made.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with driver.pipeline():
+                for one in (long, "SELECT 1 AS number", "UPDATE names SET name = 'z' WHERE false"):
+                    driver.execute(one)
+
+    result = made.run({"ada": client}, Uniform(1))
+    sent = result.steps[1]
+    assert (f"{long} and 2 more", "UPDATE 0, 2 rows") == (sent.text, answer_of(sent))
+    with pytest.raises(ConfigurationError, match="several statements that were sent together"):
+        result.as_isolation_spec()

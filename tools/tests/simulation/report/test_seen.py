@@ -1,12 +1,14 @@
 """What explore's failure shows with each driver: what was read and written, where in the code, and what happened."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from conftest import explored_databases
 from pgdst.database.databases import Databases
+from pgdst.simulation.clients import code
 from pgdst.simulation.explore.explore import FoundError, explore
 from pgdst.simulation.report.record import in_a_page, record
 from pgdst.simulation.step import StepKind
@@ -83,6 +85,25 @@ def test_the_lines_of_code_do_not_depend_on_who_is_asked(url: str) -> None:
     found = found_with(create_engine(url, pool_pre_ping=True), deposit)
     places = [step.code for step in found.result.steps if step.kind not in (StepKind.BEGINS, StepKind.ENDS)]
     assert {"deposit"} == {place and place.function for place in places}, found
+
+
+def test_the_lines_are_known_also_where_their_files_are_new(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask for a file's path lets the client's thread run on, and a generator of the driver end."""
+
+    def is_users(file: str) -> bool:
+        time.sleep(0.001)
+        return file == __file__
+
+    def deposit_by_a_cursor(engine: Engine) -> None:
+        with engine.begin() as connection, connection.connection.cursor("named") as cursor:  # type: ignore[attr-defined]
+            cursor.execute("SELECT balance FROM accounts")
+            [(found,)] = cursor.fetchall()
+            connection.execute(WRITE, {"id": 1, "new": found + 1})
+
+    monkeypatch.setattr(code, "_is_users", is_users)
+    found = found_with(create_engine(url), deposit_by_a_cursor)
+    places = [step.code for step in found.result.steps if step.kind is StepKind.STATEMENT]
+    assert {"deposit_by_a_cursor"} == {place and place.function for place in places}, found
 
 
 def test_a_record_is_plain_data_and_the_page_holds_it(url: str) -> None:

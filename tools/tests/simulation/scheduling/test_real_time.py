@@ -77,5 +77,11 @@ def test_a_signal_to_a_client_that_waits_is_no_result(races: Races, name: str) -
 
     with pytest.raises(InconclusiveError, match=f"cyd calls {name} while bob waits for a lock"):
         races.run(simulation, [lock, lock, end_waits], Schedule.parse("ada*2 bob*2 cyd*2"))
-    # Where nobody waits, it is a statement as any other.
+    # Where nobody waits, it is a statement as any other; so is one that only has the name in a string.
+
+    def write_it_down() -> None:
+        with engine.begin() as connection:
+            connection.execute(text(f"SELECT '{name}' -- {name}"))
+
+    races.run(races.simulation(engine), [lock, lock, write_it_down], Schedule.parse("ada*2 bob*2 cyd*3 ada*1 bob*2"))
     races.run(races.simulation(engine), [end_waits], Schedule.parse("ada*3"))
