@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from hypothesis import note
+from hypothesis import currently_in_test_context, note
 from hypothesis.control import current_build_context
 from hypothesis.strategies import DataObject
 
@@ -44,7 +44,7 @@ class Concurrently:
         drawn = DrawnFaults(draw, faults, longest=longest) if faults else None
         for name, function in clients.items():
             self.simulation.spawn(name, function)
-        self.simulation.locates_code = is_seen = current_build_context().is_final
+        self.simulation.locates_code = is_seen = currently_in_test_context() and current_build_context().is_final
         result = self.simulation.run(Drawn(draw), drawn)
         if draw.refused is not None:
             raise draw.refused
