@@ -65,6 +65,7 @@ class Simulation:
         self.clock = clock or SimulatedClock()
         self.last: Result | None = None  # the last run; one without a result as far as it came
         self.trace: Trace | None = None  # where it is set, all runs are added to it
+        self.locates_code = True  # whether steps have the line of code; this takes about a tenth of a step
         self._processes = processes
         self._inside_statements = inside_statements
         self._connections = connections
@@ -248,6 +249,7 @@ class Simulation:
             deadline_seconds=self._deadline_seconds,
             inside=inside,
             observe=observe,
+            locates_code=self.locates_code,
         )
         for name, function in clients.items():
             scheduler.spawn(name, function)

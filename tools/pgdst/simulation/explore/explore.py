@@ -105,6 +105,7 @@ def explore(
             present.processes(), clock=clock, inside_statements=inside_statements, connections=len(clients)
         )
         opened.callback(simulation.close)
+        simulation.locates_code = False  # until something is found
         pool.dispose(engine, simulation.in_loop)
         present.databases.rewind_lent(name)
         simulation.attach(engine)
@@ -136,7 +137,9 @@ def explore(
             return Explored(exploration.runs, max(0, search.preemptions), search.is_exhausted, exploration.locks_rows)
         found_after = "failed as before" if is_known else f"found after {exploration.runs} runs"
         smallest = failure if present.schedule else shrink(failure, exploration, keep_clients=check is None)
-        raise FoundError(smallest, _told(smallest, found_after, _replays(exploration, smallest)))
+        simulation.locates_code = True
+        shown, replays = _replayed(exploration, smallest)
+        raise FoundError(shown, _told(shown, found_after, replays))
 
 
 def _searched(exploration: Exploration, search: Search, clients: tuple[str, ...]) -> Failure | None:
@@ -163,11 +166,12 @@ def _run_written(exploration: Exploration, schedule: Schedule, clients: tuple[st
         return exploration.run(Attempt(schedule, schedule, inside=True), named)
 
 
-def _replays(exploration: Exploration, failure: Failure) -> int:
-    """Return how many of ten replays of a failure's schedule fail in the same way."""
+def _replayed(exploration: Exploration, failure: Failure) -> tuple[Failure, int]:
+    """Replay a failure's schedule; return the failure with its lines of code, and how many of ten replays are alike."""
     written = Attempt(failure.schedule, failure.schedule, inside=failure.inside)
     found = [exploration.run(written, failure.clients) for _ in range(REPLAYS)]
-    return sum(again is not None and again.wrong == failure.wrong for again in found)
+    alike = [again for again in found if again is not None and again.wrong == failure.wrong]
+    return (alike or [failure])[0], len(alike)
 
 
 def _told(failure: Failure, found_after: str, replays: int) -> str:

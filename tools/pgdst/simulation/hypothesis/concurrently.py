@@ -44,10 +44,11 @@ class Concurrently:
         drawn = DrawnFaults(draw, faults, longest=longest) if faults else None
         for name, function in clients.items():
             self.simulation.spawn(name, function)
+        self.simulation.locates_code = is_seen = current_build_context().is_final
         result = self.simulation.run(Drawn(draw), drawn)
         if draw.refused is not None:
             raise draw.refused
-        if current_build_context().is_final:  # else nobody sees it
+        if is_seen:
             note(interleaving(result))
         return result
 

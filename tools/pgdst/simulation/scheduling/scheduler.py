@@ -59,8 +59,10 @@ class Scheduler:
         deadline_seconds: float,
         inside: bool,
         observe: Callable[[str, str], object] | None,
+        locates_code: bool,
     ) -> None:
         self._observe = observe
+        self._locates_code = locates_code
         self._in_a_loop = in_a_loop
         self.turn: Client | None = None  # the client that has it
         self.number = 0  # of the step
@@ -126,15 +128,16 @@ class Scheduler:
 
     def take_back(self, client: Client, pause: Pause) -> None:
         """Note that the client has stopped at this pause."""
-        if not isinstance(pause, Ended):
+        if self._locates_code and not isinstance(pause, Ended):
             client.code = code.of_thread(threading.get_ident())
         client.pause = pause
         self._proxy.wake()
 
     def stop(self, client: Client, pause: Pause) -> None:
         """Note that the client has stopped at this pause."""
-        session = pause.session if isinstance(pause, SessionYieldPoint) else None
-        client.code = client.place(session.thread if session is not None else None)
+        if self._locates_code:
+            session = pause.session if isinstance(pause, SessionYieldPoint) else None
+            client.code = client.place(session.thread if session is not None else None)
         client.pause = pause
 
     def leaves(self, pause: Pause) -> None:
