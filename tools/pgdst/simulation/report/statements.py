@@ -1,7 +1,7 @@
 """Statements and answers as a person reads them: parameters in their places, rows as names and values."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -68,14 +68,31 @@ class Tables:
 def tables_of(statement: str) -> Tables:
     """Return the tables that a statement names."""
     found, words = Tables(), list(tokens(statement))
+    calls: list[str] = []  # what stands before each open parenthesis
     for at, token in enumerate(words):
         before = words[at - 1].text if at else ""
+        if token.text == "(":
+            calls.append(before)
+        elif token.text == ")" and calls:
+            calls.pop()
+        if calls and calls[-1] in _HAVE_A_FROM:
+            continue
         if token.kind != "word" or token.text not in _INTRODUCE or before in _INTRODUCE[token.text].not_behind:
             continue
         names = list(_names(words, at + 1))
         into = found.writes if _INTRODUCE[token.text].writes or before == "delete" else found.reads
         into.update(names)
+    found.reads -= set(_named_by_with(words))
     return found
+
+
+def _named_by_with(words: Sequence[Token]) -> Iterator[str]:
+    """Yield the names that WITH gives to queries: they are no tables."""
+    is_behind = False
+    for name, following, third in zip(words, words[1:], words[2:], strict=False):
+        is_behind = is_behind or name.text == "with"
+        if is_behind and following.text == "as" and third.text in ("(", "not", "materialized"):
+            yield name.text
 
 
 @dataclass(frozen=True)
@@ -94,6 +111,7 @@ _INTRODUCE: Final = {
     "update": _Introduces(writes=True, not_behind=frozenset({"for", "do", "key", "on"})),
     "truncate": _Introduces(writes=True),
 }
+_HAVE_A_FROM: Final = frozenset({"extract", "substring", "trim", "overlay"})  # functions
 _NO_NAMES: Final = frozenset({"select", "values", "lateral", "set"})
 
 

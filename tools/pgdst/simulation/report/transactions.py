@@ -10,7 +10,7 @@ from pgdst.simulation.report.statements import Tables, tables_of
 from pgdst.simulation.step import Step, StepKind
 
 _ENDS: Final = ("COMMIT", "ROLLBACK")
-_NO_ROW: Final = re.compile(r"(INSERT 0|UPDATE|DELETE|MERGE) 0( #|\Z)")
+_NO_ROW: Final = re.compile(r"(INSERT 0|UPDATE|DELETE|MERGE|SELECT) 0( #|\Z)")
 _TAKE_NO_SNAPSHOT: Final = frozenset({"set", "show", "reset", "lock", "savepoint", "release", "rollback", "begin"})
 
 
@@ -44,7 +44,7 @@ class Transaction:
         """Note a statement that was executed without an error."""
         words = [token.text for token in tokens(step.statement)]
         self.tables[at] = found = tables_of(step.statement)
-        if _NO_ROW.match(step.answer) and not step.more and words[:1] != ["with"] and ";" not in words:
+        if _NO_ROW.match(step.answer) and not step.more and ";" not in words:
             found.writes.clear()
         if words[:1] == ["savepoint"]:
             self._savepoints.append((words[-1], at))

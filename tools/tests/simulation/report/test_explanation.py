@@ -58,6 +58,12 @@ RUNS = {
         AFTER_ONE_STATEMENT,
         "",
     ),
+    "a WITH that changes no row": (
+        READS_THEN_WRITES,
+        ("WITH x AS (UPDATE accounts SET balance = 2 WHERE false RETURNING 1) SELECT FROM x", "COMMIT"),
+        AFTER_ONE_STATEMENT,
+        "",
+    ),
     "a savepoint": (
         READS_THEN_WRITES,
         ("SAVEPOINT one", WRITES, "ROLLBACK TO SAVEPOINT one", "INSERT INTO orders VALUES (1)", "COMMIT"),
