@@ -132,7 +132,7 @@ test-all: test test-planted-bugs ## Run all tests: also kills at any moment and 
 	@$(RUN) -m pytest tools/tests -m long --durations=10 $(ARGS)
 
 .PHONY: test-planted-bugs
-test-planted-bugs: $(STAMP) ## See the simulation find each bug that is planted for it (12 minutes on two cores)
+test-planted-bugs: $(STAMP) ## See the simulation find each bug that is planted for it (17 minutes on two cores)
 	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests/simulation_checks -m planted_bug -n 2 --durations=20 $(ARGS)
 
 .PHONY: lint
