@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis.stateful import run_state_machine_as_test
 from pgdst import SEED_ONLY, Coverage, Trace
 
 from simulation.engine.checks import FAULT_RUN, LIVENESS, RULES, checks_of
-from simulation.engine.deep_stack import with_room_below
 from simulation.engine.extent import DEFAULT, PROFILES, chosen_profile, examples_of_shards
 from simulation.engine.harness import Harness, Run
 from simulation.engine.model import collected
@@ -70,9 +68,8 @@ def run_machine(machine: type[Harness], run: Run, chosen: settings) -> None:
     if checks_of(machine, FAULT_RUN):
         chosen = settings(chosen, stateful_step_count=STEPS_UNDER_FAULTS)
     # Its signature asks for a class; its docstring takes "anything which returns an instance".
-    examples = partial(run_state_machine_as_test, seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
     with run.examples.required_to_fail_again():
-        with_room_below(examples)
+        run_state_machine_as_test(seed(run.seed)(lambda: machine(run)), settings=chosen)  # type: ignore[arg-type]  # a factory
 
 
 def declare(machine: type[Harness], run: Run) -> None:
