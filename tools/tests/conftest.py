@@ -15,6 +15,7 @@ import docker
 import psutil
 import pytest
 import shop
+import sqlalchemy
 import timed_schema
 import tiny_backend
 from developers import Developers, listening
@@ -234,6 +235,26 @@ def explored_databases(schema: bytes) -> Iterator[Databases]:
         with server_processes_of(server) as processes, exploring(made, lambda: processes):
             yield made
         made.close()
+
+
+@pytest.fixture(scope="module")
+def lent_databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
+    """Clean databases with the `SCHEMA` of the module."""
+    with explored_databases(request.module.SCHEMA) as databases:
+        yield databases
+
+
+@pytest.fixture
+def url(lent_databases: Databases) -> Iterator[str]:
+    """The URL of one of them."""
+    with lent_databases.lend() as lent:
+        yield lent
+
+
+@pytest.fixture
+def engine(url: str) -> sqlalchemy.Engine:
+    """An engine on it."""
+    return sqlalchemy.create_engine(url)
 
 
 @pytest.fixture(scope="session")

@@ -1,85 +1,18 @@
 """explore: what it finds, how small, and what it says where there is nothing."""
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from conftest import explored_databases
-from pgdst.database.databases import Databases
-from pgdst.errors import ConfigurationError, PgdstError
+from deposits import SCHEMA as SCHEMA
+from deposits import TWO, deposit, deposit_async, deposit_rightly, failure_of, in_one, is_two
 from pgdst.simulation.clients.clock import SimulatedClock
 from pgdst.simulation.explore import search
-from pgdst.simulation.explore.explore import Explored, FoundError, explore
+from pgdst.simulation.explore.explore import Explored, explore
 from pgdst.simulation.faults.kinds import Fault
-from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-
-SCHEMA = b"""
-CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);
-CREATE TABLE others (id int PRIMARY KEY, balance int NOT NULL);
-CREATE TABLE tags (name text);
-CREATE TABLE odd (id int PRIMARY KEY, t int, n int NOT NULL);
-CREATE TABLE wallets (id int PRIMARY KEY, balance int CHECK (balance >= 0));
-CREATE TABLE charges (id int GENERATED ALWAYS AS IDENTITY, key text);
-CREATE TABLE doctors (name text PRIMARY KEY, on_call bool NOT NULL);
-INSERT INTO accounts VALUES (1, 0), (2, 0);
-INSERT INTO others VALUES (1, 0);
-INSERT INTO odd VALUES (1, 7, 0);
-INSERT INTO wallets VALUES (1, 5);
-INSERT INTO doctors VALUES ('ada', true), ('bob', true);
-"""
-
-
-@pytest.fixture(scope="module")
-def lent_databases() -> Iterator[Databases]:
-    with explored_databases(SCHEMA) as databases:
-        yield databases
-
-
-@pytest.fixture
-def url(lent_databases: Databases) -> Iterator[str]:
-    with lent_databases.lend() as lent:
-        yield lent
-
-
-@pytest.fixture
-def engine(url: str) -> Engine:
-    return create_engine(url)
-
-
-def deposit(engine: Engine) -> None:
-    """Add one to what was read."""
-    with engine.begin() as connection:
-        found = connection.scalar(text("SELECT balance FROM accounts WHERE id = 1"))
-        connection.execute(text("UPDATE accounts SET balance = :new WHERE id = 1"), {"new": found + 1})
-
-
-def deposit_rightly(engine: Engine) -> None:
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE accounts SET balance = balance + 1 WHERE id = 1"))
-
-
-async def deposit_async(engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
-        found = await connection.scalar(text("SELECT balance FROM accounts WHERE id = 1"))
-        await connection.execute(text("UPDATE accounts SET balance = :new WHERE id = 1"), {"new": found + 1})
-
-
-def is_two(connection: Connection) -> bool:
-    return bool(connection.scalar(text("SELECT balance FROM accounts WHERE id = 1")) == 2)
-
-
-TWO = {"ada": deposit, "bob": deposit}
-
-
-def failure_of(engine: Any, **options: Any) -> FoundError:
-    """Return what explore finds."""
-    with pytest.raises(FoundError) as raised:
-        explore(engine, **options)
-    return raised.value
+from sqlalchemy.ext.asyncio import create_async_engine
 
 
 def test_a_lost_update_is_found_with_one_preemption_and_replayed(engine: Engine) -> None:
@@ -110,20 +43,6 @@ def test_the_right_twin_is_not_reported(engine: Engine, check: Callable[[Connect
     found = explore(engine, clients={"ada": deposit_rightly, "bob": deposit_rightly}, check=check)
     assert found.is_exhausted
     assert "all there are" in str(found)
-
-
-def test_setup_comes_before_each_run_on_the_database_as_it_was(engine: Engine) -> None:
-    """Its rows are there once, however many runs there are."""
-
-    def check(connection: Connection) -> None:
-        assert 1 == connection.scalar(text("SELECT count(*) FROM tags"))
-
-    def setup(connection: Connection) -> None:
-        connection.execute(text("INSERT INTO tags VALUES ('new')"))
-
-    assert explore(
-        engine, setup=setup, clients={"ada": deposit_rightly, "bob": deposit_rightly}, check=check
-    ).is_exhausted
 
 
 def test_coroutine_functions_are_clients(url: str) -> None:
@@ -256,12 +175,6 @@ def test_what_is_not_looked_for_is_said(engine: Engine) -> None:
     assert "Not tried" not in str(explore(engine, clients={"ada": deposit}, check=lambda _connection: True))
 
 
-def test_clients_that_send_nothing_are_an_error(engine: Engine) -> None:
-    """Nothing would be explored."""
-    with pytest.raises(ConfigurationError, match="No client sent anything through the engine"):
-        explore(engine, clients={"ada": lambda _engine: None, "bob": lambda _engine: None}, check=is_two)
-
-
 def test_a_poller_that_sleeps_lets_the_others_go_on(engine: Engine) -> None:
     """It asks once a simulated second until another client has inserted."""
     clock = SimulatedClock()
@@ -300,30 +213,6 @@ def test_every_single_fault_is_tried(engine: Engine) -> None:
     assert {Fault.COMMIT_DONE} == set(found.schedule.faults.values())
 
 
-def test_a_database_that_the_kit_has_not_lent_is_refused(lent_databases: Databases) -> None:
-    """It could not be rewound."""
-    with pytest.raises(ConfigurationError, match="which the kit has not lent to this test"):
-        explore(create_engine(lent_databases.server.url), clients=TWO, check=is_two)
-
-
-def test_a_client_that_changes_the_schema_is_refused(engine: Engine) -> None:
-    def alter(engine: Engine) -> None:
-        with engine.begin() as connection:
-            connection.execute(text("CREATE TABLE other_things (id int)"))
-
-    with pytest.raises(PgdstError, match="explore runs transactions, not changes of the schema"):
-        explore(engine, clients={"ada": alter, "bob": deposit_rightly}, check=is_two)
-
-
-def test_the_database_is_clean_for_the_next_test(lent_databases: Databases) -> None:
-    """With no trigger left, though statements were stopped inside."""
-    with lent_databases.lend() as url:
-        failure_of(create_engine(url), clients=TWO, check=is_two)
-    with lent_databases.lend() as url, create_engine(url, poolclass=NullPool).connect() as connection:
-        assert 0 == connection.scalar(text("SELECT count(*) FROM pg_trigger"))
-        assert 0 == connection.scalar(text("SELECT sum(balance) FROM accounts"))
-
-
 def test_a_poller_that_does_not_sleep_lets_the_others_go_on(engine: Engine) -> None:
     """It asks again and again; the unfair schedule counts as one."""
 
@@ -353,25 +242,6 @@ def test_a_crash_is_a_fault_like_others(engine: Engine) -> None:
     assert {0, 1} == set(balances)  # what was left of the crash was looked at, and not a new database
     found = failure_of(engine, clients=TWO, check=is_two)
     assert "ada*2 bob*4 ada*2" == str(found.schedule)
-
-
-def test_somebody_else_in_the_database_is_named_and_left_alone(
-    engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A session that explore does not know: nothing is rewound under it, and it is not ended."""
-    monkeypatch.setattr("pgdst.database.rewind.reset.SESSIONS_END_SECONDS", 0.2)
-    with create_engine(url, poolclass=NullPool).connect() as other:
-        pid = other.scalar(text("SELECT pg_backend_pid()"))
-        with pytest.raises(PgdstError, match=f"other sessions, and had these for 0.2 s: .*{pid}"):
-            explore(engine, clients=TWO, check=is_two)
-        assert 1 == other.scalar(text("SELECT 1"))
-
-
-def in_one(engine: Engine, *statements: str) -> None:
-    """Execute statements in one transaction."""
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
 
 
 @pytest.fixture
@@ -426,103 +296,12 @@ def test_what_only_an_interleaving_does_may_conflict_with_what_was_left_out_befo
     failure_of(engine, clients={"ada": ada, "bob": bob}, check=check, inside_statements=False)
 
 
-def test_a_column_may_be_called_as_anything(engine: Engine) -> None:
-    def client(engine: Engine) -> None:
-        with engine.begin() as connection:
-            found = connection.scalar(text("SELECT n FROM odd"))
-            connection.execute(text("UPDATE odd SET n = :new"), {"new": found + 1})
-
-    assert '"n": 1' in failure_of(engine, clients={"ada": client, "bob": client}).wrong
-
-
 def test_five_clients_are_compared_with_all_their_orders(engine: Engine) -> None:
     def append(digit: int) -> Callable[[Engine], None]:
         return lambda engine: in_one(engine, f"UPDATE others SET balance = balance * 10 + {digit}")
 
     clients = {name: append(digit) for digit, name in enumerate("abcde", start=1)}
     explore(engine, clients=clients, inside_statements=False, schedules=150)
-
-
-def test_an_outcome_that_differs_each_time_is_an_error(engine: Engine) -> None:
-    def client(engine: Engine) -> object:
-        deposit_rightly(engine)
-        return object()
-
-    with pytest.raises(ConfigurationError, match="One serial order, run twice, has two outcomes"):
-        explore(engine, clients={"ada": client, "bob": client})
-
-
-async def coroutine_function(connection: Connection) -> None:
-    """What is neither a check nor a setup."""
-
-
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        ({"clients": [deposit]}, "explore needs clients, a dictionary of names and functions"),
-        ({"clients": {}}, "explore needs clients"),
-        ({"check": coroutine_function}, "check must be a function of a connection, and no coroutine function"),
-        ({"setup": "INSERT"}, "setup must be a function of a connection"),
-        ({"schedules": 0}, "schedules must be a number from 1 on, found 0"),
-        ({"faults": "each"}, "faults need a check"),
-        ({"faults": "every"}, 'faults must be "each", or a function of a seed'),
-        ({"expected_errors": "40P01"}, "expected_errors must be a list of words, found '40P01'"),
-        ({"ignored_columns": ["nosuch.id"]}, "ignored_columns has nosuch.id, and no table is called so"),
-    ],
-)
-def test_a_wrong_argument_is_named(engine: Engine, options: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
-        explore(engine, **{"clients": TWO, **options})
-
-
-def test_a_client_that_explores_is_refused(engine: Engine) -> None:
-    """Where it calls it, and at once."""
-    errors = set()
-
-    def client(engine: Engine) -> None:
-        deposit_rightly(engine)
-        with pytest.raises(ConfigurationError) as found:
-            explore(engine, clients=TWO)
-        errors.add(str(found.value))
-
-    explore(engine, clients={"ada": client, "bob": deposit_rightly}, check=lambda _connection: True, schedules=6)
-    assert {"explore was called by a client of a run. Call it in the test itself."} == errors
-
-
-def test_nothing_of_the_kits_is_left_in_the_database_afterwards(engine: Engine) -> None:
-    failure_of(engine, clients=TWO, check=is_two)
-    with create_engine(engine.url, poolclass=NullPool).connect() as connection:
-        query = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'pgdst%'"
-        assert 0 == connection.scalar(text(query))
-        assert 0 == connection.scalar(text("SELECT count(*) FROM pg_trigger"))
-        assert 0 == connection.scalar(text("SELECT sum(balance) FROM accounts"))
-
-
-@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
-def test_all_runs_begin_with_the_database_as_it_was_lent(url: str, driver: str) -> None:
-    """Also those after a crash; a row that was inserted before is in none of them, and the engine was in use."""
-    found = set()
-
-    def check(connection: Connection) -> bool:
-        found.add(connection.scalar(text("SELECT count(*) FROM tags")))
-        return True
-
-    used = create_async_engine(url.replace("+psycopg", "+asyncpg")) if driver == "asyncpg" else create_engine(url)
-    if isinstance(used, Engine):
-        in_one(used, "INSERT INTO tags VALUES ('before')")
-        client: Callable[[Any], Any] = deposit
-    else:
-        asyncio.run(inserted(used))
-        client = deposit_async
-    explore(used, clients={"ada": client}, check=check, faults="each", kinds=[Fault.CRASH], inside_statements=False)
-    assert {0} == found
-
-
-async def inserted(engine: AsyncEngine) -> None:
-    """Insert a row, and leave the connection in no loop that has ended."""
-    async with engine.begin() as connection:
-        await connection.execute(text("INSERT INTO tags VALUES ('before')"))
-    await engine.dispose()
 
 
 @pytest.mark.usefixtures("no_chance")

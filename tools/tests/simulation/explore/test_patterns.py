@@ -1,28 +1,15 @@
 """Bugs that people ship: explore finds each with its own settings, and reports no twin."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import bug_patterns
 import pytest
 from bug_patterns import PATTERNS
-from conftest import explored_databases
-from pgdst.database.databases import Databases
 from pgdst.simulation.explore.explore import FoundError, explore
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine
 
-
-@pytest.fixture(scope="module")
-def pattern_databases() -> Iterator[Databases]:
-    """Clean databases with the tables of all patterns."""
-    with explored_databases(bug_patterns.SCHEMA) as databases:
-        yield databases
-
-
-@pytest.fixture
-def engine(pattern_databases: Databases) -> Iterator[Engine]:
-    with pattern_databases.lend() as url:
-        yield create_engine(url)
+SCHEMA = bug_patterns.SCHEMA
 
 
 def check_of(question: str | None) -> Callable[[Connection], Any] | None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import explored_databases
 from pgdst.database.databases import Databases
 from pgdst.simulation.explore.explore import FoundError, explore
 from pgdst.simulation.faults.kinds import Fault
@@ -25,12 +24,6 @@ SCHEMA = b"""
 CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);
 INSERT INTO accounts VALUES (1, 0), (2, 0);
 """
-
-
-@pytest.fixture(scope="module")
-def databases() -> Iterator[Databases]:
-    with explored_databases(SCHEMA) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +81,11 @@ AMBIGUOUS = {
 
 
 @pytest.fixture
-def shown(databases: Databases, browser: webdriver.Chrome, tmp_path: Path) -> Any:
+def shown(lent_databases: Databases, browser: webdriver.Chrome, tmp_path: Path) -> Any:
     """Open the page of what explore finds."""
 
     def show(**options: Any) -> FoundError:
-        with databases.lend() as url, pytest.raises(FoundError) as found:
+        with lent_databases.lend() as url, pytest.raises(FoundError) as found:
             explore(create_engine(url), **options)
         page = tmp_path / "page.html"
         told = {"test": "tests/test_it.py::test_it", "wrong": found.value.wrong, "replay": "pytest it"}

@@ -2,12 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import explored_databases
-from pgdst.database.databases import Databases
 from pgdst.simulation.clients import code
 from pgdst.simulation.explore.explore import FoundError, explore
 from pgdst.simulation.report.record import in_a_page, record
@@ -21,18 +18,6 @@ INSERT INTO accounts VALUES (1, 'eve', 0);
 """
 READ = text("SELECT owner, balance FROM accounts WHERE id = :id")
 WRITE = text("UPDATE accounts SET balance = :new WHERE id = :id")
-
-
-@pytest.fixture(scope="module")
-def databases() -> Iterator[Databases]:
-    with explored_databases(SCHEMA) as found:
-        yield found
-
-
-@pytest.fixture
-def url(databases: Databases) -> Iterator[str]:
-    with databases.lend() as lent:
-        yield lent
 
 
 def deposit(engine: Engine) -> None:
@@ -95,7 +80,7 @@ def test_the_lines_are_known_also_where_their_files_are_new(url: str, monkeypatc
         return file == __file__
 
     def deposit_by_a_cursor(engine: Engine) -> None:
-        with engine.begin() as connection, connection.connection.cursor("named") as cursor:  # type: ignore[attr-defined]
+        with engine.begin() as connection, connection.connection.cursor("named") as cursor:  # type: ignore[attr-defined]  # psycopg's own
             cursor.execute("SELECT balance FROM accounts")
             [(found,)] = cursor.fetchall()
             connection.execute(WRITE, {"id": 1, "new": found + 1})
