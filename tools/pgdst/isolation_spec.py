@@ -25,6 +25,7 @@ from sqlalchemy import Connection, Engine
 
 from pgdst.errors import ConfigurationError
 from pgdst.simulation.clients.client import sqlstate
+from pgdst.simulation.isolation_text import KEYWORDS
 from pgdst.simulation.strategies.strategy import ChoicePoint
 
 _TOKEN: Final = re.compile(
@@ -38,7 +39,6 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_KEYWORDS: Final = ("setup", "teardown", "session", "step", "permutation")
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,9 @@ class _Reader:
         if not sessions:
             raise self._wrong("no session", 0)
         _require_distinct([step for one in sessions for step in one.steps])
-        return IsolationSpec(setup, teardown, sessions, written or tuple(_all_permutations(sessions)))
+        return IsolationSpec(
+            setup, teardown, sessions, written or tuple(_interleaved([tuple(one.steps) for one in sessions]))
+        )
 
     def _session(self) -> Session | None:
         if not self._takes("session"):
@@ -223,7 +225,7 @@ class _Reader:
         if not self._takes("permutation"):
             return None
         found: list[str] = []
-        while (token := self._peek()) is not None and token[0] in ("name", "quoted") and token[1] not in _KEYWORDS:
+        while (token := self._peek()) is not None and token[0] in ("name", "quoted") and token[1] not in KEYWORDS:
             found.append(self._name())
             self._skip_markers()
         if not found:
@@ -279,13 +281,8 @@ def _require_distinct(steps: Sequence[str]) -> None:
             raise ConfigurationError(f"Two steps of the specification have the name {step}.")
 
 
-def _all_permutations(sessions: Sequence[Session]) -> Iterator[tuple[str, ...]]:
-    """Yield all orders of the steps in which those of each session keep theirs."""
-    left = [tuple(session.steps) for session in sessions]
-    return _interleaved(left)
-
-
 def _interleaved(left: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Yield all orders of the steps in which those of each session keep theirs."""
     if not any(left):
         yield ()
     for at, steps in enumerate(left):

@@ -106,10 +106,10 @@ def test_the_line_that_replays_is_of_the_command_that_was_called(sandbox: Sandbo
 
 def test_what_is_no_failure_in_the_folder_is_named(sandbox: Sandbox) -> None:
     (sandbox.root / ".pgdst" / "failures").mkdir(parents=True)
-    (sandbox.root / ".pgdst" / "failures" / "1-2.json").write_text("[1]")
+    (sandbox.root / ".pgdst" / "failures" / "odd.json").write_text("[1]")
     done = sandbox.script("run_simulation.py")
     assert 1 == done.returncode
-    assert "1-2.json is not a failure that was kept" in done.stderr
+    assert "odd.json is not a failure that was kept" in done.stderr
 
 
 def test_a_failure_is_told_before_it_is_made_smaller(sandbox: Sandbox) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pgdst.errors import PgdstError
-from pgdst.pytest.failures import FailedRun
+from pgdst.pytest.failures import FailedRun, file_name
 from pgdst.pytest.fixtures import load_project
 from pgdst.pytest.replay import where
 from pgdst.pytest.shards import SHARDS
@@ -69,26 +69,23 @@ def _tell(item: pytest.Item, error: BaseException, report: pytest.TestReport) ->
     result = _last_run() if not is_explored else getattr(error, "result", None)
     if result is None:
         return
-    from pgdst.simulation.report.explanation import explanation
     from pgdst.simulation.report.interleaving import interleaving
+    from pgdst.simulation.report.record import record
 
     again = item.config.stash[SHARDS].replay.of_one(where(item))
     if is_explored:
         again = f"{again} --pgdst-schedule={shlex.quote(str(result.schedule))}"
     wrong = str(getattr(error, "wrong", error)).strip()
-    lanes = interleaving(result)
-    properties = {
-        HAPPENED: explanation(result),
-        SCHEDULE: str(result.schedule),
-        LANES: lanes,
-        REPLAY: again,
-        PAGE: _keep(item, result, is_explored=is_explored, wrong=wrong, replay=again),
-    }
+    about: dict[str, Any] = {"test": item.nodeid, "is_explored": is_explored, "wrong": wrong, "replay": again}
+    recorded = about | record(result)
+    lanes, page = interleaving(result), _keep(item, recorded)
+    properties = {HAPPENED: recorded["happened"], SCHEDULE: recorded["schedule"], LANES: lanes}
+    properties |= {REPLAY: again, PAGE: page}
     found = [(name, text) for name, text in properties.items() if text]
     report.user_properties += found
     item.user_properties += found  # for the report of the teardown, of which JUnit's XML is made
-    told = [] if is_explored else [properties[HAPPENED], lanes]  # the error itself says it
-    told += [f"replay: {again}", f"page: {properties[PAGE]}" if properties[PAGE] else ""]
+    told = [] if is_explored else [recorded["happened"], lanes]  # the error itself says it
+    told += [f"replay: {again}", f"page: {page}" if page else ""]
     report.sections.append(("explore" if is_explored else "interleaving", "\n".join(filter(None, told))))
 
 
@@ -98,16 +95,14 @@ def _last_run() -> "Result | None":
     return found
 
 
-def _keep(item: pytest.Item, result: "Result", *, is_explored: bool, wrong: str, replay: str) -> str:
+def _keep(item: pytest.Item, recorded: dict[str, Any]) -> str:
     """Keep a failed run in the project's folder; return the path of its page, or nothing where it has no folder."""
     if (kept := _files_of(item)) is None:
         return ""
-    from pgdst.simulation.report.record import in_a_page, record
+    from pgdst.simulation.report.record import in_a_page
 
-    told: dict[str, Any] = {"test": item.nodeid, "is_explored": is_explored, "wrong": wrong, "replay": replay}
-    told |= record(result)
     try:
-        kept.keep(told, in_a_page(told))
+        kept.keep(recorded, in_a_page(recorded))
     except OSError as error:
         return f"none, as it cannot be written: {error}"
     return str(kept.page)
@@ -156,7 +151,7 @@ def _keep_traces(item: pytest.Item, error: Any) -> Path:
     """Write both traces of an example that failed only once into a folder of the checkout; return the folder."""
     folder = load_project(item.config).root / ".pgdst" / "not-deterministic"
     folder.mkdir(parents=True, exist_ok=True)
-    test = re.sub(r"[^\w.-]", "_", item.name)
+    test = file_name(item.name)
     for name, lines in (("first", error.first), ("again", error.again)):
         text = "".join(f"{line}\n" for line in lines)
         (folder / f"{test}-{name}.trace").write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -11,7 +11,6 @@ from typing import Any, Final
 from pgdst.errors import ConfigurationError
 
 FOLDER: Final = Path(".pgdst") / "failures"
-_SHARD: Final = re.compile(r"\d+-\d+\.json")
 _LONGEST: Final = 150  # characters of a file's name
 _ODD: Final = re.compile(r"[^\w./:\[\]-]", re.ASCII)  # characters of a test's name that its file's name loses
 
@@ -35,12 +34,13 @@ class Failure:
 
 
 def kept(root: Path) -> Iterator[tuple[Path, Failure]]:
-    """Yield the kept failures of a project with their files, oldest first. Raises: ConfigurationError."""
-    files = [file for file in (root / FOLDER).glob("*.json") if _SHARD.fullmatch(file.name)]
-    for file in sorted(files, key=lambda file: (file.stat().st_mtime, file.name)):
+    """Yield the kept shards of a project with their files, oldest first. Raises: ConfigurationError."""
+    files = sorted((root / FOLDER).glob("*.json"), key=lambda file: (file.stat().st_mtime, file.name))
+    for file in files:
         try:
             found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            yield file, Failure(**found)
+            if "test" not in found:  # else it is a FailedRun's
+                yield file, Failure(**found)
         except (OSError, ValueError, TypeError) as error:
             raise ConfigurationError(f"{file} is not a failure that was kept ({error}). Remove it.") from error
 
@@ -51,10 +51,7 @@ class FailedRun:
     def __init__(self, root: Path, test: str) -> None:
         self._root = root
         self._test = test
-        name = re.sub(r"[^\w.-]+", "_", test, flags=re.ASCII).strip("_")
-        if len(name) > _LONGEST or _ODD.search(test):
-            name = f"{name[:_LONGEST]}-{hashlib.sha256(test.encode(errors='backslashreplace')).hexdigest()[:8]}"
-        self.data = root / FOLDER / f"{name}.json"
+        self.data = root / FOLDER / f"{file_name(test)}.json"
         self.page = self.data.with_suffix(".html")
 
     def keep(self, told: dict[str, Any], page: str) -> None:
@@ -88,6 +85,14 @@ class FailedRun:
         except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) and found.get("test") == self._test else {}
+
+
+def file_name(test: str) -> str:
+    """Return the name of a test's file. Tests whose names differ have files of their own, but for chance."""
+    name = re.sub(r"[^\w.-]+", "_", test, flags=re.ASCII).strip("_")
+    if len(name) <= _LONGEST and not _ODD.search(test):
+        return name
+    return f"{name[:_LONGEST]}-{hashlib.sha256(test.encode(errors='backslashreplace')).hexdigest()[:8]}"
 
 
 def _folder(root: Path) -> Path:

@@ -6,7 +6,6 @@ If the kit is installed, pytest loads this for every project with a [tool.pgdst]
 
 import gc
 import os
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import pytest
 from pgdst import timings
 from pgdst.errors import PgdstError
 from pgdst.pytest import failed_runs, fixtures
+from pgdst.pytest.failures import file_name
 from pgdst.pytest.fixtures import KEPT, SIMULATED, TRACED, keeps, load_project
 from pgdst.pytest.options import add_options
 from pgdst.pytest.shards import SHARDS, Hooks, Shards
@@ -103,8 +103,7 @@ def _write_traces(config: pytest.Config) -> None:
     traces = {str(shard.index): shard.trace for shard in shards} | config.stash[SIMULATED]
     is_worker = hasattr(config, "workerinput")
     for name, trace in traces.items():
-        own = re.sub(r"[^\w.-]+", "_", name)
-        path = file.with_name(f"{file.name}.{own}") if is_worker else file
+        path = file.with_name(f"{file.name}.{file_name(name)}") if is_worker else file
         with path.open("w" if is_worker else "a", encoding="utf-8", errors="backslashreplace") as opened:
             opened.writelines(f"{line}\n" for line in trace.lines)
 
@@ -129,9 +128,14 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     # Imported objects live to the end. Without this, pytest's collections at its end take a tenth of a short run.
     gc.freeze()
     # Few objects of a simulation are cyclic garbage, and looking for them after every 700 takes a thirtieth of it.
-    gc.set_threshold(_COLLECT_AFTER)
+    before = gc.get_threshold()
+    if 0 < before[0] < _COLLECT_AFTER:
+        gc.set_threshold(_COLLECT_AFTER, *before[1:])
     begin = time.monotonic()
-    result = yield
+    try:
+        result = yield
+    finally:
+        gc.set_threshold(*before)
     _report(session.config, lambda: timings.report("tests", time.monotonic() - begin))
     return result
 

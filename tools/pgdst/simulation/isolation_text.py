@@ -12,7 +12,7 @@ from pgdst.errors import ConfigurationError
 from pgdst.simulation.step import Step, StepKind
 
 _AT_A_STATEMENT: Final = (StepKind.STATEMENT, StepKind.WAITS)
-_KEYWORDS: Final = ("setup", "teardown", "session", "step", "permutation", "notices")
+KEYWORDS: Final = ("setup", "teardown", "session", "step", "permutation", "notices")
 _COPY: Final = re.compile(r"\s*COPY\b.*\b(STDIN|STDOUT)\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -72,4 +72,4 @@ def _block(what: str, sql: str) -> str:
 
 
 def _name(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name) and name not in _KEYWORDS else f'"{name}"'
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) and name not in KEYWORDS else f'"{name}"'

@@ -6,12 +6,13 @@ from typing import Final
 
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.report.statements import answer_of, locks_rows, shorten, tables_of
-from pgdst.simulation.report.transactions import Transaction, transactions_of
+from pgdst.simulation.report.transactions import ENDS, Transaction, transactions_of
 from pgdst.simulation.result import Result
 from pgdst.simulation.step import Step, StepKind
 
+Transactions = Sequence[Transaction]
+
 _DEADLOCK: Final = "40P01"
-_ENDS: Final = ("COMMIT", "ROLLBACK")
 # A wait for a lock of a whole table may come before the snapshot.
 _LOCKS_TABLES: Final = re.compile(
     r"\s*(LOCK|ALTER|TRUNCATE|DROP|CREATE|REINDEX|CLUSTER|VACUUM|REFRESH|DO|CALL)\b", re.IGNORECASE
@@ -21,7 +22,7 @@ _STATEMENT_SHOWN: Final = 40  # characters
 
 def explanation(result: Result) -> str:
     """Return what happened, in a sentence; nothing where no rule fits."""
-    steps = result.steps
+    found = transactions_of(result.steps)
     for rule in (
         _faults,
         _deadlock,
@@ -33,20 +34,21 @@ def explanation(result: Result) -> str:
         _errors,
         _preemption,
     ):
-        if found := next(rule(result, steps), ""):
-            return found
+        if said := next(rule(result, found), ""):
+            return said
     return ""
 
 
-def _faults(result: Result, steps: Sequence[Step]) -> Iterator[str]:
+def _faults(result: Result, _found: Transactions) -> Iterator[str]:
     """A fault, and what its client did again after it."""
+    steps = result.steps
     for number, fault in result.schedule.faults.items():
         hit = [step for step in steps if step.number == number and step.kind is not StepKind.FAULT]
         if not hit:
             continue
         name = hit[0].client
         text = f"{name}'s {_short(hit[0])}" if hit[0].statement else name
-        mine = [step for step in steps if step.client == name and step.statement and step.what not in _ENDS]
+        mine = [step for step in steps if step.client == name and step.statement and step.what not in ENDS]
         before = {step.text for step in mine if step.number < number}
         again = [s for s in mine if s.number > number and s.text in before]
         did = f", and {name} sent {_short(again[0])} again at step {again[0].number}" if again else ""
@@ -63,8 +65,9 @@ _EFFECTS = {
 }
 
 
-def _deadlock(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
+def _deadlock(result: Result, _found: Transactions) -> Iterator[str]:
     """A cycle of waits."""
+    steps = result.steps
     for at, step in enumerate(steps):
         if step.sqlstate == _DEADLOCK:
             said = [
@@ -91,8 +94,9 @@ def _waits_of_a_cycle(steps: Sequence[Step], victim: str) -> list[Step]:
     return [step for name, step in waits.items() if name in found]
 
 
-def _hang(result: Result, steps: Sequence[Step]) -> Iterator[str]:
+def _hang(result: Result, _found: Transactions) -> Iterator[str]:
     """A wait that nobody can end."""
+    steps = result.steps
     last = {step.client: step for step in steps}
     for name in result.outcomes:
         step = last.get(name)
@@ -108,9 +112,9 @@ def _state(last: Step) -> str:
     return f"waits itself since step {last.number}" if last.kind is StepKind.WAITS else "does not go on"
 
 
-def _unseen_commit(result: Result, steps: Sequence[Step]) -> Iterator[str]:
+def _unseen_commit(result: Result, found: Transactions) -> Iterator[str]:
     """A client reads, another one changes that and commits, and the first one writes."""
-    found = transactions_of(steps)
+    steps = result.steps
     for name in result.outcomes:
         mine = [one for one in found if one.client == name]
         reads = sorted(r for one in mine for r in one.reads())
@@ -131,9 +135,9 @@ def _unseen_commit(result: Result, steps: Sequence[Step]) -> Iterator[str]:
             )
 
 
-def _late_snapshot(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
+def _late_snapshot(result: Result, found: Transactions) -> Iterator[str]:
     """A statement reads, then stops inside or waits; another client changes that and commits; the statement goes on."""
-    found = transactions_of(steps)
+    steps = result.steps
     for at, step in enumerate(steps):
         if step.kind not in (StepKind.STOPS_INSIDE, StepKind.WAITS):
             continue
@@ -165,9 +169,9 @@ def _keeps_its_snapshot(step: Step, steps: Sequence[Step]) -> bool:
     return bool(tables_of(step.statement).writes) and not any(_LOCKS_TABLES.match(one.statement) for one in steps)
 
 
-def _old_snapshot(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
+def _old_snapshot(result: Result, found: Transactions) -> Iterator[str]:
     """A transaction takes its snapshot, another client commits, and the transaction reads what it was before."""
-    found = transactions_of(steps)
+    steps = result.steps
     for one in found:
         if not one.has_one_snapshot:
             continue
@@ -187,9 +191,9 @@ def _old_snapshot(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
                 )
 
 
-def _two_moments(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
+def _two_moments(result: Result, found: Transactions) -> Iterator[str]:
     """A client reads before and after another one's commit."""
-    found = transactions_of(steps)
+    steps = result.steps
     for other, end in _committed(found):
         changed = {name for _, name in other.writes()}
         for one in found:
@@ -205,14 +209,16 @@ def _two_moments(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
             )
 
 
-def _errors(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
+def _errors(result: Result, _found: Transactions) -> Iterator[str]:
+    steps = result.steps
     for step in steps:
         if step.sqlstate:
             error = " ".join(step.error.split()).rstrip(".")
             yield f"{step.client}'s {_short(step)} failed at step {step.number}: {step.sqlstate} {error}."
 
 
-def _preemption(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
+def _preemption(result: Result, _found: Transactions) -> Iterator[str]:
+    steps = result.steps
     for at, step in enumerate(steps):
         if step.preempts and at:
             stopped = steps[at - 1]
@@ -222,7 +228,7 @@ def _preemption(_result: Result, steps: Sequence[Step]) -> Iterator[str]:
                 yield f"{step.client} went on at step {step.number}, before {what}."
 
 
-def _committed(found: Sequence[Transaction]) -> Iterator[tuple[Transaction, int]]:
+def _committed(found: Transactions) -> Iterator[tuple[Transaction, int]]:
     """Yield the transactions that committed, each with the place of the step in which it did."""
     return ((one, one.ends_at) for one in found if one.ends_at is not None and one.is_committed)
 

@@ -1,5 +1,6 @@
 """A run as plain data, which JSON can hold: for files, for pages and for other programs."""
 
+import json
 import linecache
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,8 +76,6 @@ def _code(steps: Sequence[Step]) -> dict[str, dict[int, str]]:
 
 def in_a_page(told: dict[str, Any]) -> str:
     """Return a page of HTML that shows a run. It needs no other file and no network."""
-    import json
-
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     data = json.dumps(told).replace("<", "\\u003c")  # it stands in a script element
     return page.replace("/*record*/null", data)

@@ -9,7 +9,7 @@ from pgdst.database.sql_time.sql_tokens import tokens
 from pgdst.simulation.report.statements import Tables, tables_of
 from pgdst.simulation.step import Step, StepKind
 
-_ENDS: Final = ("COMMIT", "ROLLBACK")
+ENDS: Final = ("COMMIT", "ROLLBACK")
 _NO_ROW: Final = re.compile(r"(INSERT 0|UPDATE|DELETE|MERGE|SELECT) 0( #|\Z)")
 _TAKE_NO_SNAPSHOT: Final = frozenset({"set", "show", "reset", "lock", "savepoint", "release", "rollback", "begin"})
 
@@ -72,7 +72,7 @@ def transactions_of(steps: Sequence[Step]) -> list[Transaction]:
         if now.snapshot_at is None and _takes_a_snapshot(step):
             now.snapshot_at = at
         if step.kind is StepKind.STATEMENT:
-            if not step.sqlstate and step.what not in _ENDS:
+            if not step.sqlstate and step.what not in ENDS:
                 now.note(at, step)
             if not step.is_in_transaction:
                 now.ends_at, now.is_committed = at, _commits(step)

@@ -9,6 +9,7 @@ from pgdst.simulation.gate import protocol
 from pgdst.simulation.gate.batch import CANCELS, CLOSES, CONNECTS, Batch
 from pgdst.simulation.gate.exchange import Answer
 from pgdst.simulation.result import Result
+from pgdst.simulation.scheduling import words
 from pgdst.simulation.step import Step, StepKind
 
 _KINDS: Final = {CONNECTS.text: StepKind.CONNECTS, CANCELS.text: StepKind.CANCELS, CLOSES.text: StepKind.CLOSES}
@@ -27,25 +28,30 @@ class Recorder:
         self._number, self._preempts = number, preempts
         self._result.preemptions += preempts
 
-    def note_answer(self, client: Client, batch: Batch, words: str, answer: Answer) -> None:
-        """Note the end of a batch: `words` for the trace, and what else the server has answered."""
-        self.note_batch(client, batch, words, _KINDS.get(batch.text, StepKind.STATEMENT), answer=answer)
+    def note_choice(self, number: int, candidates: Sequence[Client], chosen: Client) -> None:
+        """Put into the trace which clients can take the step of this number, and which faults can hit it."""
+        able = ", ".join([f"{client.name} at {words.short(client.pause)}" for client in candidates])
+        self._result.trace.append(f"{number} can be of {able}; possible faults: {words.faults_at(chosen.pause)}")
+
+    def note_answer(self, client: Client, batch: Batch, told: str, answer: Answer) -> None:
+        """Note the end of a batch: `told` for the trace, and what else the server has answered."""
+        self.note_batch(client, batch, told, _KINDS.get(batch.text, StepKind.STATEMENT), answer=answer)
 
     def note_wait(self, client: Client, batch: Batch, names: Sequence[str], *, as_victim: bool = False) -> None:
-        """Note that a batch waits for these clients; without any, that it has stopped inside.
+        """Note that a batch waits for these clients, by name; without any, that it has stopped inside.
 
         Several of whom the victim of a deadlock waits for one, as Postgres says it, are told as one of them.
         """
-        words = ", ".join(sorted(names))
-        words = f"waits for {'one of ' if as_victim and len(names) > 1 else ''}{words}" if names else "stops inside"
+        one_of = "one of " if as_victim and len(names) > 1 else ""
+        told = f"waits for {one_of}{', '.join(names)}" if names else "stops inside"
         kind = StepKind.WAITS if names else StepKind.STOPS_INSIDE
-        self.note_batch(client, batch, words, kind, waits_for=sorted(names))
+        self.note_batch(client, batch, told, kind, waits_for=names)
 
     def note_batch(
         self,
         client: Client,
         batch: Batch,
-        words: str,
+        told: str,
         kind: StepKind,
         *,
         answer: Answer = _NO_ANSWER,
@@ -57,7 +63,7 @@ class Recorder:
                 self._number,
                 client.name,
                 batch.what,
-                words,
+                told,
                 self._preempts,
                 kind,
                 batch.statement,

@@ -7,7 +7,7 @@ that it does not go on by itself when the lock is released.
 
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -212,7 +212,7 @@ class Scheduler:
             self._give_up("No client can go on", HangError)
         can_stay = self._last in candidates
         chosen = self._choose(candidates, can_stay=can_stay)
-        self._note_choice(candidates, chosen)
+        self._recorder.note_choice(self.number + 1, candidates, chosen)
         self._recorder.begin_step(self.number + 1, preempts=can_stay and chosen is not self._last)
         self._schedule.append(chosen.name)
         self._last = chosen
@@ -260,13 +260,6 @@ class Scheduler:
             tuple(client.name for client in candidates if _sleeps(client.pause)),
         )
         return candidates[self._strategy.choose(point)]
-
-    def _note_choice(self, candidates: Sequence[Client], chosen: Client) -> None:
-        """Put into the trace which clients can take the step, and which faults can hit it."""
-        able = ", ".join([f"{client.name} at {words.short(client.pause)}" for client in candidates])
-        self.result.trace.append(
-            f"{self.number + 1} can be of {able}; possible faults: {words.faults_at(chosen.pause)}"
-        )
 
     def _step(self, client: Client) -> None:
         """Give the client the turn and take it back. Raises: InconclusiveError."""
