@@ -110,6 +110,13 @@ def test_what_is_no_failure_in_the_folder_is_named(sandbox: Sandbox) -> None:
     done = sandbox.script("run_simulation.py")
     assert 1 == done.returncode
     assert "odd.json is not a failure that was kept" in done.stderr
+    # A run of several clients is kept there, too, but is no shard.
+    (sandbox.root / "tests" / "simulation" / "test_tiny.py").write_text(SIMULATION)
+    (sandbox.root / "tests" / "conftest.py").write_text(CONFTEST)
+    (sandbox.root / ".pgdst" / "failures" / "odd.json").write_text('{"test": "tests/test_it.py::test_it"}')
+    done = sandbox.script("run_simulation.py")
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "tried first" not in done.stderr
 
 
 def test_a_failure_is_told_before_it_is_made_smaller(sandbox: Sandbox) -> None:

@@ -227,6 +227,15 @@ def test_it(database, pgdst_server_processes):
 """
 
 
+def test_a_test_without_a_simulation_shows_no_run_of_another_one(sandbox: Sandbox, folder: Path) -> None:
+    test = SIMULATES.replace("assert 2 ==", "assert 1 ==") + "\n\ndef test_alone():\n    assert False\n"
+    status, told = run(sandbox, test)
+    assert 1 == status, told
+    assert "1 failed, 1 passed" in told
+    assert "schedule: " not in told
+    assert not folder.exists()
+
+
 def test_the_failing_example_of_a_state_machine_has_a_page(sandbox: Sandbox, folder: Path) -> None:
     """It shows the last run of the smallest example, also of a simulation that the test's code has made itself."""
     status, told = run(sandbox, MACHINE)

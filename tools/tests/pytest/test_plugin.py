@@ -82,6 +82,17 @@ def test_a_run_that_passed_prints_what_it_reached(simulation: Path) -> None:
     assert ["reached: 1 times heads are up", "reached: 0 times tails are up", "reached: never catch"] == lines
 
 
+@pytest.mark.parametrize(("before", "within"), [(700, 10_000), (20_000, 20_000), (0, 0)])
+def test_the_garbage_collector_is_left_as_it_was(simulation: Path, before: int, within: int) -> None:
+    """During the tests it looks less often, unless it does so already."""
+    simulation.write_text("import gc\n\ndef test_it():\n    print('within', gc.get_threshold()[0])\n")
+    hooks = f"gc.set_threshold({before})\n\ndef pytest_sessionfinish():\n    print('after', gc.get_threshold()[0])\n"
+    (simulation.parent / "conftest.py").write_text(f"import gc\n\n{hooks}")
+    told = "\n".join(printed(simulation, "-s", status=0))
+    assert f"within {within}\n" in told
+    assert f"after {before}" in told
+
+
 @pytest.mark.long
 def test_a_run_that_failed_prints_one_command_that_makes_it_again(simulation: Path) -> None:
     """The command has all options that matter. The coverage of an incomplete run is not printed."""
