@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -135,13 +136,15 @@ def main(
             raise ConfigurationError(f"No test in {found.simulation} is a shard: none uses run_shard.")
         return Identity(chosen, profile, faults, examples, shards_a_run, sources(found), packages(), kit())
 
+    # click's own answer to it would be status 1.
+    signal.signal(signal.SIGINT, lambda _number, _frame: sys.exit(130))
     say(f"search: seed {chosen}, into {path}")
     folder = Folder(path)
-    with folder.locked():
+    with folder.locked() as scratch:
         search = Search(
             folder,
             Wanted(shards or Range(), share, minutes),
-            start=lambda: Worker(found, pytest, variables),
+            start=lambda: Worker(found, pytest, variables, scratch),
             identify=identify,
             say=say,
         )

@@ -25,7 +25,6 @@ from pgdst.pytest.shards import SHARD, SHARDS, Shards, records_in
 from pgdst.simulation.faults.struck import struck
 
 OPTION: Final = "--pgdst-search"
-_LONGEST_REPORT: Final = 200_000  # characters of a failure's report that are kept
 
 Message = Mapping[str, Any]
 
@@ -120,7 +119,7 @@ class SearchWorker:
             "check": origin.check,
             "code": origin.code,
             "wrong": str(error) or type(error).__name__,
-            "report": report.longreprtext[-_LONGEST_REPORT:],
+            "report": report.longreprtext,
             "happened": told.get(HAPPENED, ""),
             "lanes": told.get(LANES, ""),
             "page": told.get(PAGE, ""),
@@ -141,6 +140,12 @@ class _Next(pytest.Item):
         """It is never run."""
 
 
+def _interrupt(_number: int, _frame: object) -> None:
+    """End as by Ctrl-C, so that fixtures give back what they have; a second signal does not interrupt that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 class _Conversation:
     """Lines of JSON with the search. This process ends soon after the search has ended."""
 
@@ -148,8 +153,7 @@ class _Conversation:
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
         self._received: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        # SIGTERM as Ctrl-C, so that fixtures give back what they have.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _interrupt)
         threading.Thread(target=self._receive, daemon=True, name="pgdst-search").start()
 
     def _receive(self) -> None:

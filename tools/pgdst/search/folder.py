@@ -8,6 +8,7 @@ file for each distinct failure, in the format of `.pgdst/failures`, with its rep
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -15,16 +16,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from pgdst.errors import ConfigurationError
+from pgdst.search.kept import FAILURES, ID
 from pgdst.search.plan import Range, Share
 
 ABOUT: Final = "search.json"
 SHARDS: Final = "shards.jsonl"
 DECLARED: Final = "declared.json"
-FAILURES: Final = "failures"
-REPORT: Final = ".report.json"  # behind a failure's id
-PAGE: Final = ".html"
 KINDS: Final = ("states", "moves")
+_NUMBERS: Final = ("shard", "seed", "index", "lines", "examples")
 _LOCK: Final = "lock"
+_SCRATCH: Final = "running"
 _FORMAT: Final = 1
 
 Record = Mapping[str, Any]
@@ -123,13 +124,13 @@ def read_declared(folder: Path) -> dict[str, list[str]]:
 def _parsed(file: Path, number: int, line: bytes) -> Record:
     try:
         found: Record = json.loads(line)
-        if not all(isinstance(found[name], int) for name in ("shard", "seed", "index", "lines", "examples")):
-            raise TypeError("its numbers are no numbers")
+        if not all(isinstance(found[name], int) and found[name] >= 0 for name in _NUMBERS):
+            raise TypeError("its numbers are none")
         if not isinstance(found["hash"], str) or not isinstance(found["seconds"], (int, float)):
-            raise TypeError("its hash is no text, or its seconds are no number")
+            raise TypeError("its hash or its seconds are none")
         _check_counts(found["states"], found["moves"], found["faults"])
-        if not isinstance(found["failure"], str | None):
-            raise TypeError("its failure is no text")
+        if found["failure"] is not None and not ID.fullmatch(found["failure"]):
+            raise TypeError("its failure is none")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigurationError(
             f"Line {number} of {file} is not that of a shard ({error!r}). "
@@ -141,7 +142,7 @@ def _parsed(file: Path, number: int, line: bytes) -> Record:
 def _check_counts(*counts: Any) -> None:
     for one in counts:
         if not isinstance(one, dict) or not all(isinstance(count, int) for count in one.values()):
-            raise TypeError("its counts are no numbers by names")
+            raise TypeError("its counts are none")
 
 
 class Folder:
@@ -151,8 +152,10 @@ class Folder:
         self.path = path
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[Path]:
         """Make the folder if there is none, and keep other searches out of it during the block.
+
+        Yields a folder in it for files that are gone at the end, or at the next beginning if this process is killed.
 
         Raises: ConfigurationError, if another process has it, or it cannot be written.
         """
@@ -169,7 +172,13 @@ class Folder:
                 raise ConfigurationError(
                     f"Another search is running in {self.path}. Wait for its end, or use another NAME= or TO=."
                 ) from error
-            yield
+            scratch = self.path / _SCRATCH
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            try:
+                yield scratch
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
 
     def begin(self, identity: Identity, wanted: Range, share: Share) -> None:
         """Note a call. Raises: ConfigurationError, if the folder is that of another search."""

@@ -10,7 +10,7 @@ from itertools import count, takewhile
 from typing import Final
 
 _RANGE: Final = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
-_SHARE: Final = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
+_SHARE: Final = re.compile(r"(\d{1,5})/(\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True)

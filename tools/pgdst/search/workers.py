@@ -36,10 +36,10 @@ class WorkerError(PgdstError):
 
 
 class Worker:
-    """One process. `ran` is the number of shards that it has run."""
+    """One process. `ran` is the number of shards that it has run, `scratch` a folder for its output and pages."""
 
-    def __init__(self, project: Project, command: Sequence[str], variables: Mapping[str, str]) -> None:
-        self._scratch = Path(tempfile.mkdtemp(prefix="pgdst-search-"))
+    def __init__(self, project: Project, command: Sequence[str], variables: Mapping[str, str], scratch: Path) -> None:
+        self._scratch = Path(tempfile.mkdtemp(dir=scratch))
         self._output = self._scratch / "output"
         self._socket, others = socket.socketpair()
         self._lines = self._socket.makefile("r", encoding="utf-8")
