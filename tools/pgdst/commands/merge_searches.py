@@ -35,7 +35,7 @@ def main(folders: tuple[Path, ...], to: Path | None, partial: bool) -> None:
 
     merged = merge(searches_in(folders))
     report = Report(merged)
-    written = to or project.load().root / ".pgdst" / "search" / "merged"
+    written = (to or project.load().root / ".pgdst" / "search" / "merged").absolute()
     summary = "".join(f"{line}\n" for line in in_words(report.told))
     try:
         report.write(written)

@@ -16,6 +16,12 @@ class Wanted:
     share: Share
     minutes: float | None = None
 
+    @property
+    def most(self) -> int | None:
+        """How many shards there are at most, or None without an end."""
+        first, last = self.shards.first, self.shards.last
+        return None if last is None else (last - first) // self.share.of + 1
+
 
 class Ledger:
     """The shards of a search's folder: those that are done, with their sum, and the next one."""
@@ -35,7 +41,7 @@ class Ledger:
             self._count(record)
         self.before = len(self._done)
         self._rest = (shard for shard in wanted.shards if shard in wanted.share and shard not in self._done)
-        self._shrunk = {one for one in self.failures if folder.has(one)}
+        self._claimed = {one for one in self.failures if folder.has(one)}
 
     def next(self) -> int | None:
         """Return the next shard to run, or None if there is none."""
@@ -45,11 +51,15 @@ class Ledger:
         """Return where a shard is."""
         return place_of(shard, self.identity.seed, self.identity.shards_a_run)
 
-    def is_to_be_shrunk(self, failure: str) -> bool:
-        """Tell whether a failure is new; the next time it is not."""
-        is_new = failure not in self._shrunk
-        self._shrunk.add(failure)
+    def claim(self, failure: str) -> bool:
+        """Tell whether a failure is new, and so the caller's to shrink and to keep; the next time it is not."""
+        is_new = failure not in self._claimed
+        self._claimed.add(failure)
         return is_new
+
+    def give_up(self, failures: set[str]) -> None:
+        """Let these be claimed again: they were not kept, as their process has ended, or they could not be repeated."""
+        self._claimed -= failures
 
     def add(self, shard: int, result: Message) -> None:
         """Write the result of a shard, and count it."""

@@ -1,6 +1,7 @@
 """Many folders of one search together: each shard once, whoever has run it."""
 
 import os
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -140,8 +141,7 @@ def _missing(merged: Merged, abouts: dict[Path, About]) -> Iterator[Range]:
 
     Of a folder without one, that is what its shares have left out before the last shard that it has.
     """
-    ranges = sorted({one for about in abouts.values() for one in about.ranges}, key=lambda one: one.first)
-    yield from _gaps(ranges, sorted(merged.shards))
+    yield from _gaps(_together(one for about in abouts.values() for one in about.ranges), sorted(merged.shards))
     endless = [(folder, about) for folder, about in abouts.items() if not about.ranges]
     left_out: set[int] = set()
     for folder, about in endless:
@@ -152,23 +152,27 @@ def _missing(merged: Merged, abouts: dict[Path, About]) -> Iterator[Range]:
     yield from (Range(shard, shard) for shard in sorted(left_out))
 
 
-def _gaps(ranges: Iterable[Range], done: Sequence[int]) -> Iterator[Range]:
-    """Yield the parts of ranges, ordered by their beginnings, that are not done; `done` is ordered, too."""
-    at, position = 0, 0
-    for one in ranges:
-        at = max(at, one.first)
-        last = one.first if one.last is None else one.last
-        while at <= last:
-            while position < len(done) and done[position] < at:
-                position += 1
-            if position == len(done) or done[position] > last:
-                yield Range(at, last)
-                at = last + 1
-            elif done[position] > at:
-                yield Range(at, done[position] - 1)
-                at = done[position]
-            else:
-                at += 1
+def _together(ranges: Iterable[Range]) -> list[tuple[int, int]]:
+    """Return the firsts and lasts of ranges that have a last, in order, with those that overlap or touch as one."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted({(one.first, one.last) for one in ranges if one.last is not None}):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return found
+
+
+def _gaps(ranges: Iterable[tuple[int, int]], done: Sequence[int]) -> Iterator[Range]:
+    """Yield the parts of ranges that are not done; both in order."""
+    for first, last in ranges:
+        at = first
+        for shard in done[bisect_left(done, first) : bisect_right(done, last)]:
+            if shard > at:
+                yield Range(at, shard - 1)
+            at = shard + 1
+        if at <= last:
+            yield Range(at, last)
 
 
 def _missing_shares(abouts: Iterable[About]) -> list[Share]:

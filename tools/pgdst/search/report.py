@@ -142,7 +142,8 @@ def in_words(told: Told) -> Iterator[str]:
         yield f"- failure {one['id']} in {one['count']} shards, first {one['shard']}: {_first_line(one['wrong'])}"
         yield f"  - replay: `{one['replay']}`"
     if told["missing"]:
-        yield f"- missing shards: {', '.join(f'{first}-{last}' for first, last in told['missing'])}"
+        spans = (f"{first}-{last}" if first < last else str(first) for first, last in told["missing"])
+        yield f"- missing shards: {', '.join(spans)}"
     if told["missing_shares"]:
         yield f"- missing shares: {', '.join(told['missing_shares'])}"
 

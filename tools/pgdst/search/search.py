@@ -3,13 +3,15 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
+from pgdst.errors import ConfigurationError
 from pgdst.search.folder import Folder, Identity
 from pgdst.search.keeping import keep
 from pgdst.search.ledger import Ledger, Wanted
 from pgdst.search.plan import in_words
-from pgdst.search.workers import SHARDS_A_PROCESS, Worker, WorkerError
+from pgdst.search.workers import SHARDS_A_PROCESS, Message, Worker, WorkerError
 
 LINE_EVERY_SECONDS: Final = 15.0
 # So many workers in a row that could not run their shard: something is wrong with the machine, or with the simulation.
@@ -48,7 +50,8 @@ class Search:
 
         Raises: ConfigurationError, if the folder is that of another search; WorkerError, if a shard could not be run.
         """
-        threads = [threading.Thread(target=self._work, name=f"worker {number}") for number in range(workers)]
+        needed = min(workers, self._wanted.most or workers)
+        threads = [threading.Thread(target=self._work, name=f"worker {number}") for number in range(needed)]
         try:
             for thread in threads:
                 thread.start()
@@ -103,19 +106,20 @@ class Search:
         with self._lock:
             if self._is_over:
                 return
+            identity = self._identify(1)
             worker = self._start()
             self._workers.add(worker)
         try:
-            self._run_shards(worker)
+            self._run_shards(worker, identity)
             worker.end()
         finally:
             worker.stop()
             with self._lock:
                 self._workers.discard(worker)
 
-    def _run_shards(self, worker: Worker) -> None:
+    def _run_shards(self, worker: Worker, before: Identity) -> None:
         try:
-            ledger = self._begin(worker.shards_a_run())
+            ledger = self._begin(worker.shards_a_run(), before)
         except WorkerError:
             if self._is_stopped:
                 return
@@ -127,13 +131,19 @@ class Search:
                 self._note_broken(error, shard)
                 return
 
-    def _begin(self, shards_a_run: int) -> Ledger:
-        """Return the ledger, made as soon as the first worker knows how many shards a run has."""
+    def _begin(self, shards_a_run: int, before: Identity) -> Ledger:
+        """Return the ledger, made as soon as the first worker knows how many shards a run has.
+
+        `before` is what the search was as the worker was started. Raises: ConfigurationError, if it is another by now.
+        """
         with self._lock:
+            identity = self._identify(shards_a_run)
             if self._ledger is None:
-                self._ledger = Ledger(self._folder, self._wanted, self._identify(shards_a_run))
+                self._ledger = Ledger(self._folder, self._wanted, identity)
                 if self._ledger.before:
                     self._say(f"search: it goes on; {self._ledger}")
+            if replace(before, shards_a_run=shards_a_run) != identity or identity != self._ledger.identity:
+                raise ConfigurationError("Sources or packages have changed since the search began. Start it anew.")
             return self._ledger
 
     def _take(self, ledger: Ledger) -> int | None:
@@ -145,24 +155,32 @@ class Search:
             return shard
 
     def _run(self, worker: Worker, ledger: Ledger, shard: int) -> None:
-        shrunk = []
+        claimed: set[str] = set()  # failures that are this shard's to shrink and to keep
 
-        def is_to_be_shrunk(failure: str, wrong: str) -> bool:
+        def claim(failure: str, wrong: str) -> bool:
             with self._lock:
-                shrunk.append(ledger.is_to_be_shrunk(failure))
-                if shrunk[-1]:
+                if ledger.claim(failure):
+                    claimed.add(failure)
                     self._say(f"search: shard {shard} fails and is shrunk, failure {failure}: {wrong}")
-            return shrunk[-1]
+            return failure in claimed
 
-        result = worker.run(ledger.place(shard), is_to_be_shrunk)
-        with self._lock:
-            self._broken = 0
-            if "failure" in result:
-                # Not one that another worker shrinks at the moment.
-                is_new = shrunk[-1] if shrunk else ledger.is_to_be_shrunk(result["failure"]["id"])
-                if is_new:
-                    keep(self._folder, ledger.identity, shard, ledger.place(shard), result)
-            ledger.add(shard, result)
+        try:
+            result = worker.run(ledger.place(shard), claim)
+            with self._lock:
+                self._broken = 0
+                self._keep(ledger, shard, result, claimed)
+                ledger.add(shard, result)
+        finally:
+            with self._lock:
+                ledger.give_up(claimed)
+
+    def _keep(self, ledger: Ledger, shard: int, result: Message, claimed: set[str]) -> None:
+        """Keep the failure of a shard, if it has one that is new; it is no longer among the claimed then."""
+        if "failure" in result:
+            failure = result["failure"]["id"]  # another one than was claimed, if it could not be repeated
+            if failure in claimed or ledger.claim(failure):
+                keep(self._folder, ledger.identity, shard, ledger.place(shard), result)
+                claimed.discard(failure)
 
     def _note_broken(self, error: WorkerError, shard: int) -> None:
         """Leave a shard out and go on. Raises: the error, if several workers in a row were broken."""

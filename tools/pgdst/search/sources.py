@@ -3,8 +3,9 @@
 import hashlib
 import os
 import platform
+import sys
 from collections.abc import Iterator
-from importlib.metadata import distributions, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from pgdst.installation import CHECKOUT, PACKAGE
 from pgdst.project import Project, read_toml
 
 _SUFFIXES: Final = (".py", ".sql", ".sh", ".toml", ".ini", ".cfg", ".mako")
+_INSTALLED: Final = ".dist-info"
 _ENVIRONMENT: Final = "pyvenv.cfg"  # a folder with this file is a virtual environment
 
 
@@ -30,7 +32,9 @@ def sources(project: Project) -> str:
 
 def packages() -> str:
     """Return a hash of Python's version and of all installed packages, but the kit, with theirs: 16 hex digits."""
-    installed = sorted({f"{one.name.lower()}=={one.version}" for one in distributions() if one.name != "pgdst"})
+    folders = {Path(path) for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
+    names = {file.name for folder in folders for file in folder.glob(f"*{_INSTALLED}")}  # with their versions
+    installed = sorted(name.lower() for name in names if not name.startswith("pgdst-"))
     return hashlib.sha256("\n".join([platform.python_version(), *installed]).encode()).hexdigest()[:16]
 
 
