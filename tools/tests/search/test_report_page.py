@@ -34,7 +34,7 @@ def page(tmp_path: Path) -> Path:
 def test_the_page_says_what_was_found(browser: "webdriver.Chrome", page: Path) -> None:
     browser.get(f"file://{page}")
     text = browser.find_element("tag name", "body").text
-    for part in ("1 distinct failures, 1 shards that differ", "Missing shards: 2, 4", f"{WRONG} (1 shard, first 1)"):
+    for part in ("Distinct failures: 1; shards that differ: 1", "Missing shards: 2, 4", f"{WRONG} (1 shard, first 1)"):
         assert part in text
     for details in browser.find_elements("css selector", "details:not([open]) > summary"):
         details.click()
