@@ -103,7 +103,7 @@ def test_only_one_search_at_a_time_has_a_folder_and_signals_end_it(tiny: Sandbox
         os.kill(running.pid, number)
         out, err = running.communicate(timeout=60)
         assert (status, "") == (running.returncode, out), err
-        assert tiny.leftovers.left_after(20) == {}
+        assert tiny.leftovers.left_after(REACHED_SECONDS) == {}
         before = lines(tiny.root / "night")
     search(tiny, "--seed=7", "--minutes=0.02", "--to=night", "--workers=1")
     assert before.items() <= lines(tiny.root / "night").items()
@@ -127,7 +127,7 @@ def test_a_killed_search_leaves_nothing_that_runs(tiny: Sandbox) -> None:
     wait_for_lines(tiny.root / "night", 1)
     running.kill()
     running.communicate(timeout=60)
-    assert tiny.leftovers.left_after(20) == {}
+    assert tiny.leftovers.left_after(REACHED_SECONDS) == {}
     search(tiny, "--seed=7", "--shards=0-1", "--to=night")
 
 
