@@ -13,8 +13,10 @@ from pgdst.simulation.strategies.strategy import ChoicePoint
 Touched = frozenset[tuple[str, bool]]
 _NOTHING: Touched = frozenset()
 _ENDS: Final = ("COMMIT", "ROLLBACK")
-# What can give locks back within the transaction.
-_RELEASES: Final = re.compile(r"\s*(SAVEPOINT\b|DO\b.*\bEXCEPTION\b)", re.IGNORECASE | re.DOTALL)
+# What gives locks back within the transaction, or reaches others without a lock.
+_HIDES: Final = re.compile(
+    r"\s*(SAVEPOINT\b|DO\b.*\bEXCEPTION\b|.*\bpg_(terminate|cancel)_backend\b)", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Footprints:
     statement may take the snapshot for all of them; it has the footprint of the whole transaction.
 
     Where that is not certain, the client may conflict with all others: a statement that locks no relation or commits by
-    itself, a savepoint, a block that catches errors, and a second connection within a transaction.
+    itself, a savepoint, a block that catches errors, a signal, and a second connection within a transaction.
 
     `version` counts what was learned: what a client does in one run only may conflict with what others did before.
     `share_a_pool` says that a pool was seen to have no connection left: then whoever begins may take the last one.
@@ -66,7 +68,7 @@ class Footprints:
             return
         begun = self._open.setdefault(client, _Transaction(pid, statement, touched))
         is_seen = any(what.startswith("relation") for what, _ in touched)
-        if not is_seen or pid != begun.pid or _RELEASES.match(statement):
+        if not is_seen or pid != begun.pid or _HIDES.match(statement):
             self._do_not_know(client)
             return
         begun.touched = touched
