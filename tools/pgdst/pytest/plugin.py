@@ -7,9 +7,11 @@ If the kit is installed, pytest loads this for every project with a [tool.pgdst]
 import gc
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         jitter.install(config.option.pgdst_jitter)
     if config.option.pgdst_trace is not None and not hasattr(config, "workerinput"):
-        config.option.pgdst_trace.unlink(missing_ok=True)
+        _empty(config.option.pgdst_trace)
     config.stash[TRACED] = []
     config.stash[SIMULATED] = {}
     config.stash[KEPT] = []
@@ -64,6 +66,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(failed_runs, "pgdst-failed-runs")
     if keeps():
         config.option.maxfail = 1  # else a later test's databases would be kept
+
+
+def _empty(trace: Path) -> None:
+    try:
+        trace.open("w").close()  # not removed: it may be a device
+    except OSError as error:
+        raise pytest.UsageError(f"--pgdst-trace: {error}. Name a file that can be written.") from error
 
 
 @pytest.hookimpl
@@ -84,7 +93,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail the run if the shards have not reached everything that they must."""
-    _write_traces(session.config)
+    try:
+        _write_traces(session.config)
+    except OSError as error:
+        wrong = f"\nError: the traces could not be written to {session.config.option.pgdst_trace}: {error}.\n"
+        _report(session.config, lambda: sys.stderr.write(wrong))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput[SENT_KEPT] = session.config.stash[KEPT]
     elif not exitstatus and _never_reached(session.config):
@@ -140,7 +154,7 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     return result
 
 
-def _report(config: pytest.Config, tell: Callable[[], None]) -> None:
+def _report(config: pytest.Config, tell: Callable[[], object]) -> None:
     """Call `tell` with pytest's capturing suspended, but not in a worker of xdist."""
     if not hasattr(config, "workerinput"):
         with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
