@@ -25,6 +25,7 @@ from pgdst.pytest.options import add_options
 from pgdst.pytest.shards import SHARDS, Hooks, Shards
 from pgdst.server import address
 from pgdst.server.guard import GUARD
+from pgdst.simulation.gate.garbage import no_collection
 
 GUARDED = pytest.StashKey[ExitStack]()  # while it is open, connections to other servers are refused
 
@@ -131,7 +132,11 @@ def pytest_testnodedown(node: Any, error: object | None) -> None:  # noqa: ARG00
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """Report the time until the first test could start."""
-    result = yield
+    # Imported objects live to the end. To look at them for garbage takes a tenth of the imports, and at pytest's end
+    # a tenth of a short run.
+    with no_collection():
+        result = yield
+        gc.freeze()
     _report(session.config, lambda: timings.report_start_up("start pytest and collect (processor time)"))
     return result
 
@@ -139,8 +144,6 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     """Report the time of the tests."""
-    # Imported objects live to the end. Without this, pytest's collections at its end take a tenth of a short run.
-    gc.freeze()
     # Few objects of a simulation are cyclic garbage, and looking for them after every 700 takes a thirtieth of it.
     before = gc.get_threshold()
     if 0 < before[0] < _COLLECT_AFTER:
