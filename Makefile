@@ -74,6 +74,8 @@ export PGDST_BASE_PYTHON = $(value PYTHON)
 unexport CDPATH PYTHONSAFEPATH # they would lead the scripts astray
 # Or pytest would rewrite the assertions of all Hypothesis at each start, for most of a second. `make clean` removes it.
 unexport PYTHONDONTWRITEBYTECODE
+# Hypothesis's only plugin here is trio's, which comes with selenium: to import it takes a tenth of a worker's imports.
+export HYPOTHESIS_NO_PLUGINS = 1
 
 RUN := .venv/bin/python
 STAMP := .venv/.complete
