@@ -28,6 +28,18 @@ FAULTS ?= all
 WORKERS ?=
 # how long a failing example is made smaller, in seconds
 SHRINK_SECONDS ?= 30
+# which shards `make search` runs: a-b, from 0; empty: without end
+SHARDS ?=
+# after how many minutes `make search` starts no more shards; empty: when all have been run
+MINUTES ?=
+# i/n: `make search` takes each n-th shard from the i-th on; empty: all
+SHARE ?=
+# the name of a search's folder in .pgdst/search; empty: seed-SEED
+NAME ?=
+# the folder of a search, wherever it is; empty: by NAME
+TO ?=
+# the folder from which `make fetch-failures` takes failures
+FROM ?=
 # how many seeds `make check-determinism` runs, in four conditions each
 SEEDS ?= 20
 # arguments for pytest
@@ -68,6 +80,12 @@ export PGDST_TTL_HOURS = $(value TTL_HOURS)
 export PGDST_DISK_MIB = $(value DISK_MIB)
 export PGDST_PUBLISHED_HOST = $(value PUBLISHED_HOST)
 export PGDST_SEEDS = $(value SEEDS)
+export PGDST_SHARDS = $(value SHARDS)
+export PGDST_MINUTES = $(value MINUTES)
+export PGDST_SHARE = $(value SHARE)
+export PGDST_NAME = $(value NAME)
+export PGDST_TO = $(value TO)
+export PGDST_FROM = $(value FROM)
 export PGDST_PORT = $(value PORT)
 export PGDST_BASE_PYTHON = $(value PYTHON)
 
@@ -85,6 +103,14 @@ BENCH_STAMP := .venv-bench/.complete
 .PHONY: test-dst
 test-dst: $(STAMP) ##* Run the simulation on a throw-away Postgres 16
 	@PGDST_CALLED_BY='make test-dst' tools/with_postgres.sh -- $(RUN) tools/run_simulation.py -- $(ARGS)
+
+.PHONY: search
+search: $(STAMP) ## Run shards for MINUTES, or SHARDS=a-b, go on after failures, and collect them in .pgdst/search
+	@$(RUN) tools/search.py $(ARGS)
+
+.PHONY: fetch-failures
+fetch-failures: $(STAMP) ## Put failures of searches FROM a folder where `make test-dst` tries them first
+	@$(RUN) tools/fetch_failures.py $(ARGS)
 
 .PHONY: check-determinism
 check-determinism: $(STAMP) ## Run seeds in four conditions, and print the first line in which two runs of one differ

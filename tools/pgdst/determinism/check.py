@@ -1,7 +1,6 @@
 """Checks that a seed gives the same run on each engine, with jitter, on a busy machine and after other runs."""
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,8 @@ from pgdst.errors import PgdstError
 from pgdst.project import Project
 from pgdst.pytest.simulation_run import command, environment
 from pgdst.server.address import Server
-from pgdst.simulation.faults.kinds import ALL, MIXES
+from pgdst.simulation.faults.kinds import MIXES
+from pgdst.simulation.faults.struck import struck
 from pgdst.simulation.trace import Difference, first_difference
 
 # Kinds of contention, and the text by which a line of a trace shows them.
@@ -31,7 +31,6 @@ CONTENTION = {
     "unique conflicts": "-> 23505",
     "new connections": ": connect ->",
 }
-FAULT = re.compile(rf": fault -> ({'|'.join(ALL)})$")
 # Seeds of the workload for each process.
 CHUNK: Final = 25
 _END_OF_OUTPUT: Final = 20  # lines
@@ -92,7 +91,7 @@ class Comparison:
         self.runs += len(traces)
         self.lines += len(first)
         self.contention.update(label for line in first for label, words in CONTENTION.items() if words in line)
-        self.faults.update(kind for line in first for kind in FAULT.findall(line))
+        self.faults.update(struck(first))
         differing = []
         for other, lines in others:
             if (difference := first_difference(first, lines)) is not None:

@@ -28,7 +28,7 @@ REPLAY: Final = "pgdst_replay"
 PAGE: Final = "pgdst_page"
 PASSES_AGAIN: Final = "pgdst_passes_again"
 _LAST_RUN: Final = "pgdst.simulation.last_run"  # imported only where there is a simulation
-_ROOT: Final = pytest.StashKey[Path | None]()  # the project's folder
+ROOT: Final = pytest.StashKey[Path | None]()  # the folder whose .pgdst/failures takes them: the project's
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"  # the file to which GitHub's runner reads a summary from
 
 
@@ -115,11 +115,11 @@ def _keep(item: pytest.Item, recorded: dict[str, Any]) -> str:
 def _files_of(item: pytest.Item) -> FailedRun | None:
     """Return the files of a test, if its project has a folder for them."""
     stash = item.config.stash
-    if _ROOT not in stash:
-        stash[_ROOT] = None
+    if ROOT not in stash:
+        stash[ROOT] = None
         with suppress(PgdstError):
-            stash[_ROOT] = load_project(item.config).root
-    root = stash[_ROOT]
+            stash[ROOT] = load_project(item.config).root
+    root = stash[ROOT]
     return FailedRun(root, item.nodeid) if root is not None else None
 
 

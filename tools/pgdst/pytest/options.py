@@ -1,6 +1,7 @@
 """The options of a simulation."""
 
 import os
+from argparse import SUPPRESS
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="FOLDER",
         help="keep shards that fail in .pgdst/failures of this folder",
     )
+    group.addoption("--pgdst-search", type=_search, metavar="FD:FOLDER", help=SUPPRESS)  # by `pgdst.search.workers`
     group.addoption(
         "--pgdst-own-servers",
         action="store_true",
@@ -70,3 +72,8 @@ def add_options(parser: pytest.Parser) -> None:
         default=os.environ.get("PGDST_ENGINE") or "docker",
         help="the engine of the server that pytest starts itself, if it is run by hand",
     )
+
+
+def _search(text: str) -> tuple[int, Path]:
+    descriptor, _, folder = text.partition(":")
+    return int(descriptor), Path(folder)

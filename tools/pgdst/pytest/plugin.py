@@ -65,6 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(config.stash[SHARDS], "pgdst-shards")
     config.pluginmanager.register(fixtures, "pgdst-fixtures")
     config.pluginmanager.register(failed_runs, "pgdst-failed-runs")
+    if config.option.pgdst_search is not None:
+        from pgdst.pytest.search_worker import SearchWorker
+
+        config.pluginmanager.register(SearchWorker(config, *config.option.pgdst_search), "pgdst-search")
     if keeps():
         config.option.maxfail = 1  # else a later test's databases would be kept
 

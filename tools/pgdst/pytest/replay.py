@@ -59,6 +59,16 @@ def of_a_simulation(
     return " ".join([*_before(Path.cwd()), spelled("run-simulation"), shlex.join(options), "--shard="])
 
 
+def of_a_shard(seed: int, shard: int, profile: str | None, examples: int | None, faults: str | None) -> str:
+    """Return the replay line of a shard that ran elsewhere, for the working directory's project."""
+    chosen: list[tuple[str, object]] = [("seed", seed), ("profile", profile), ("examples", examples)]
+    chosen += [("faults", faults if faults != DEFAULT_FAULTS else None), ("shard", shard)]
+    given = [(name, value) for name, value in chosen if value is not None]
+    if project.is_the_checkouts_own():
+        return " ".join(["make test-dst", *(f"{name.upper()}={shlex.quote(str(value))}" for name, value in given)])
+    return f"{spelled('run-simulation')} {shlex.join([f'--{name}={value}' for name, value in given])}"
+
+
 def _server_knobs() -> Iterator[str]:
     engine, image = os.environ.get("PGDST_ENGINE"), os.environ.get("PGDST_IMAGE")
     if engine == "embedded":

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +57,8 @@ class Shards:
         self._progress = _Progress(config)
         self._common = _Common.of(config)
         self.replay = Replay.of(config)
+        # How a failure is told at once: its shard's index, its test, its error.
+        self.tell: Callable[[int, str, str], None] = self._tell
 
     # Collection.
 
@@ -101,7 +103,15 @@ class Shards:
         selected = Counter(map(_test_of, base))
         self._in_part = {test for test, shards in self._tests.items() if selected[test] < shards}
 
+    def base(self, items: Sequence[pytest.Item]) -> list[pytest.Item]:
+        """Return those of the items that are shards, in order, without extensions."""
+        return [item for item in items if item.nodeid in self._index and not _round_of(item)]
+
     # Execution and results.
+
+    def forget(self) -> None:
+        """Forget the shards that were run: the next one is that of another run."""
+        self._records.clear()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -157,7 +167,7 @@ class Shards:
     def _new(self, item: pytest.Item, number: int = 0, seed: int = 0) -> Shard:
         index, place = self._index[item.nodeid], where(item)
         is_whole = _test_of(item) not in self._in_part
-        return Shard(index, number, seed, lambda wrong: self._tell(index, place, wrong), place, is_whole)
+        return Shard(index, number, seed, lambda wrong: self.tell(index, place, wrong), place, is_whole)
 
     def _keep(self, index: int, wrong: str) -> None:
         """Keep a failed shard for the next run, if --pgdst-keep-failures is given."""

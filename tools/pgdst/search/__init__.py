@@ -1,0 +1,1 @@
+"""A search: shards of many runs, taken by any number of processes and machines, and put together again."""
