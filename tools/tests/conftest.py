@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import docker
 import psutil
@@ -34,6 +35,9 @@ from pgdst.simulation.explore.context import exploring
 from pgdst.simulation.gate.server_processes import ServerProcesses, server_processes_of
 from races import SCHEMA, Races
 from schedule_search import GATE
+
+if TYPE_CHECKING:
+    from selenium import webdriver
 
 KIT = tiny_backend.KIT
 PYTHON = KIT / ".venv" / "bin" / "python"
@@ -211,6 +215,22 @@ def sandbox(warm: Warm, new_sandbox: Callable[[Path | None], Sandbox]) -> Sandbo
 def cold_sandbox(new_sandbox: Callable[[Path | None], Sandbox]) -> Sandbox:
     """The same without a snapshot."""
     return new_sandbox(None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["webdriver.Chrome"]:
+    """A real Chromium, which `make test-all` installs."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
+    assert options.binary_location, "There is no Chromium on PATH. Run tools/tests/chromium.sh."
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as opened:
+        yield opened
 
 
 @contextmanager

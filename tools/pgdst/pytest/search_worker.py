@@ -39,7 +39,7 @@ class SearchWorker:
         self._shards: Shards = config.stash[SHARDS]
         self._shards.tell = lambda _index, _place, wrong: self._tell(wrong)
         config.stash[ROOT] = scratch  # where the pages of failed runs go
-        self._seed: int | None = None
+        self._seed: int | None = None  # of the fixture pgdst_seed, if there is one
         self._result: dict[str, Any] = {}
         self._origin: Origin | None = None
 
@@ -67,10 +67,11 @@ class SearchWorker:
 
     def _prepare(self, item: pytest.Item, seed: int) -> None:
         """Let the next shard be as in a run of its own with this seed."""
-        if self._seed is not None and self._seed != seed and "pgdst_seed" in getattr(item, "fixturenames", ()):
-            item.session._setupstate.teardown_exact(None)  # the fixture is the session's, as what depends on it may be
+        if "pgdst_seed" in getattr(item, "fixturenames", ()):
+            if self._seed not in (None, seed):
+                item.session._setupstate.teardown_exact(None)  # it is the session's, as others that depend on it
+            self._seed = seed
         item.session._setupstate.teardown_exact(item)  # fixtures of another module
-        self._seed = seed
         self._config.option.pgdst_seed = seed
         if "hypothesis" in sys.modules:
             from hypothesis import core

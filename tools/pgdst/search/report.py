@@ -76,6 +76,7 @@ class Report:
             "search": asdict(merged.identity),
             "folders": [str(folder) for folder in merged.folders],
             "shards": len(merged.shards),
+            "last": max(merged.shards, default=None),
             "examples": merged.examples,
             "lines": merged.lines,
             "seconds": {"sum": round(sum(seconds), 1), "median": round(median(seconds), 3) if seconds else 0},

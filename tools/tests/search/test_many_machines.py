@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import DEADLINE_SECONDS, KIT, PYTHON, Sandbox
-from tiny_search import hashes, lines, write
+from tiny_search import SHARDS_A_RUN, hash_in, hashes, lines, write
 
 pytestmark = pytest.mark.long
 
@@ -98,6 +98,9 @@ def test_64_shards_by_one_by_two_by_eight_and_by_some_that_are_killed(tiny: Sand
     disturbed = in_shares(tiny, 9, lambda number: undisturbed if number % 3 else killed)
     expected = hashes(one[0])
     assert set(range(SHARDS)) == expected.keys()
+    for shard in (20, 43):  # a toss, and a roll, which reads the seed of its run
+        place = (f"--seed={3 + shard // SHARDS_A_RUN}", f"--shard={shard % SHARDS_A_RUN}", "--profile=wrong")
+        assert expected[shard] == hash_in(tiny.script("run_simulation.py", *place).stdout)
     assert len(set(expected.values())) > SHARDS / 2
     report = merged(tiny, *one)
     for folders in (two, eight, disturbed):

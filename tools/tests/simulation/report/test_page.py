@@ -1,17 +1,16 @@
 """The page of a failed run, in a real Chromium: what it shows, and how it is used by mouse and keyboard."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from contrasts import CONTRASTS
 from pgdst.database.databases import Databases
 from pgdst.simulation.explore.explore import FoundError, explore
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.report.record import in_a_page, record
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -24,18 +23,6 @@ SCHEMA = b"""
 CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);
 INSERT INTO accounts VALUES (1, 0), (2, 0);
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
-    assert options.binary_location, "There is no Chromium on PATH. Run tools/tests/chromium.sh."
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options, Service(shutil.which("chromedriver"))) as opened:
-        yield opened
 
 
 def deposit(engine: Engine) -> None:
@@ -204,36 +191,3 @@ def test_a_narrow_window_needs_no_scrolling_to_the_side(browser: webdriver.Chrom
         assert width <= 0
     finally:
         browser.set_window_size(1400, 900)
-
-
-# The contrast of each kind of text with what is painted behind it.
-CONTRASTS = """
-const parse = (color) => (color.match(/[\\d.]+/g) || []).map(Number);
-const light = ([r, g, b]) => {
-  const [x, y, z] = [r, g, b].map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
-  return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-};
-const bands = [...document.querySelectorAll(".band")];
-function behind(element) {
-  for (let one = element; one; one = one.parentElement) {
-    const color = parse(getComputedStyle(one).backgroundColor);
-    if (color.length === 3 || color[3] > 0) return color;
-    if (one.classList.contains("step")) {
-      const box = one.getBoundingClientRect();
-      const band = bands.find((b) => { const r = b.getBoundingClientRect();
-        return r.left <= box.left && r.top <= box.top && r.bottom >= box.bottom && r.right >= box.right; });
-      if (band) return parse(getComputedStyle(band).backgroundColor);
-    }
-  }
-  return [255, 255, 255];
-}
-const found = {};
-for (const element of document.querySelectorAll("h1, h2, p, code, pre, li, .number, .client, .step, .answer, label")) {
-  if (!element.textContent.trim()) continue;
-  const [one, other] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
-  const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-  const name = `${element.tagName}.${element.className}`;
-  found[name] = Math.min(contrast, found[name] || 99);
-}
-return found;
-"""
