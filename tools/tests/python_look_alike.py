@@ -11,6 +11,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import ZipFile
 
 import docker
 from docker.models.images import Image
@@ -77,7 +78,14 @@ def _python() -> Entries:
         inside = path.relative_to(library)
         if path.is_file() and not UNNEEDED.intersection(inside.parts) and not inside.parts[0].startswith("config-"):
             entries[PREFIX / "lib" / name / inside] = Entry(0o755 if path.suffix == ".so" else 0o644, path)
-    return entries
+    return entries | _pip(PREFIX / "lib" / name / "site-packages", library)
+
+
+def _pip(packages: Path, library: Path) -> Entries:
+    """Return the pip that Python carries for new environments, installed."""
+    [wheel] = (library / "ensurepip" / "_bundled").glob("pip-*.whl")
+    with ZipFile(wheel) as opened:
+        return {packages / name: Entry(0o644, content=opened.read(name)) for name in opened.namelist()}
 
 
 def configuration(platform: str, layer_sha256: str, variables: Mapping[str, str]) -> dict[str, object]:

@@ -80,8 +80,8 @@ def base(client: docker.DockerClient, **variables: str) -> Iterator[str]:
 def build(client: docker.DockerClient, folder: Path, opened: ExitStack, *arguments: str) -> str:
     """Build an image from a folder, and return its name; it is removed with `opened`."""
     name = f"pgdst-test/search:{secrets.token_hex(8)}"
-    opened.callback(client.images.remove, name, force=True)
     subprocess.run(["docker", "build", "--quiet", f"--tag={name}", *arguments, "."], cwd=folder, check=True)
+    opened.callback(client.images.remove, name, force=True)
     return name
 
 
@@ -171,7 +171,9 @@ def test_a_backend_of_ones_own_is_searched_by_the_image_of_the_guide(
 ) -> None:
     """It has an installed kit and no checkout; its shards are those of a host."""
     context = Path(shutil.copytree(tiny_search.write(sandbox).root, tmp_path / "backend"))
-    shutil.copytree(wheels, context / "wheels")
+    (context / "wheels").mkdir()  # not as pytest makes folders, for its own user alone
+    for wheel in wheels.iterdir():
+        shutil.copy(wheel, context / "wheels")
     installed.build(context / "wheels")
     (context / "requirements.txt").touch()
     guide = (KIT / "tools" / "docs" / "guide" / "fleet.md").read_text(encoding="utf-8")
