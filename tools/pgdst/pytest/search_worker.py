@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -162,13 +163,16 @@ class _Conversation:
         threading.Thread(target=self._receive, daemon=True, name="pgdst-search").start()
 
     def _receive(self) -> None:
-        with self._socket.makefile("r", encoding="utf-8") as lines:
+        # A connection is reset, and not ended, if the search was killed before it has read all.
+        with suppress(OSError), self._socket.makefile("r", encoding="utf-8") as lines:
             for line in lines:
                 message = json.loads(line)
                 self._received.put(message)
                 if message is None:
                     return
-        os.kill(os.getpid(), signal.SIGTERM)  # the search was killed, and nobody wants this shard
+        # The search was killed, and nobody wants this shard. To the main thread, or nothing wakes it where it waits.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        self._received.put(None)
 
     def next(self) -> Message | None:
         """Return the next message, or None, which is the last."""

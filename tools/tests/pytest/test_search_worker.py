@@ -1,0 +1,33 @@
+"""The worker's end of the conversation with its search."""
+
+import subprocess
+
+import pytest
+from conftest import KIT, PYTHON
+
+WORKER = """
+import os, socket, sys, time
+from pgdst.pytest.search_worker import _Conversation
+
+ours, theirs = socket.socketpair()
+conversation = _Conversation(os.dup(ours.fileno()))
+ours.close()
+if "unread" in sys.argv:
+    conversation.send({"shard": {}})
+theirs.close()
+try:
+    conversation.next() if "waits" in sys.argv else time.sleep(30)
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("ended")
+"""
+
+
+@pytest.mark.parametrize("how", ["unread", "waits", "unread waits", "works"])
+def test_a_worker_ends_with_its_search_whatever_it_is_at(how: str) -> None:
+    """Also if the search has not read all that it was told: then its connection is reset."""
+    command = [PYTHON, "-c", WORKER, *how.split()]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(KIT / "tools")}, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (0, "ended\n") == (done.returncode, done.stdout), done.stderr
