@@ -14,8 +14,8 @@ conversation = _Conversation(os.dup(ours.fileno()))
 ours.close()
 if "unread" in sys.argv:
     conversation.send({"shard": {}})
-theirs.close()
 try:
+    theirs.close()
     conversation.next() if "waits" in sys.argv else time.sleep(900)
     time.sleep(900)
 except KeyboardInterrupt:
