@@ -92,10 +92,13 @@ export PGDST_BASE_PYTHON = $(value PYTHON)
 unexport CDPATH PYTHONSAFEPATH # they would lead the scripts astray
 # Or pytest would rewrite the assertions of all Hypothesis at each start, for most of a second. `make clean` removes it.
 unexport PYTHONDONTWRITEBYTECODE
+# Hypothesis's only plugin here is trio's, which comes with selenium: to import it takes a tenth of a worker's imports.
+export HYPOTHESIS_NO_PLUGINS = 1
 
 RUN := .venv/bin/python
 STAMP := .venv/.complete
 BENCH_STAMP := .venv-bench/.complete
+LINT_STAMP := .venv-lint/.complete
 
 ##@ Simulation
 .PHONY: test-dst
@@ -153,7 +156,7 @@ test: $(STAMP) ##* Run the tests of the kit and of the backend, but for long one
 	-n 3 --dist=worksteal --pgdst-own-servers --durations=10 --pgdst-profile=quick --pgdst-seed="$${PGDST_SEED:-1}" $(ARGS)
 
 .PHONY: test-all
-test-all: test test-planted-bugs ## Run all tests: also kills at any moment and planted faults of determinism
+test-all: $(LINT_STAMP) test test-planted-bugs ## Run all tests: also kills at any moment and planted faults of determinism
 	@tools/tests/chromium.sh
 	@$(RUN) -m pytest tools/tests -m long --durations=10 $(ARGS)
 
@@ -162,7 +165,7 @@ test-planted-bugs: $(STAMP) ## See the simulation find each bug that is planted 
 	@tools/with_postgres.sh -- $(RUN) -m pytest -c platform/backend/pyproject.toml platform/backend/tests/simulation_checks -m planted_bug -n 2 --durations=20 $(ARGS)
 
 .PHONY: lint
-lint: $(STAMP) ## Check format, style, types and shell
+lint: $(STAMP) $(LINT_STAMP) ## Check format, style, types, shell, workflows and manifests
 	@tools/lint.sh
 
 .PHONY: bench
@@ -176,7 +179,7 @@ doctor: $(STAMP) ##* Say whether this machine can run it, and what to do where i
 .PHONY: clean
 clean: ## Remove leftovers of dead runs, cached images, caches and the virtual environment
 	@if [ -e $(STAMP) ]; then $(RUN) tools/sweep.py; fi
-	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .hypothesis platform/backend/.hypothesis
+	@rm -rf .venv .venv-bench .venv-lint .mypy_cache .ruff_cache .hypothesis platform/backend/.hypothesis
 	@find tools platform -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: venv
@@ -203,3 +206,7 @@ $(STAMP): tools/requirements.lock
 $(BENCH_STAMP): tools/benchmark/requirements.lock
 	@tools/venv.sh "$$PGDST_BASE_PYTHON" .venv-bench tools/benchmark/requirements.lock
 	@touch $(BENCH_STAMP)
+
+$(LINT_STAMP): tools/lint.lock
+	@tools/venv.sh "$$PGDST_BASE_PYTHON" .venv-lint tools/lint.lock
+	@touch $(LINT_STAMP)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check format, style, types and shell scripts; every check runs, the status tells whether all passed.
+# Check format, style, types, shell scripts, workflows and manifests; every check runs, the status tells whether all passed.
 set -uo pipefail
 unset CDPATH # or cd goes elsewhere
 
@@ -17,4 +17,7 @@ check types "$bin/mypy" tools # apart from the backend, as both have a conftest
 check types "$bin/mypy" platform/backend
 check imports env PYTHONPATH=tools "$bin/lint-imports" --no-cache --no-logo
 check shell sh -c "git ls-files -z '*.sh' .ci/run | xargs -0 '$bin/shellcheck'"
+check workflows .venv-lint/bin/jactionlint --shellcheck "$bin/shellcheck"
+check "security of workflows" .venv-lint/bin/zizmor --offline --quiet .github/workflows
+check manifests tools/check_manifests.sh tools/fleet/{job,report,results}.yaml
 exit "$status"

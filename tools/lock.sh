@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Write tools/requirements.lock and tools/benchmark/requirements.lock anew from both pyproject.toml files, for every
-# platform. Usage: tools/lock.sh [PYTHON]
+# Write tools/requirements.lock and the locks that follow it anew from both pyproject.toml files, for every platform.
+# Usage: tools/lock.sh [PYTHON]
 set -euo pipefail
 unset CDPATH # or cd goes elsewhere
 
@@ -19,4 +19,9 @@ compile --group pyproject.toml:dev --group platform/backend/pyproject.toml:dev \
 # The benchmark's peers, on the same versions of what both use.
 compile --group pyproject.toml:bench --group platform/backend/pyproject.toml:dev --constraint tools/requirements.lock \
   platform/backend/pyproject.toml --output-file tools/benchmark/requirements.lock
-echo "Wrote tools/requirements.lock and tools/benchmark/requirements.lock; make installs them at the next call." >&2
+# The image of a search: what a simulation needs, and nothing that only develops it.
+compile --group platform/backend/pyproject.toml:simulation --constraint tools/requirements.lock \
+  pyproject.toml platform/backend/pyproject.toml --output-file tools/fleet/requirements.lock
+# The tools of `make lint` that would make every other environment half a minute slower to install.
+compile --group pyproject.toml:lint --constraint tools/requirements.lock --output-file tools/lint.lock
+echo "Wrote the locks in tools/, tools/benchmark/ and tools/fleet/; make installs them at the next call." >&2

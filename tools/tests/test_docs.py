@@ -20,6 +20,7 @@ PAGES = sorted(
     key=lambda page: str(page.relative_to(KIT)),
 )
 FENCE = re.compile(r"(?ms)^(?:`(?P<file>[\w./]+)`:\n\n)?```(?P<kind>\w+)(?P<unrun> no-run)?\n(?P<text>.*?)^```$")
+IMAGE = "pgdst-search"  # as the guide calls it
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -129,18 +130,23 @@ def test_the_commands_of_a_page_exist(sandbox: Sandbox, page: Path) -> None:
             assert [path for path in paths if not (KIT / path).exists()] == [], command
             if "pytest" in words:
                 continue  # its options are pytest's own
-            done = sandbox.run(PYTHON, *_help_of(words))
-            options = {word for word in words if word.startswith("--") and word != "--"}
+            done = sandbox.run(*_help_of(words))
+            options = {word.partition("=")[0] for word in words if word.startswith("--") and word != "--"}
             assert [option for option in options if option not in done.stdout] == [], command
         assert 0 == done.returncode, command + done.stdout + done.stderr
 
 
 def _help_of(words: list[str]) -> list[str | Path]:
-    """Return the arguments with which Python prints the help of the command that is called last."""
+    """Return the command that prints the help of the command that is called last, or of Docker and what it runs."""
+    if words[0] == "docker":
+        within = f"; {PYTHON} -m pgdst {words[words.index(IMAGE) + 1]} --help" if words[1] == "run" else ""
+        return ["env", f"PYTHONPATH={KIT / 'tools'}", "bash", "-c", f"docker {words[1]} --help{within}"]
+    if "pip" in words:
+        return [PYTHON, "-m", "pip", words[words.index("pip") + 1], "--help"]
     if "run-simulation" in words:
-        return [KIT / "tools" / "run_simulation.py", "--help"]
+        return [PYTHON, KIT / "tools" / "run_simulation.py", "--help"]
     scripts = [word for word in words if word.endswith(".py") and word.startswith("tools/")]
-    return [KIT / scripts[0], "--help"] if scripts else ["-c", "0"]
+    return [PYTHON, KIT / scripts[0], "--help"] if scripts else [PYTHON, "-c", "0"]
 
 
 def test_the_configuration_that_is_shown_is_taken(sandbox: Sandbox) -> None:

@@ -1,9 +1,10 @@
 """A row by its id, or the refusal that says that there is none."""
 
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from deepsci.errors import ApiError, ErrorCode
@@ -27,8 +28,15 @@ def lock_row(session: Session, model: type[Row], row_id: UUID) -> Row:
 
     Raises: ApiError `story_not_found`, or the like of another model.
     """
-    query = select(model).where(model.__table__.c.id == row_id).with_for_update(key_share=True)
-    return existing(session.scalar(query.execution_options(populate_existing=True)), model, row_id)
+    found: Row | None = session.scalar(_locking(model), {"row_id": row_id})
+    return existing(found, model, row_id)
+
+
+@cache
+def _locking(model: type[Base]) -> Select[Any]:
+    """Return the statement of `lock_row`, made once: to make it takes half as long as to execute it."""
+    query = select(model).where(model.__table__.c.id == bindparam("row_id")).with_for_update(key_share=True)
+    return query.execution_options(populate_existing=True)
 
 
 def existing(found: Row | None, model: type[Row], row_id: UUID) -> Row:

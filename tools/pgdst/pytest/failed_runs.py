@@ -64,7 +64,11 @@ def pytest_runtest_makereport(
 def _tell(item: pytest.Item, error: BaseException, report: pytest.TestReport) -> None:
     kind = type(error).__name__  # modules of a simulation are imported only where there was one
     if kind == "NotDeterministicError":
-        report.sections.append(("not deterministic", f"both traces: {_keep_traces(item, error)}"))
+        try:
+            where_they_are = str(_keep_traces(item, error))
+        except OSError as full:
+            where_they_are = f"they could not be written: {full}"
+        report.sections.append(("not deterministic", f"both traces: {where_they_are}"))
     is_explored = kind == "FoundError"
     result = _last_run() if not is_explored else getattr(error, "result", None)
     if result is None:

@@ -34,13 +34,18 @@ class Failure:
 
 
 def kept(root: Path) -> Iterator[tuple[Path, Failure]]:
-    """Yield the kept shards of a project with their files, oldest first. Raises: ConfigurationError."""
+    """Yield the kept shards of a project with their files, oldest first. Raises: ConfigurationError.
+
+    A file that goes meanwhile is passed over: a shard that passes takes that of its last run with it.
+    """
     files = sorted((root / FOLDER).glob("*.json"), key=lambda file: (file.stat().st_mtime, file.name))
     for file in files:
         try:
             found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             if "test" not in found:  # else it is a FailedRun's
                 yield file, Failure(**found)
+        except FileNotFoundError:
+            continue
         except (OSError, ValueError, TypeError) as error:
             raise ConfigurationError(f"{file} is not a failure that was kept ({error}). Remove it.") from error
 

@@ -7,9 +7,11 @@ If the kit is installed, pytest loads this for every project with a [tool.pgdst]
 import gc
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from pgdst.pytest.options import add_options
 from pgdst.pytest.shards import SHARDS, Hooks, Shards
 from pgdst.server import address
 from pgdst.server.guard import GUARD
+from pgdst.simulation.gate.garbage import no_collection
 
 GUARDED = pytest.StashKey[ExitStack]()  # while it is open, connections to other servers are refused
 
@@ -47,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         jitter.install(config.option.pgdst_jitter)
     if config.option.pgdst_trace is not None and not hasattr(config, "workerinput"):
-        config.option.pgdst_trace.unlink(missing_ok=True)
+        _empty(config.option.pgdst_trace)
     config.stash[TRACED] = []
     config.stash[SIMULATED] = {}
     config.stash[KEPT] = []
@@ -70,6 +73,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.maxfail = 1  # else a later test's databases would be kept
 
 
+def _empty(trace: Path) -> None:
+    try:
+        trace.open("w").close()  # not removed: it may be a device
+    except OSError as error:
+        raise pytest.UsageError(f"--pgdst-trace: {error}. Name a file that can be written.") from error
+
+
 @pytest.hookimpl
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the hook by which a backend says how many shards a test has."""
@@ -88,7 +98,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail the run if the shards have not reached everything that they must."""
-    _write_traces(session.config)
+    try:
+        _write_traces(session.config)
+    except OSError as error:
+        wrong = f"\nError: the traces could not be written to {session.config.option.pgdst_trace}: {error}.\n"
+        _report(session.config, lambda: sys.stderr.write(wrong))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput[SENT_KEPT] = session.config.stash[KEPT]
     elif not exitstatus and _never_reached(session.config):
@@ -121,7 +136,11 @@ def pytest_testnodedown(node: Any, error: object | None) -> None:  # noqa: ARG00
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """Report the time until the first test could start."""
-    result = yield
+    # Imported objects live to the end. To look at them for garbage takes a tenth of the imports, and at pytest's end
+    # a tenth of a short run.
+    with no_collection():
+        result = yield
+        gc.freeze()
     _report(session.config, lambda: timings.report_start_up("start pytest and collect (processor time)"))
     return result
 
@@ -129,8 +148,6 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     """Report the time of the tests."""
-    # Imported objects live to the end. Without this, pytest's collections at its end take a tenth of a short run.
-    gc.freeze()
     # Few objects of a simulation are cyclic garbage, and looking for them after every 700 takes a thirtieth of it.
     before = gc.get_threshold()
     if 0 < before[0] < _COLLECT_AFTER:
@@ -144,7 +161,7 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     return result
 
 
-def _report(config: pytest.Config, tell: Callable[[], None]) -> None:
+def _report(config: pytest.Config, tell: Callable[[], object]) -> None:
     """Call `tell` with pytest's capturing suspended, but not in a worker of xdist."""
     if not hasattr(config, "workerinput"):
         with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():

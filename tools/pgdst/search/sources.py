@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from pgdst.errors import ConfigurationError
 from pgdst.installation import CHECKOUT, PACKAGE
 from pgdst.project import Project, read_toml
 
@@ -22,11 +23,17 @@ def sources(project: Project) -> str:
 
     Paths are relative, so that a checkout elsewhere has the same. Hidden folders, caches and virtual environments do
     not count.
+
+    Raises: ConfigurationError, if one cannot be read.
     """
     found = hashlib.sha256()
-    for root in (PACKAGE, project.backend, project.simulation):
-        for name, file in sorted(_files(root)):
-            found.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode(errors="surrogateescape"))
+    try:
+        for root in (PACKAGE, project.backend, project.simulation):
+            for name, file in sorted(_files(root)):
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                found.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))
+    except OSError as error:
+        raise ConfigurationError(f"A source of the run cannot be read: {error}.") from error
     return found.hexdigest()[:16]
 
 
@@ -44,13 +51,17 @@ def kit() -> str:
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the source files below a folder with their relative names."""
-    for folder, folders, names in os.walk(root):
+    """Yield the source files below a folder with their relative names. Raises: OSError."""
+    for folder, folders, names in os.walk(root, onerror=_raise):
         folders[:] = [name for name in folders if _counts(Path(folder) / name)]
         for name in names:
             file = Path(folder) / name
             if file.suffix in _SUFFIXES and file.is_file():
                 yield file.relative_to(root).as_posix(), file
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _counts(folder: Path) -> bool:

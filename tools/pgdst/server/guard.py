@@ -1,5 +1,7 @@
 """The guard refuses connections of this process to any server but the run's, before they are made.
 
+In a run of several clients it also refuses those that clients make past the gate.
+
 It covers psycopg, psycopg2 and asyncpg, whoever calls them, and SQLAlchemy's engines on any other driver. Not covered:
 other processes, psycopg.pq, a connection class of psycopg2, and an engine's `creator` on another driver.
 """
@@ -56,8 +58,10 @@ class Guard:
     """The servers that this process may connect to: any, as long as no block names one of the kit's."""
 
     def __init__(self) -> None:
+        self._blocks = 0
         self._ours: list[Place] = []
         self._others: list[Place] = []
+        self._watched: list[tuple[Place, Callable[[], object]]] = []
         self._folder = Path()
         self._resources = ExitStack()
 
@@ -68,19 +72,16 @@ class Guard:
         Blocks may be nested: each adds a server.
         """
         ours, named = Place(server.host, server.port), [_place(other) for other in others]
-        if not self._ours:
-            self._install()
         self._ours.append(ours)
         self._others += named
         self._folder = folder
         try:
-            yield
+            with self._installed():
+                yield
         finally:
             self._ours.remove(ours)
             for one in named:
                 self._others.remove(one)
-            if not self._ours:
-                self._resources.close()
 
     @contextmanager
     def also(self, place: Place) -> Iterator[None]:
@@ -91,19 +92,33 @@ class Guard:
         finally:
             self._others.remove(place)
 
+    @contextmanager
+    def watching(self, place: Place, ask: Callable[[], object]) -> Iterator[None]:
+        """Call `ask` in this block before each connection to a place. What it raises refuses the connection."""
+        watched = (place, ask)
+        self._watched.append(watched)
+        try:
+            with self._installed():
+                yield
+        finally:
+            self._watched.remove(watched)
+
     def check(self, host: str | None, port: str | int | None, addresses: str | None = None) -> None:
         """Return if a connection leads to an allowed server, or if its address is invalid: the driver reports that.
 
         As in libpq, there may be several hosts, with a port each or one for all, and their `addresses`.
 
-        Raises: ForeignServerError.
+        Raises: ForeignServerError; whatever a watched place is refused by.
         """
         try:
             places = list(_places(host, port, addresses))
         except (ValueError, IndexError):
             return
         for wanted in places:
-            if not any(wanted.is_same(allowed) for allowed in (*self._ours, *self._others)):
+            for place, ask in self._watched:
+                if wanted.is_same(place):
+                    ask()
+            if self._ours and not any(wanted.is_same(allowed) for allowed in (*self._ours, *self._others)):
                 raise ForeignServerError(self._refusal(wanted))
 
     def _refusal(self, wanted: Place) -> str:
@@ -120,7 +135,7 @@ class Guard:
         if IS_THE_KITS.get():
             return
         given = {**_defaults(), **{name: str(value) for name, value in conninfo_to_dict(conninfo).items()}}
-        if given.get("service"):
+        if self._ours and given.get("service"):
             raise ForeignServerError(f"Refusing to connect to the service {given['service']!r}. {_CURES}")
         host = given.get("host") or (None if given.get("hostaddr") else _LIBPQS_DEFAULT)
         self.check(host, given.get("port"), given.get("hostaddr"))
@@ -150,6 +165,18 @@ class Guard:
         if dialect.name == "postgresql" and dialect.driver not in _GUARDED_BY_THEMSELVES:
             socket_file = options.get("unix_sock")
             self.check(*(_of_socket(socket_file) if socket_file else (options.get("host"), options.get("port"))))
+
+    @contextmanager
+    def _installed(self) -> Iterator[None]:
+        self._blocks += 1
+        try:
+            if self._blocks == 1:
+                self._install()
+            yield
+        finally:
+            self._blocks -= 1
+            if not self._blocks:
+                self._resources.close()
 
     def _install(self) -> None:
         from psycopg._connection_base import BaseConnection

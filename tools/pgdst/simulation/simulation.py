@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from pgdst.errors import ConfigurationError, InconclusiveError, ScheduleError
 from pgdst.server.guard import GUARD, Place
 from pgdst.simulation import last_run
-from pgdst.simulation.clients.client import current_client
+from pgdst.simulation.clients.client import Client, current_client
 from pgdst.simulation.clients.clock import SimulatedClock
 from pgdst.simulation.clients.loop import Loop
 from pgdst.simulation.faults.plan import Faults
@@ -29,6 +29,7 @@ from pgdst.simulation.pools.attached_pool import AttachedPool
 from pgdst.simulation.result import Result
 from pgdst.simulation.scheduling.scheduler import DEADLINE_SECONDS, STALL_SECONDS, Scheduler
 from pgdst.simulation.served import Served
+from pgdst.simulation.sqlalchemy import unattached
 from pgdst.simulation.sqlalchemy.attached_engine import AttachedEngine, synchronous_side
 from pgdst.simulation.sqlalchemy.mappers import load_properties_in_order
 from pgdst.simulation.strategies.schedule import Schedule
@@ -84,6 +85,7 @@ class Simulation:
             self._resources.callback(self._proxy.close)
             self._resources.enter_context(drivers.cancelling_without_the_lock(self._proxy))
             self._resources.enter_context(GUARD.also(Place(str(self._proxy.folder), PORT)))
+            self._resources.enter_context(unattached.refused(self._proxy, self._refuse_past_the_gate))
         except BaseException:
             self._resources.close()
             raise
@@ -255,7 +257,7 @@ class Simulation:
             scheduler.spawn(name, function)
         self._begin(max(len(clients), self._connections))
         if before is not None:
-            before(self._report_writes())
+            self._prepare(before)
         try:
             with ExitStack() as held:
                 held.enter_context(no_collection())
@@ -281,6 +283,13 @@ class Simulation:
                 error.result = scheduler.result
             self._was_abandoned = True
             self._dispose()  # connections may be in the middle of a statement or transaction
+            raise
+
+    def _prepare(self, before: Callable[[int], object]) -> None:
+        try:
+            before(self._report_writes())
+        except BaseException:
+            self._dispose()  # it may be that no session can stay
             raise
 
     def _note(self, result: Result) -> None:
@@ -335,6 +344,14 @@ class Simulation:
         """Refuse the run if the caller is not a client: its statements would be part of no schedule."""
         if self._running is not None:
             self._running.require_no_other()
+
+    def _refuse_past_the_gate(self, client: Client) -> None:
+        if self._running is not None:
+            raise self._running.refuse(
+                f"{client.name} has a connection that does not go through the gate, so its statements would be part of "
+                "no schedule. Let it use the engine that is attached (explore hands it to each client), attach its "
+                "own, or connect it to simulation.url()."
+            )
 
     def _dispose(self) -> None:
         for attached in self._attached:

@@ -60,7 +60,7 @@ def test_a_kept_database_goes_by_itself_when_its_time_is_over(sandbox: Sandbox, 
     assert 1 == status, out + err
     assert "Kept for 0.0015 h" in err
     assert sandbox.leftovers.left() != {}
-    assert sandbox.leftovers.left_after(15) == {}
+    assert sandbox.leftovers.left_after(60) == {}
 
 
 @pytest.mark.parametrize(

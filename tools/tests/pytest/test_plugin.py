@@ -291,3 +291,18 @@ def test_the_line_of_a_test_that_simulates_is_pasted(sandbox: Sandbox, engine: s
     assert 1 == failed.returncode, replay + failed.stdout + failed.stderr
     assert replay.endswith(replays(failed.stdout.splitlines())[0])  # that shell is in the folder
     assert 0 == passed.returncode, passed.stdout + passed.stderr
+
+
+@pytest.mark.parametrize(
+    ("trace", "status", "wrong"),
+    [
+        ("nowhere/run.trace", 4, "--pgdst-trace: "),
+        ("/dev/full", 1, "Error: the traces could not be written to /dev/full"),
+    ],
+)
+def test_a_trace_that_cannot_be_written_is_one_error(simulation: Path, trace: str, status: int, wrong: str) -> None:
+    """And a device stays where it is."""
+    run = run_pytest(simulation, f"--pgdst-trace={trace}")
+    told = run.stdout + run.stderr
+    assert (run.returncode, told.count(wrong), told.count("INTERNALERROR")) == (status, 1, 0)
+    assert Path("/dev/full").is_char_device()

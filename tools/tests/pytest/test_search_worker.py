@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from conftest import KIT, PYTHON
+from conftest import DEADLINE_SECONDS, KIT, PYTHON
 
 WORKER = """
 import os, socket, sys, time
@@ -15,16 +15,20 @@ ours.close()
 if "unread" in sys.argv:
     conversation.send({"shard": {}})
 theirs.close()
-conversation.next() if "waits" in sys.argv else time.sleep(30)
-time.sleep(30)
+conversation.next() if "waits" in sys.argv else time.sleep(900)
+time.sleep(900)
 """
 
 
 @pytest.mark.parametrize("how", ["unread", "waits", "unread waits", "works"])
 def test_a_worker_ends_with_its_search_whatever_it_is_at(how: str) -> None:
     """Also if the search has not read all that it was told: then its connection is reset."""
-    command = [str(PYTHON), "-c", WORKER, *how.split()]
     done = subprocess.run(
-        command, env={"PYTHONPATH": str(KIT / "tools")}, capture_output=True, text=True, timeout=20, check=False
+        [str(PYTHON), "-c", WORKER, *how.split()],
+        env={"PYTHONPATH": str(KIT / "tools")},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
     )
     assert (1, "", "") == (done.returncode, done.stdout, done.stderr)

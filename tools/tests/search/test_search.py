@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import KIT, PYTHON, Sandbox
+from conftest import DEADLINE_SECONDS, KIT, PYTHON, Sandbox
 from leftovers import REACHED_SECONDS
 from tiny_search import SHARDS_A_RUN, hash_in, lines, search, write
 
@@ -101,7 +101,7 @@ def test_only_one_search_at_a_time_has_a_folder_and_signals_end_it(tiny: Sandbox
         refused = search(tiny, "--seed=7", "--shards=0-1", "--to=night", status=1)
         assert f"Another search is running in {tiny.root / 'night'}." in refused
         os.kill(running.pid, number)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=DEADLINE_SECONDS)
         assert (status, "") == (running.returncode, out), err
         assert tiny.leftovers.left_after(REACHED_SECONDS) == {}
         before = lines(tiny.root / "night")
@@ -126,7 +126,7 @@ def test_a_killed_search_leaves_nothing_that_runs(tiny: Sandbox) -> None:
     running = tiny.start(*command, TOSS_SECONDS="0.2")
     wait_for_lines(tiny.root / "night", 1)
     running.kill()
-    running.communicate(timeout=60)
+    running.communicate(timeout=DEADLINE_SECONDS)
     assert tiny.leftovers.left_after(REACHED_SECONDS) == {}
     search(tiny, "--seed=7", "--shards=0-1", "--to=night")
 

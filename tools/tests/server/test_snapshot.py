@@ -228,7 +228,7 @@ def test_a_killed_maker_leaves_nothing_and_the_next_makes_it(sandbox: Sandbox, e
         found.kill()
     process.communicate(timeout=30)
     assert 0 != process.returncode
-    assert {} == sandbox.leftovers.left_after(3), engine
+    assert {} == sandbox.leftovers.left_after(REACHED_SECONDS), engine
     assert [] == sandbox.leftovers.snapshots()
     assert "1\n" == started_from(sandbox)[1]
 
@@ -239,7 +239,7 @@ def test_a_killed_maker_of_a_long_lived_database_leaves_nothing(sandbox: Sandbox
     eventually(lambda: list(find(sandbox.leftovers.processes(), "migrate")), REACHED_SECONDS, "the migrations")
     process.kill()
     process.communicate()
-    assert {} == sandbox.leftovers.left_after(3)
+    assert {} == sandbox.leftovers.left_after(REACHED_SECONDS)
 
 
 @pytest.fixture

@@ -294,11 +294,10 @@ with psycopg.connect(sys.argv[1]) as connection:
 
 
 @pytest.mark.parametrize("comment", ["/*pgdst_client='ada'*/", ""])
-def test_a_process_that_somebody_else_starts_comes_by_a_url(
-    simulation: Simulation, processes: ServerProcesses, comment: str
-) -> None:
-    url = simulation.elsewhere()
-    with processes.server.connect() as observer:
+def test_a_process_that_somebody_else_starts_comes_by_a_url(processes: ServerProcesses, comment: str) -> None:
+    patient = Simulation(processes, stall_seconds=60)  # Python starts within the run
+    with closing(patient) as simulation, processes.server.connect() as observer:
+        url = simulation.elsewhere()
         observer.execute(FILL)
         simulation.spawn("ada", subprocess.run, [sys.executable, "-c", ELSEWHERE, url, comment], check=True)
         if not comment:

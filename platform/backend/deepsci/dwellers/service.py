@@ -1,9 +1,10 @@
 """Creating and reading dwellers, and locking them, at which all that is done to a dweller meets."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from deepsci.clock import Clock
@@ -14,6 +15,15 @@ from deepsci.models import Agent, Dweller, Region
 from deepsci.pagination import newest_page
 from deepsci.rows import existing, get_row
 from deepsci.worlds.service import get_world, refuse_unless_founder
+
+# Made once, as it is executed often: to make it takes as long as to execute it.
+LOCK_DWELLERS: Final = (
+    select(Dweller)
+    .where(Dweller.id.in_(bindparam("ids", expanding=True)))
+    .order_by(Dweller.id)
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
 
 
 def add_dweller(
@@ -77,14 +87,7 @@ def lock_dwellers(session: Session, dweller_ids: Collection[UUID]) -> dict[UUID,
     In the order of their ids, which is one for all: who locks several never waits for somebody who waits for them, as
     long as all are locked by one call. FOR NO KEY UPDATE; see lock_row.
     """
-    query = (
-        select(Dweller)
-        .where(Dweller.id.in_(sorted(dweller_ids)))
-        .order_by(Dweller.id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
-    return {dweller.id: dweller for dweller in session.scalars(query)}
+    return {dweller.id: dweller for dweller in session.scalars(LOCK_DWELLERS, {"ids": sorted(dweller_ids)})}
 
 
 def lock_dweller(session: Session, dweller_id: UUID) -> Dweller:

@@ -23,6 +23,13 @@ SESSIONS_END_SECONDS = 15
 POLL_SECONDS = 0.0003
 
 SESSIONS = b"SELECT pid FROM pg_stat_get_activity(NULL) WHERE datid = $1 AND pid <> pg_backend_pid()"
+
+WHOSE = b"""
+    SELECT format(
+        '- pid %s%s, %s, last statement: %s', pid, ' of ' || nullif(application_name, ''), state, left(query, 80)
+    )
+    FROM pg_stat_get_activity(NULL) WHERE datid = $1 AND pid <> pg_backend_pid() ORDER BY backend_start
+"""
 END_SESSIONS = b"""
     SELECT pid, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL) WHERE datid = $1 AND pid <> pg_backend_pid()
 """
@@ -106,10 +113,10 @@ class Clone:
         deadline = time.monotonic() + SESSIONS_END_SECONDS
         while (found := self._found_at_once(sessions)) is None:
             if time.monotonic() > deadline:
-                others = [pid for (pid,) in self._ask(SESSIONS, self.oid)]
+                others = "\n".join(one for (one,) in self._ask(WHOSE, self.oid))
                 raise ServerNotReadyError(
                     f"The database {self.server.database} should have {sessions} other sessions, and had these for "
-                    f"{SESSIONS_END_SECONDS} s: {others}. Close what else is connected to it, or has it prepared a "
+                    f"{SESSIONS_END_SECONDS} s:\n{others}\nClose what else is connected to it, or has it prepared a "
                     "transaction for two-phase commit."
                 )
             time.sleep(POLL_SECONDS)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from signal import Signals
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ class YieldPoint:
 
 @dataclass(frozen=True)
 class Blocked:
-    """In a statement that waits for a lock, held or awaited by these server processes, according to Postgres."""
+    """In a statement that waits for a lock, held or awaited by these server processes, according to Postgres.
+
+    `signal` is SIGTERM or SIGINT if a client has sent it: then the wait ends as soon as the schedule lets it go on.
+    """
 
     pids: frozenset[int]
+    signal: Signals | None = None
 
     def __str__(self) -> str:
         """Return it in words. The pids are left out, as they differ from run to run."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pgdst.errors import ConfigurationError, HangError
 from pgdst.simulation.explore.footprints import Footprints
-from pgdst.simulation.explore.rewound_database import RewoundDatabase
+from pgdst.simulation.explore.rewound_database import RewoundDatabase, WornError
 from pgdst.simulation.explore.search import Attempt, Walk
 from pgdst.simulation.faults.kinds import Fault
 from pgdst.simulation.report.statements import locks_rows
@@ -122,6 +122,12 @@ class Exploration:
 
     def _run(self, attempt: Attempt, clients: Sequence[str]) -> Result:
         self.runs += 1
+        try:
+            return self._run_on_the_rewound(attempt, clients)
+        except WornError:
+            return self._run_on_the_rewound(attempt, clients)
+
+    def _run_on_the_rewound(self, attempt: Attempt, clients: Sequence[str]) -> Result:
         self.database.prepare()
         self.footprints.begin_run()
         self.simulation.clock.restart()

@@ -88,7 +88,8 @@ def explore(
     in all. With `inside_statements` it also stops statements after their snapshot is taken. `faults="each"` also tries
     every single fault of `kinds` at every step of a serial run; a function of a seed, such as `random_faults`, has
     faults drawn in random runs. Steps that lock different tables are tried in one order only; not so with
-    `share_state`, for clients that share more than the database, such as variables or another service.
+    `share_state`, for clients that share more than the database, such as variables or another service, nor where a
+    function of the database catches errors.
 
     Raises: FoundError (an AssertionError) with the smallest failure, replayed ten times; ConfigurationError where the
     database was not lent by the kit, or no client sends anything; InconclusiveError.
@@ -113,7 +114,7 @@ def explore(
         restored.callback(database.restore)
         opened.callback(database.close)
         expected = Expected(check, frozenset(ignored_columns), frozenset(expected_errors))
-        footprints, leaves_out = Footprints(simulation.locks), not share_state
+        footprints, leaves_out = Footprints(simulation.locks), not share_state and not database.hides_locks()
         exploration = Exploration(simulation, database, engine, clients, expected, footprints)
         search = Search(
             names,

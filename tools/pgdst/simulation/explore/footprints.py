@@ -1,5 +1,6 @@
 """What each client's statements touch, as Postgres's locks show it: which steps of clients can be swapped."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from pgdst.simulation.strategies.strategy import ChoicePoint
 Touched = frozenset[tuple[str, bool]]
 _NOTHING: Touched = frozenset()
 _ENDS: Final = ("COMMIT", "ROLLBACK")
+# What gives locks back within the transaction, or reaches others without a lock.
+_HIDES: Final = re.compile(
+    r"\s*(SAVEPOINT\b|DO\b.*\bEXCEPTION\b|.*\bpg_(terminate|cancel)_backend\b)", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass
@@ -32,7 +37,7 @@ class Footprints:
     statement may take the snapshot for all of them; it has the footprint of the whole transaction.
 
     Where that is not certain, the client may conflict with all others: a statement that locks no relation or commits by
-    itself, a savepoint, and a second connection within a transaction.
+    itself, a savepoint, a block that catches errors, a signal, and a second connection within a transaction.
 
     `version` counts what was learned: what a client does in one run only may conflict with what others did before.
     `share_a_pool` says that a pool was seen to have no connection left: then whoever begins may take the last one.
@@ -63,7 +68,7 @@ class Footprints:
             return
         begun = self._open.setdefault(client, _Transaction(pid, statement, touched))
         is_seen = any(what.startswith("relation") for what, _ in touched)
-        if not is_seen or pid != begun.pid or statement.upper().startswith("SAVEPOINT"):
+        if not is_seen or pid != begun.pid or _HIDES.match(statement):
             self._do_not_know(client)
             return
         begun.touched = touched

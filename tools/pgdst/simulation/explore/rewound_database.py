@@ -15,10 +15,20 @@ _FLUSH = text("SELECT pg_stat_force_next_flush()")
 _CONTENTS = """
     SELECT (to_jsonb(pgdst_row.*){without})::text FROM ONLY {table} pgdst_row ORDER BY 1
 """
+# Where a block of PL/pgSQL catches an error, it gives back the locks that it has taken.
+_CATCHES = text(
+    "SELECT EXISTS (SELECT FROM pg_proc WHERE oid >= 16384 AND pronamespace::regnamespace::text NOT LIKE 'pgdst%' "
+    "AND prolang NOT IN (SELECT oid FROM pg_language WHERE lanname IN ('internal', 'c', 'sql')) "
+    "AND prosrc ~* '\\mexcept')"
+)
 _TABLES = text(
     "SELECT format('%I.%I', nspname, relname), relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
     "WHERE relkind = 'r' AND relpersistence <> 't' AND c.oid >= 16384 AND nspname NOT LIKE 'pgdst%' ORDER BY 1"
 )
+
+
+class WornError(PgdstError):
+    """A run has changed more than rows and sequences, so the database has to be made anew."""
 
 
 class RewoundDatabase:
@@ -55,16 +65,17 @@ class RewoundDatabase:
     def rewind(self, sessions: int) -> None:
         """Bring it back to what was lent, beside so many idle sessions, and set it up.
 
-        Raises: PgdstError, where it cannot be proved to be as it was.
+        Raises: WornError, if it has to be made anew by `prepare` first.
         """
         clone = self._databases.lent(self._name)
         assert clone is not None
         with self._connection.begin():
             self._connection.execute(_FLUSH)
         if different := clone.rewind(beside=sessions + 1):
-            raise PgdstError(
-                f"The database cannot be rewound after a run, as these are not as they were: {', '.join(different)}. "
-                "explore runs transactions, not changes of the schema."
+            self._is_worn = True
+            raise WornError(
+                f"The database cannot be rewound, as these are not as they were: {', '.join(different)}. "
+                "If no client or `setup` changes them, somebody else does."
             )
         if self._setup is not None:
             with self._connection.begin():
@@ -74,6 +85,10 @@ class RewoundDatabase:
         """Return what a function of the kit's connection returns."""
         with self._connection.begin():
             return question(self._connection)
+
+    def hides_locks(self) -> bool:
+        """Return whether a function may lock something and release it before its statement ends."""
+        return bool(self.ask(lambda connection: connection.scalar(_CATCHES)))
 
     def contents(self, ignored: frozenset[str]) -> str:
         """Return all rows of all tables as text; `ignored` are columns, as `table.column`, that are left out."""

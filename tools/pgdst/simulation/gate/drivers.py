@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from psycopg._connection_base import BaseConnection
 
+from pgdst.server.guard import Place
 from pgdst.simulation.gate.proxy import PORT, Proxy
 
 
@@ -43,7 +44,7 @@ def _of_pg8000(proxy: Proxy, options: MutableMapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Driver:
-    """How a driver is made to connect to the proxy, and how to find the pid of a connection's server process.
+    """How a driver is made to connect to the proxy, and how to find a connection's server and its process' pid.
 
     `is_renewable`: a connection can be renewed for another run. It can't if the driver asks the server for a type at
     its first use: the driver would not ask again in the next run.
@@ -51,17 +52,39 @@ class Driver:
 
     lead: Callable[[Proxy, MutableMapping[str, Any]], None]
     backend_of: Callable[[Any], int]
+    place_of: Callable[[Any], Place]
     is_renewable: bool = True
 
 
-_PSYCOPG: Final = Driver(_of_psycopg, lambda connection: int(connection.info.backend_pid))
+def _by_libpq(connection: Any) -> Place:
+    return Place(str(connection.info.host), int(connection.info.port))
+
+
+def _by_address(address: Any) -> Place:
+    """Return the place of an address in the socket module's form: a path, or a host, a port and so on."""
+    if isinstance(address, str):
+        directory, _, port = address.rpartition("/.s.PGSQL.")
+        return Place(directory, int(port))
+    return Place(str(address[0]), int(address[1]))
+
+
+_PSYCOPG: Final = Driver(_of_psycopg, lambda connection: int(connection.info.backend_pid), _by_libpq)
 # By SQLAlchemy's names.
 DRIVERS: Final = {
     "psycopg": _PSYCOPG,
     "psycopg_async": _PSYCOPG,
-    "psycopg2": Driver(_of_psycopg2, lambda connection: int(connection.get_backend_pid())),
-    "pg8000": Driver(_of_pg8000, lambda connection: int.from_bytes(connection._backend_key_data[:4])),
-    "asyncpg": Driver(_by_host, lambda connection: int(connection.get_server_pid()), is_renewable=False),
+    "psycopg2": Driver(_of_psycopg2, lambda connection: int(connection.get_backend_pid()), _by_libpq),
+    "pg8000": Driver(
+        _of_pg8000,
+        lambda connection: int.from_bytes(connection._backend_key_data[:4]),
+        lambda connection: _by_address(connection._usock.getpeername()),
+    ),
+    "asyncpg": Driver(
+        _by_host,
+        lambda connection: int(connection.get_server_pid()),
+        lambda connection: _by_address(connection._addr),
+        is_renewable=False,
+    ),
 }
 
 

@@ -54,6 +54,7 @@ class Exchange:
     def __init__(self) -> None:
         self.statements = Statements()
         self.status = IDLE  # of the transaction
+        self.is_synced = True  # the last message was ReadyForQuery
         self.kept = bytearray()  # the part of the answer that the driver has not got yet
         self.answer = Answer()
         self.ends_copy = b""  # the kinds of message that end the data of a COPY, while the driver sends it
@@ -86,6 +87,7 @@ class Exchange:
 
     def ask(self, batch: Batch) -> bytes:
         """Note that a batch is sent, and return its bytes."""
+        self.is_synced = False
         self._batch, self.answer = batch, Answer(is_in_transaction=self.status != IDLE, begins=self._begins)
         if batch.is_unseen and not batch.statement.upper().startswith("DEALLOCATE"):
             self._begins = batch.statement
@@ -130,7 +132,7 @@ class Exchange:
             self.kept += message.raw
         if kind == b"Z":
             self._owed -= 1
-            self.status = message.body
+            self.status, self.is_synced = message.body, True
             self.answer.is_in_transaction = message.body != IDLE
             self._passes_over = False
         else:

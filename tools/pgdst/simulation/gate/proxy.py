@@ -50,6 +50,7 @@ class Proxy:
         self._by_pid: dict[int, Session] = {}
         self._databases: set[str] = set()
         self._doubt = ""
+        self.ended: list[Session] = []  # those that the server has ended in the present step while they were idle
         self._names: dict[str, int] = {}
         self._heard: list[Session] = []
         self._closed: list[int] = []  # processes
@@ -306,6 +307,7 @@ class Proxy:
             raise
         self._names.clear()
         self._doubt = ""
+        self.ended.clear()
         self.run = run
 
     def end(self) -> None:
@@ -326,6 +328,10 @@ class Proxy:
     def databases(self) -> list[str]:
         """Return the names of the databases that sessions are in, or have been."""
         return sorted(self._databases)
+
+    def idle_sessions(self) -> list[Session]:
+        """Return the sessions whose server waits for a request, or has ended."""
+        return sorted((one for one in self._by_pid.values() if one.is_idle), key=lambda one: one.number)
 
     def died(self, pid: int, *, unheard: bool) -> None:
         """Settle a session whose server process has ended; `unheard`: the driver does not get its last messages."""

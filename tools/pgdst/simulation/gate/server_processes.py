@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from signal import SIGINT, SIGTERM, Signals
 
 import psycopg
 from psycopg import waiting
@@ -104,6 +105,15 @@ class ServerProcesses:
             self._signals.stop(pid)
             self._frozen.add(pid)
             self._suspect = pid
+
+    def signalled(self, *pids: int) -> dict[int, Signals | None]:
+        """Return which signal will end the wait of each stopped process: SIGTERM, SIGINT or none.
+
+        Where the machine does not tell, that process is left out.
+        """
+        with self._lock:
+            pending = self._signals.pending(*pids)
+        return {pid: next((one for one in (SIGTERM, SIGINT) if one in found), None) for pid, found in pending.items()}
 
     def _connect(self) -> psycopg.Connection:
         """Return a new observer, once the server accepts it. Raises: InconclusiveError, ForeignServerError."""

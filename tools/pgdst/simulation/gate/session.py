@@ -7,6 +7,7 @@ own steps. It never depends on what a driver or a socket has noticed by now.
 import asyncio
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -72,6 +73,7 @@ class Session:
         self._doing: Batch | None = None
         self._granted = 0  # the step in which it may execute what it has prepared
         self._loses_the_answer = False
+        self.ended_by = ""  # the SQLSTATE by which the server has ended it while it was idle
         self._held = ExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -84,6 +86,11 @@ class Session:
     def may_wait(self) -> bool:
         """Whether the statement under way may wait for a lock."""
         return self.is_open and self.is_awaited
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the server waits for a request."""
+        return self.is_open and not self.is_closed and not self._exchange.is_under_way
 
     @property
     def is_in_transaction(self) -> bool:
@@ -317,7 +324,8 @@ class Session:
         if run is None or not self.is_open or self.is_awaited:
             self.take_answer()
             self.close()
-        # Else the driver learns of it at its next request: at any earlier moment it would depend on timing.
+        else:  # the driver learns of it at its next request: at any earlier moment it would depend on timing
+            self._has_ended()
 
     def wait_is_over(self) -> None:
         """Take the answer that has arrived, as the wait for a lock is over."""
@@ -349,6 +357,8 @@ class Session:
         if not self.is_open:
             self._hear_at_start(message)
             return
+        if message.kind == b"E" and self.is_idle:
+            self._has_ended(protocol.error_fields(message.body).get("C", ""))
         is_complete = self._exchange.hear(message)
         if message.kind == b"E" and self._proxy.run is not None:
             answer = self._exchange.answer
@@ -356,6 +366,12 @@ class Session:
                 self._proxy.run.refuse(why)
         if is_complete:
             self._answered()
+
+    def _has_ended(self, state: str = "") -> None:
+        """Note that the server has ended the session, by itself or as a client has told it to."""
+        self.ended_by = self.ended_by or state
+        if self._proxy.run is not None and self not in self._proxy.ended:
+            self._proxy.ended.append(self)
 
     def _hear_at_start(self, message: Message) -> None:
         """Take a message that comes before the first query, and pass it on at once: authentication is a dialogue."""
@@ -413,11 +429,16 @@ class Session:
         if not self.is_closed:
             self._front.send(self._exchange.take_kept())
 
-    # Between runs.
+    # The kit's own requests, while the session is idle.
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether the server's last message was ReadyForQuery, so that it may get a Sync of the kit's."""
+        return self._exchange.is_synced
 
     @property
     def server(self) -> Stream:
-        """The server's side, for the kit's own queries between runs. Raises: OSError, if it is closed."""
+        """The server's side. Raises: OSError, if it is closed."""
         if self._back is None:
             raise ConnectionResetError("the session has ended")
         return self._back
@@ -425,6 +446,11 @@ class Session:
     def tell(self, message: Message) -> None:
         """Pass a message of the server on to the driver with its next answer."""
         self._exchange.kept += message.raw
+
+    def hear_the_end(self, messages: Sequence[Message]) -> None:
+        """Take the last messages of a session that the server has ended."""
+        for message in messages:
+            self._hear(message)
 
     def lend(self, client: Client | None, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Note which client has taken the connection out of its pool; None: it is back, or was taken by no client.
@@ -492,7 +518,8 @@ class Session:
                 for message in self._back.arrived:
                     self._exchange.hear_last(message)
         if self._doing is not None:
-            self._note("done" if self._doing is CANCELS else self._exchange.answer.state or "connection lost")
+            state = self._exchange.answer.state or self.ended_by
+            self._note("done" if self._doing is CANCELS else state or "connection lost")
         self._pass_on()
 
     def _is_left_alone(self) -> None:

@@ -1,7 +1,9 @@
 """The injection of faults into server processes and the whole server."""
 
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from signal import SIGINT, SIGTERM, Signals
+from typing import Final
 
 from pgdst.errors import InconclusiveError
 from pgdst.simulation.clients.client import Client
@@ -10,6 +12,9 @@ from pgdst.simulation.faults.kinds import CUT, FREEZE, Fault
 from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.server_processes import ENDS_SECONDS, ServerProcesses
 from pgdst.simulation.gate.trigger_points import TriggerPoints
+
+# A signal that a client has sent ends a wait as the fault does.
+ENDED_BY: Final[Mapping[Signals | None, Fault]] = {SIGTERM: Fault.TERMINATED, SIGINT: Fault.CANCELLED}
 
 
 class Injection:

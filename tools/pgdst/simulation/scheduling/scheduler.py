@@ -27,8 +27,9 @@ from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.gate.session import SessionYieldPoint
 from pgdst.simulation.result import Result
 from pgdst.simulation.scheduling import diagnosis, words
-from pgdst.simulation.scheduling.injection import Injection
+from pgdst.simulation.scheduling.injection import ENDED_BY, Injection
 from pgdst.simulation.scheduling.recorder import Recorder
+from pgdst.simulation.scheduling.sent_signals import SentSignals
 from pgdst.simulation.scheduling.wait_graph import WaitGraph, WaitsFor, is_in_cycle
 from pgdst.simulation.step import StepKind
 from pgdst.simulation.strategies.schedule import Schedule
@@ -76,6 +77,7 @@ class Scheduler:
         points = {one.pid: one for one in proxy.trigger_points.values()}
         self._stops = points if inside else {}
         self._injection = Injection(processes, proxy, clock, points)
+        self._signals = SentSignals(processes, proxy)
         self._stall_seconds = stall_seconds
         self._ends_at = time.monotonic() + deadline_seconds
         self._deadline_seconds = deadline_seconds
@@ -151,7 +153,7 @@ class Scheduler:
     def note_answer(self, client: Client, batch: Batch, words: str, answer: Answer) -> None:
         """Put the result of a batch into the trace: `words`, and what else the server has answered."""
         self._recorder.note_answer(client, batch, words, answer)
-        if why := diagnosis.why_no_signal_arrives(client, batch.statement, self._clients.values()):
+        if why := self._signals.note(batch.statement, self._clients.values()):
             self.refuse(why)
 
     def note_wait(self, client: Client, batch: Batch, blocker: int) -> None:
@@ -236,7 +238,9 @@ class Scheduler:
         pause = client.pause
         if isinstance(pause, Waiting):
             return pause.is_over() or (pause.is_sleep and pause.until == self._next_moment())
-        return isinstance(pause, YieldPoint) or (isinstance(pause, Blocked) and pause.pids <= self._stops.keys())
+        if isinstance(pause, Blocked):
+            return pause.signal is not None or pause.pids <= self._stops.keys()
+        return isinstance(pause, YieldPoint)
 
     def _next_moment(self, *, sleeps_alone: bool = True) -> timedelta | None:
         waits = (client.pause for client in self._clients.values() if isinstance(client.pause, Waiting))
@@ -293,6 +297,7 @@ class Scheduler:
         assert client.pid is not None
         fault = client.take_fault()
         self._injection.end_wait(client.pid, fault)
+        fault = ENDED_BY.get(pause.signal, fault) if fault is not Fault.TERMINATED else fault
         if fault is None:
             for pid in pause.pids:
                 self._stops[pid].let_pass(client.pid)
@@ -331,12 +336,17 @@ class Scheduler:
             client.pause, client.later = behind[0], behind[1:]
 
     def _settle(self, client: Client) -> None:
-        """Stop the client's server process if it is blocked, resolve a deadlock, and note which waits are over."""
+        """Stop the client's server process if it is blocked, resolve a deadlock, and note which waits are over.
+
+        Raises: InconclusiveError.
+        """
         for points in self._stops.values():
             points.settle()
         waits_for = self._stop_waiting(client) if isinstance(client.pause, Blocked) else None
         if isinstance(client.pause, Ended):
             self._recorder.note(client, "ends", str(client.outcome), StepKind.ENDS)
+        if why := self._signals.settle(self._clients.values()):
+            raise self.refuse(why)
         self._waits.see_who_is_free(waits_for)
 
     def _stop_waiting(self, client: Client) -> WaitsFor | None:

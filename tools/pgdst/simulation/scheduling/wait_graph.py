@@ -1,6 +1,7 @@
 """The wait graph: which client waits for which, and its cycles, from pg_blocking_pids."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from pgdst.simulation.clients.client import Client
 from pgdst.simulation.clients.yield_points import Blocked
@@ -74,7 +75,8 @@ class WaitGraph:
         if blocked:
             found = found or self.ask()
             for client in blocked:
-                client.pause = Blocked(found[client.pid or 0])
+                assert isinstance(client.pause, Blocked)
+                client.pause = replace(client.pause, pids=found[client.pid or 0])
 
     def names(self, blockers: frozenset[int]) -> list[str]:
         """Return the clients that these server processes serve; none where all of them are the kit's own stops."""

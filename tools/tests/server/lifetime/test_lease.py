@@ -23,7 +23,7 @@ def test_the_database_dies_with_the_last_process_of_its_run(sandbox: Sandbox) ->
     assert sandbox.leftovers.containers(), "the database was gone while a process of its run lived"
     sleeper.kill()
     process.communicate()
-    assert {} == sandbox.leftovers.left_after(2)
+    assert {} == sandbox.leftovers.left_after(REACHED_SECONDS)
 
 
 @pytest.mark.long

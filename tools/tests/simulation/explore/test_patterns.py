@@ -6,15 +6,22 @@ from typing import Any
 import bug_patterns
 import pytest
 from bug_patterns import PATTERNS
+from bug_patterns.pattern import Pattern, ask
 from pgdst.simulation.explore.explore import FoundError, explore
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, create_engine
 
 SCHEMA = bug_patterns.SCHEMA
 
 
 def check_of(question: str | None) -> Callable[[Connection], Any] | None:
     """Return the check that asks a question, if there is one."""
-    return None if question is None else lambda connection: bug_patterns.ask(connection, question) is not False
+    return None if question is None else lambda connection: ask(connection, question) is not False
+
+
+def engine_of(pattern: Pattern, url: str) -> Engine:
+    """Return an engine with the pattern's pool."""
+    options = {} if pattern.pool_size is None else {"pool_size": pattern.pool_size, "max_overflow": 0}
+    return create_engine(url, **options)
 
 
 # At each change; the others at night.
@@ -47,11 +54,11 @@ NAMES = [name if name in AT_ONCE else pytest.param(name, marks=pytest.mark.long)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_bug_is_found_and_replayed(engine: Engine, name: str) -> None:
+def test_the_bug_is_found_and_replayed(url: str, name: str) -> None:
     """By one preemption, or one fault, where the clients are two."""
     pattern = PATTERNS[name]
     with pytest.raises(FoundError) as found:
-        explore(engine, clients=pattern.wrong, check=check_of(pattern.question), **pattern.options)
+        explore(engine_of(pattern, url), clients=pattern.wrong, check=check_of(pattern.question), **pattern.options)
     assert "replayed 10 of 10" in str(found.value)
     assert HAPPENED.get(name, "") in str(found.value)
     if len(pattern.wrong) < 3:
@@ -59,7 +66,7 @@ def test_the_bug_is_found_and_replayed(engine: Engine, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_right_twin_is_not_reported(engine: Engine, name: str) -> None:
+def test_the_right_twin_is_not_reported(url: str, name: str) -> None:
     pattern = PATTERNS[name]
     options = {"check": check_of(pattern.question), **pattern.rightly}
-    explore(engine, clients=pattern.right, **options)
+    explore(engine_of(pattern, url), clients=pattern.right, **options)

@@ -6,7 +6,7 @@ import pytest
 from pgdst.errors import InconclusiveError
 from pgdst.simulation.strategies.schedule import Schedule
 from races import Races
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 LOCK = text("SELECT FROM accounts WHERE id = 1 FOR UPDATE")
 
@@ -59,29 +59,3 @@ def test_nowait_is_a_result(races: Races) -> None:
 
     result = races.run(simulation, [lock, lock], Schedule.parse("ada*2 bob*3 ada"))
     assert ["bob"] == list(result.errors)
-
-
-@pytest.mark.parametrize("name", ["pg_terminate_backend", "pg_cancel_backend"])
-def test_a_signal_to_a_client_that_waits_is_no_result(races: Races, name: str) -> None:
-    """Bob's server process is stopped: Postgres would not notice the signal before the lock is free."""
-    engine = races.engine()
-    simulation = races.simulation(engine)
-
-    def lock(engine: Engine = engine) -> None:
-        with engine.begin() as connection:
-            connection.execute(LOCK)
-
-    def end_waits() -> None:
-        with engine.begin() as connection:
-            connection.execute(text(f"SELECT {name}(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
-
-    with pytest.raises(InconclusiveError, match=f"cyd calls {name} while bob waits for a lock"):
-        races.run(simulation, [lock, lock, end_waits], Schedule.parse("ada*2 bob*2 cyd*2"))
-    # Where nobody waits, it is a statement as any other; so is one that only has the name in a string.
-
-    def write_it_down() -> None:
-        with engine.begin() as connection:
-            connection.execute(text(f"SELECT '{name}' -- {name}"))
-
-    races.run(races.simulation(engine), [lock, lock, write_it_down], Schedule.parse("ada*2 bob*2 cyd*3 ada*1 bob*2"))
-    races.run(races.simulation(engine), [end_waits], Schedule.parse("ada*3"))

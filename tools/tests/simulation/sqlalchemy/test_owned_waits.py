@@ -243,15 +243,15 @@ def test_two_places_of_one_client_at_once_are_refused(races: Races) -> None:
 
 def test_a_client_that_is_cancelled_where_it_waits_for_its_turn_is_refused(races: Races) -> None:
     """It would go on while another client runs."""
-    engine = create_async_engine(races.server.url)
-    simulation = races.simulation(engine)
+    engine, other = create_async_engine(races.server.url), races.engine()
+    simulation = races.simulation(engine, other)
 
     async def impatient() -> None:
         async with asyncio.timeout(0.1), engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
     simulation.spawn("ada", impatient)
-    simulation.spawn("bob", deposit(races.engine(), 1))
+    simulation.spawn("bob", deposit(other, 1))
     simulation.spawn("cyd", time.sleep, 0.3)
     with pytest.raises(InconclusiveError, match="The client ada cancelled a statement out of its turn"):
         simulation.run(Schedule.parse("ada bob cyd"))
