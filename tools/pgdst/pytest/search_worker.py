@@ -115,9 +115,8 @@ class SearchWorker:
 
     def _failure(self, error: BaseException, report: pytest.TestReport) -> Message:
         # An example that fails once and then passes is a failure of its own: the simulation is not deterministic.
-        is_flaky = (
-            type(error).__name__ == "NotDeterministicError"
-        )  # a name, as its module is imported only where needed
+        # By its name, as its module is imported only where it is needed.
+        is_flaky = type(error).__name__ == "NotDeterministicError"
         origin = origin_of(error, self._root) if self._origin is None or is_flaky else self._origin
         told = {name: str(text) for name, text in report.user_properties if isinstance(name, str)}
         return {

@@ -82,4 +82,9 @@ def in_words(shards: Iterable[int]) -> str:
             found[-1][1] = shard
         else:
             found.append([shard, shard])
-    return ", ".join(f"{first}-{last}" if first < last else f"{first}" for first, last in found)
+    return ", ".join(span(*one) for one in found)
+
+
+def span(first: int, last: int) -> str:
+    """Return the first and the last of a range, or a single number."""
+    return f"{first}-{last}" if first < last else f"{first}"

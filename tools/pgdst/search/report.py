@@ -12,7 +12,7 @@ from pgdst.pytest.replay import of_a_shard
 from pgdst.search.folder import KINDS
 from pgdst.search.kept import FAILURES, PAGE, REPORT, read_failure, read_report
 from pgdst.search.merging import Merged
-from pgdst.search.plan import Place
+from pgdst.search.plan import Place, span
 from pgdst.simulation.report.record import in_a_page
 
 VERSION: Final = 1  # of the format
@@ -143,8 +143,7 @@ def in_words(told: Told) -> Iterator[str]:
         yield f"- failure {one['id']} in {one['count']} shards, first {one['shard']}: {_first_line(one['wrong'])}"
         yield f"  - replay: `{one['replay']}`"
     if told["missing"]:
-        spans = (f"{first}-{last}" if first < last else str(first) for first, last in told["missing"])
-        yield f"- missing shards: {', '.join(spans)}"
+        yield f"- missing shards: {', '.join(span(*one) for one in told['missing'])}"
     if told["missing_shares"]:
         yield f"- missing shares: {', '.join(told['missing_shares'])}"
 

@@ -87,8 +87,7 @@ class Worker:
 
     def stop(self) -> None:
         """Stop the process, whatever it does."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
+        self.terminate()
         self._wait()
 
     def terminate(self) -> None:

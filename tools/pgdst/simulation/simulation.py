@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Pool
 
 from pgdst.errors import ConfigurationError, InconclusiveError, ScheduleError
 from pgdst.server.guard import GUARD, Place
@@ -85,7 +85,9 @@ class Simulation:
             self._resources.callback(self._proxy.close)
             self._resources.enter_context(drivers.cancelling_without_the_lock(self._proxy))
             self._resources.enter_context(GUARD.also(Place(str(self._proxy.folder), PORT)))
-            self._resources.enter_context(unattached.refused(self._proxy, self._refuse_past_the_gate))
+            self._resources.enter_context(
+                unattached.refused(self._proxy, self._is_attached, self._refuse_past_the_gate)
+            )
         except BaseException:
             self._resources.close()
             raise
@@ -344,6 +346,9 @@ class Simulation:
         """Refuse the run if the caller is not a client: its statements would be part of no schedule."""
         if self._running is not None:
             self._running.require_no_other()
+
+    def _is_attached(self, pool: Pool) -> bool:
+        return any(isinstance(one, AttachedEngine) and one.owns(pool) for one in self._attached)
 
     def _refuse_past_the_gate(self, client: Client) -> None:
         if self._running is not None:

@@ -13,8 +13,7 @@ from pgdst.simulation.gate.proxy import Proxy
 from pgdst.simulation.gate.server_processes import ENDS_SECONDS, ServerProcesses
 from pgdst.simulation.gate.trigger_points import TriggerPoints
 
-# A signal that a client has sent ends a wait as the fault does.
-ENDED_BY: Final[Mapping[Signals | None, Fault]] = {SIGTERM: Fault.TERMINATED, SIGINT: Fault.CANCELLED}
+_BY_SIGNAL: Final[Mapping[Signals | None, Fault]] = {SIGTERM: Fault.TERMINATED, SIGINT: Fault.CANCELLED}
 
 
 class Injection:
@@ -60,12 +59,16 @@ class Injection:
         self._stops.clear()
         self._stops.update({points.pid: points for points in found})
 
-    def end_wait(self, pid: int, fault: Fault | None) -> None:
-        """Ask the server to end a statement that waits for a lock."""
+    def end_wait(self, pid: int, fault: Fault | None, sent: Signals | None) -> Fault | None:
+        """Ask the server to end a statement that waits for a lock, if a fault does; return what ends it.
+
+        A signal that a client has `sent` ends it as the fault would; where there are both, the session's end counts.
+        """
         if fault is Fault.TERMINATED:
             self._processes.terminate([pid])
         elif fault is Fault.CANCELLED:
             self._processes.cancel(pid)
+        return fault if fault is Fault.TERMINATED else _BY_SIGNAL.get(sent, fault)
 
     def wait_has_ended(self, client: Client, fault: Fault, waits: Callable[[], bool]) -> None:
         """Return when the fault has ended the client's wait: until then Postgres may still report it as blocked.

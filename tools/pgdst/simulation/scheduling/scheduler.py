@@ -27,7 +27,7 @@ from pgdst.simulation.gate.server_processes import ServerProcesses
 from pgdst.simulation.gate.session import SessionYieldPoint
 from pgdst.simulation.result import Result
 from pgdst.simulation.scheduling import diagnosis, words
-from pgdst.simulation.scheduling.injection import ENDED_BY, Injection
+from pgdst.simulation.scheduling.injection import Injection
 from pgdst.simulation.scheduling.recorder import Recorder
 from pgdst.simulation.scheduling.sent_signals import SentSignals
 from pgdst.simulation.scheduling.wait_graph import WaitGraph, WaitsFor, is_in_cycle
@@ -295,9 +295,7 @@ class Scheduler:
 
     def _let_go(self, client: Client, pause: Blocked) -> None:
         assert client.pid is not None
-        fault = client.take_fault()
-        self._injection.end_wait(client.pid, fault)
-        fault = ENDED_BY.get(pause.signal, fault) if fault is not Fault.TERMINATED else fault
+        fault = self._injection.end_wait(client.pid, client.take_fault(), pause.signal)
         if fault is None:
             for pid in pause.pids:
                 self._stops[pid].let_pass(client.pid)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, NullPool, QueuePool, event
+from sqlalchemy import Engine, NullPool, Pool, QueuePool, event
 
 from pgdst.errors import ConfigurationError, ForeignServerError
 from pgdst.server.guard import Place
@@ -169,6 +169,10 @@ class AttachedEngine:
     def has_pool(self) -> bool:
         """Return whether the engine keeps connections."""
         return pool.has_pool(self._engine)
+
+    def owns(self, pool: Pool) -> bool:
+        """Return whether this is the engine's pool."""
+        return self._synchronous.pool is pool
 
     def idle(self) -> list[Idle]:
         """Return the idle connections, in the order of the pool."""

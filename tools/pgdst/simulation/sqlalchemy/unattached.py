@@ -13,7 +13,7 @@ from pgdst.simulation.gate.proxy import Proxy
 
 
 @contextmanager
-def refused(proxy: Proxy, refuse: Callable[[Client], object]) -> Iterator[None]:
+def refused(proxy: Proxy, is_attached: Callable[[Pool], bool], refuse: Callable[[Client], object]) -> Iterator[None]:
     """Call `refuse` in this block with each client that goes to the proxy's server past the gate.
 
     It does so if it makes a connection, by whatever driver the guard knows, or takes an open one out of the pool of an
@@ -26,8 +26,10 @@ def refused(proxy: Proxy, refuse: Callable[[Client], object]) -> Iterator[None]:
             _refuse(client, refuse)
 
     def taken(_connection: Any, record: Any, fairy: Any) -> None:
-        client = current_client()
-        if client is not None and _is_past(fairy._pool._dialect.driver, record.driver_connection, proxy, server):
+        client, pool = current_client(), fairy._pool
+        if client is None or is_attached(pool):
+            return
+        if _is_past(pool._dialect.driver, record.driver_connection, proxy, server):
             _refuse(client, refuse)
 
     event.listen(Pool, "checkout", taken)

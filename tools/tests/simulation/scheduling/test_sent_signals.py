@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from pgdst.errors import InconclusiveError
 from pgdst.simulation.result import Result
@@ -115,6 +116,42 @@ def counted() -> str:
 def define(engine: Engine, function: str) -> None:
     with engine.begin() as connection:
         connection.execute(text(function))
+
+
+def test_a_session_that_is_asked_keeps_what_it_is_to_be_told(races: Races) -> None:
+    """Bob's notification arrives with the answer to ada's next statement, though ada's session was asked before."""
+    simulation, heard = races.simulation(), []
+
+    def ada() -> None:
+        with psycopg.connect(simulation.url(), autocommit=True) as connection:
+            connection.add_notify_handler(lambda notify: heard.append(notify.payload))
+            connection.execute("LISTEN news")
+            connection.execute("SELECT 1")
+
+    def bob() -> None:
+        with psycopg.connect(simulation.url(), autocommit=True) as connection:
+            connection.execute("NOTIFY news, 'here'")
+            connection.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE false")
+
+    assert races.run(simulation, [ada, bob], Schedule.parse("ada*3 bob*5 ada*2")).errors == {}
+    assert heard == ["here"]
+
+
+def test_a_session_in_the_middle_of_a_pipeline_cannot_be_asked(races: Races) -> None:
+    """A Sync of the kit's would end it."""
+    simulation = races.simulation()
+
+    def ada() -> None:
+        with psycopg.connect(simulation.url(), autocommit=True) as connection, connection.pipeline():
+            connection.execute("SELECT 1").fetchone()  # sends a Flush
+            connection.execute("SELECT 2").fetchone()
+
+    def bob() -> None:
+        with psycopg.connect(simulation.url(), autocommit=True) as connection:
+            connection.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE false")
+
+    with pytest.raises(InconclusiveError, match="another one is in the middle of a pipeline"):
+        races.run(simulation, [ada, bob], Schedule.parse("ada*3 bob*4 ada*3"))
 
 
 @pytest.mark.parametrize("who", [WAITING, IDLE, "state <> 'idle'"])
