@@ -10,7 +10,7 @@ import click
 from pgdst import project
 from pgdst.cli import project_options, say, script
 from pgdst.errors import ConfigurationError
-from pgdst.pytest.simulation_run import FAULTS
+from pgdst.pytest.simulation_run import FAULTS, cores
 from pgdst.server import address
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ DRIVERS = ("psycopg", "psycopg_async", "psycopg2", "asyncpg", "pg8000")
     show_default=True,
     help="What the workload's engine is on.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True, help="How many run at a time."
-)
+@click.option("--jobs", type=click.IntRange(1), default=cores(), show_default=True, help="How many run at a time.")
 @click.option("--exitfirst", "-x", is_flag=True, help="Stop at the first seed that differs.")
 @click.option("--write", "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), hidden=True)
 @click.option("--jitter", type=int, hidden=True)

@@ -58,7 +58,12 @@ def command(
 
 def default_workers() -> int:
     """Return the default number of processes for a run: the number of cores, at most eight."""
-    return min(os.cpu_count() or 1, MOST_WORKERS)
+    return min(cores(), MOST_WORKERS)
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use: a container or taskset may have left it only some."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def environment(replay: str | None = None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import KIT, PYTHON, QUICKER_ENGINE, Sandbox
 from pgdst.project import Project
-from pgdst.pytest.simulation_run import command
+from pgdst.pytest.simulation_run import MOST_WORKERS, command, default_workers
 from tiny_backend import TWO_CLIENTS
 
 SIMULATION = """
@@ -226,6 +226,17 @@ def test_the_profile_is_passed_through_as_it_was_given(
     project = Project(root=tmp_path, backend=tmp_path, alembic_ini=tmp_path / "alembic.ini", simulation=tmp_path)
     arguments = command(project, 7, profile, None, [])
     assert passed_on == [argument for argument in arguments if argument.startswith("--pgdst-profile")]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives a process all cores")
+def test_there_are_as_many_processes_as_cores_that_may_be_used() -> None:
+    usable = os.sched_getaffinity(0)
+    assert min(len(usable), MOST_WORKERS) == default_workers()
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        assert 1 == default_workers()
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 def test_one_process_stops_at_the_first_failure_and_several_have_servers_of_their_own(tmp_path: Path) -> None:
