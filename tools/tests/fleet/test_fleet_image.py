@@ -3,15 +3,19 @@
 import io
 import json
 import os
+import random
 import re
 import secrets
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 import installed
@@ -29,6 +33,7 @@ OFFICIAL = "python:3.11-slim-bookworm"  # in the Dockerfiles of the kit and of t
 HAS_REGISTRY = os.environ.get("PGDST_OFFLINE_IMAGE") == "never"  # so does a workflow say it
 COMMAND = container_of(manifest("job.yaml"))["command"]
 SHARDS = 3
+MANY_SHARDS = 64
 SEARCH = {"PGDST_SEED": "1", "PGDST_SHARDS": f"0-{SHARDS - 1}", "PGDST_PROFILE": "quick", "PGDST_WORKERS": "1"}
 REACHED_SECONDS = 900  # a search by one process on a busy machine
 SIGKILLED = 137
@@ -156,20 +161,17 @@ def test_a_pod_that_was_killed_goes_on_and_its_shards_are_those_of_a_host(
         assert 0 == merged.wait(timeout=REACHED_SECONDS)["StatusCode"], merged.logs().decode()
 
 
-def shards(container: Container, index: str) -> list[dict[str, object]]:
-    """Return the lines of the shards in the folder of an index."""
-    chunks, _ = container.get_archive(f"/results/{index}/shards.jsonl")
-    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-        [member] = tar.getmembers()
-        content = tar.extractfile(member)
-        assert content is not None
-        return [json.loads(line) for line in content.read().splitlines()]
+@dataclass(frozen=True)
+class OwnBackend:
+    """A backend of one's own, and an image of it."""
+
+    sandbox: Sandbox
+    image: str
 
 
-def test_a_backend_of_ones_own_is_searched_by_the_image_of_the_guide(
-    docker_client: docker.DockerClient, wheels: Path, volume: str, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    """It has an installed kit and no checkout; its shards are those of a host."""
+@pytest.fixture
+def own(docker_client: docker.DockerClient, wheels: Path, sandbox: Sandbox, tmp_path: Path) -> Iterator[OwnBackend]:
+    """The tiny backend in the guide's image: an installed kit and no checkout."""
     context = Path(shutil.copytree(tiny_search.write(sandbox).root, tmp_path / "backend"))
     (context / "wheels").mkdir()  # not as pytest makes folders, for its own user alone
     for wheel in wheels.iterdir():
@@ -178,14 +180,87 @@ def test_a_backend_of_ones_own_is_searched_by_the_image_of_the_guide(
     (context / "requirements.txt").touch()
     guide = (KIT / "tools" / "docs" / "guide" / "fleet.md").read_text(encoding="utf-8")
     [dockerfile] = re.findall(r"(?ms)^```dockerfile\n(.*?)^```$", guide)
-    variables = SEARCH | {"PGDST_PROFILE": "default", "SHARES": "1", "JOB_COMPLETION_INDEX": "0"}
     with ExitStack() as opened:
         python = opened.enter_context(base(docker_client, PIP_NO_INDEX="1", PIP_FIND_LINKS="/srv/backend/wheels"))
         (context / "Dockerfile").write_text(dockerfile.replace(OFFICIAL, python))
-        pod = Pod(docker_client, build(docker_client, context, opened), volume)
-        done = opened.enter_context(pod.runs(COMMAND, **variables))
+        yield OwnBackend(sandbox, build(docker_client, context, opened))
+
+
+def test_a_backend_of_ones_own_is_searched_by_the_image_of_the_guide(
+    docker_client: docker.DockerClient, own: OwnBackend, volume: str
+) -> None:
+    """Its shards are those of a host."""
+    pod = Pod(docker_client, own.image, volume)
+    with pod.runs(COMMAND, **SEARCH | {"PGDST_PROFILE": "default"} | of_index(0, 1)) as done:
         assert 0 == done.wait(timeout=REACHED_SECONDS)["StatusCode"], done.logs().decode()
         found = shards(done, "0")
     options = ("--seed", "1", "--shards", f"0-{SHARDS - 1}", "--to", "host")
-    tiny_search.search(sandbox, *options)
-    assert tiny_search.hashes(sandbox.root / "host") == {one["shard"]: one["hash"] for one in found}
+    tiny_search.search(own.sandbox, *options)
+    assert tiny_search.hashes(own.sandbox.root / "host") == {one["shard"]: one["hash"] for one in found}
+
+
+def test_64_shards_in_one_pod_in_two_in_eight_and_in_some_that_are_killed(
+    docker_client: docker.DockerClient, own: OwnBackend
+) -> None:
+    """The pods of an Indexed Job run side by side; a third is killed somewhen, and comes back."""
+    with ExitStack() as opened:
+
+        def job(pods: int, killed: Callable[[int], bool] = lambda _index: False) -> dict[str, Any]:
+            made = docker_client.volumes.create(f"pgdst-test-{secrets.token_hex(8)}")
+            opened.callback(made.remove)
+            pod = Pod(docker_client, own.image, str(made.name))
+            with ThreadPoolExecutor(pods) as pool:
+                found = list(pool.map(lambda index: share_of(pod, index, pods, killed(index)), range(pods)))
+            lines = [one for part in found for one in part]
+            assert list(range(MANY_SHARDS)) == sorted(one["shard"] for one in lines)  # none is lost or counted twice
+            return report_of(pod) | {"hashes": {one["shard"]: one["hash"] for one in lines}}
+
+        one = job(1)
+        assert one["failures"]
+        assert one == job(2)
+        assert one == job(8)
+        assert one == job(9, lambda index: index % 3 == 0)
+
+
+def of_index(index: int, pods: int) -> dict[str, str]:
+    """Return what the Job tells one of its pods."""
+    return {"SHARES": str(pods), "JOB_COMPLETION_INDEX": str(index)}
+
+
+def share_of(pod: Pod, index: int, pods: int, is_killed: bool) -> list[dict[str, Any]]:
+    """Return the shards that a pod has run, perhaps by a second start."""
+    variables = {"PGDST_SEED": "3", "PGDST_SHARDS": f"0-{MANY_SHARDS - 1}", "PGDST_PROFILE": "wrong"}
+    variables |= {"PGDST_WORKERS": "1", "TOSS_SECONDS": "0.05"} | of_index(index, pods)
+    if is_killed:
+        with pod.runs(COMMAND, **variables) as killed:
+            time.sleep(random.Random(index).uniform(1, 8))
+            with suppress(docker.errors.APIError):  # it may have ended before
+                killed.kill()
+            killed.wait(timeout=REACHED_SECONDS)
+    with pod.runs(COMMAND, **variables) as done:
+        status = done.wait(timeout=REACHED_SECONDS)["StatusCode"]
+        found = shards(done, str(index))
+    assert int(any(one["failure"] for one in found)) == status
+    return found
+
+
+def report_of(pod: Pod) -> dict[str, Any]:
+    """Merge all folders of a volume, and return what does not depend on which pod was how fast."""
+    with pod.runs(["python", "-m", "pgdst", "merge-searches", "/results", "--to", "/results/report"]) as merged:
+        assert 1 == merged.wait(timeout=REACHED_SECONDS)["StatusCode"], merged.logs().decode()
+        return tiny_search.whatever_the_pace(json.loads(read(merged, "/results/report/report.json")))
+
+
+def shards(container: Container, index: str) -> list[dict[str, Any]]:
+    """Return the lines of the shards in the folder of an index."""
+    return [json.loads(line) for line in read(container, f"/results/{index}/shards.jsonl").splitlines()]
+
+
+def read(container: Container, file: str) -> bytes:
+    """Return the content of a file in a container, which may have ended."""
+    chunks, _ = container.get_archive(file)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        [member] = tar.getmembers()
+        content = tar.extractfile(member)
+        assert content is not None
+        return content.read()

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import DEADLINE_SECONDS, KIT, PYTHON, Sandbox
-from tiny_search import SHARDS_A_RUN, hash_in, hashes, lines, write
+from tiny_search import SHARDS_A_RUN, hash_in, hashes, lines, whatever_the_pace, write
 
 pytestmark = pytest.mark.long
 
@@ -83,11 +83,7 @@ def merged(tiny: Sandbox, *folders: Path) -> dict[str, Any]:
     """Merge folders, and return what does not depend on who was how fast."""
     done = tiny.script("merge_searches.py", *folders, "--to=merged")
     assert 1 == done.returncode, done.stderr  # there are failures, all shards are there, and no hash differs
-    told: dict[str, Any] = json.loads((tiny.root / "merged" / "report.json").read_text())
-    for failure in told["failures"]:  # which of its shards was first, and is shown, depends on who came first
-        for name in ("replay", "report", "wrong"):
-            del failure[name]
-    return {name: value for name, value in told.items() if name not in ("folders", "seconds", "slowest")}
+    return whatever_the_pace(json.loads((tiny.root / "merged" / "report.json").read_text()))
 
 
 def test_64_shards_by_one_by_two_by_eight_and_by_some_that_are_killed(tiny: Sandbox) -> None:
